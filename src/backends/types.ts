@@ -1,0 +1,90 @@
+import type { Program } from '../ops/program.ts';
+import type { Sampled, SampleParams } from '../ops/sample.ts';
+import type { BackendName, Numerics, Tensor, WeightFormat } from '../types.ts';
+
+/** Consecutive rows of one slot in a step: rows `first … first + rows − 1` sit at `position … `. */
+export interface Segment {
+  slot: number;
+  position: number; // tokens that the slot has consumed before this step
+  rows: number;
+}
+
+/** What is wanted of one row of a step. */
+export interface Output {
+  row: number;
+  logits?: boolean; // the whole row of logits
+  target?: number; // the log-probability of this id
+  sample?: SampleParams;
+}
+
+export interface OutputResult {
+  logits?: Float32Array; // [vocab]
+  target?: number;
+  sampled?: Sampled;
+}
+
+/** Rows of one or many slots, run at once. Segments follow each other in `ids`; a slot appears at most once. */
+export interface Step {
+  ids: Int32Array; // [rows], 1 ≤ rows ≤ program.chunk, each in [0, vocab)
+  segments: readonly Segment[];
+  outputs: readonly Output[]; // in ascending order of row
+}
+
+/** Bytes that an executor takes, known before anything is allocated. */
+export interface MemoryPlan {
+  weightBytes: number;
+  stateBytes: number; // all slots
+  scratchBytes: number; // activations, logits, program, thread stacks
+  totalBytes: number;
+}
+
+export interface ExecutorOptions {
+  slots: number;
+  numerics: Numerics;
+  threads: number;
+  /** Ceiling of totalBytes; more is refused with OUT_OF_MEMORY before anything is allocated. */
+  memoryBudget?: number;
+}
+
+/** What was chosen and why, for `model.info`. */
+export interface ExecutorInfo {
+  backend: BackendName;
+  variant: string; // 'relaxed-simd, threads'
+  device: string;
+  why: string;
+  threads: number;
+  numerics: Numerics;
+}
+
+/** One model on one device. Steps of one executor do not overlap: the caller awaits one before the next. */
+export interface Executor {
+  readonly info: ExecutorInfo;
+  readonly memory: MemoryPlan;
+  /** Rows [row, row + tensor.rows) of a weight. Blocks arrive in any order, multiples of UPLOAD_ROWS but for the last. */
+  upload(name: string, row: number, tensor: Tensor): void;
+  /** After the last upload. Refuses with INTERNAL if a weight is missing. */
+  ready(): Promise<void>;
+  step(step: Step): Promise<OutputResult[]>;
+  /** Slot state operations; the arrays are in canonical order: dense states as declared, rings oldest row first. */
+  resetSlot(slot: number): Promise<void>;
+  copySlot(from: number, to: number): Promise<void>;
+  readSlot(slot: number, position: number): Promise<Record<string, Float32Array>>;
+  writeSlot(slot: number, position: number, state: Record<string, Float32Array>): Promise<void>;
+  /** Activation buffers, [chunk, width], for op tests and selfTest. */
+  writeBuffer(name: string, data: Float32Array): Promise<void>;
+  readBuffer(name: string): Promise<Float32Array>;
+  dispose(): Promise<void>;
+}
+
+/** Upload blocks hold a multiple of this many rows (the last block of a weight aside). */
+export const UPLOAD_ROWS = 64;
+
+export type WeightFormats = Readonly<Record<string, WeightFormat>>;
+
+export interface Backend {
+  readonly name: BackendName;
+  /** Null if it can run here, else the reason why not. Cheap: no device is created. */
+  unavailable(): Promise<string | null>;
+  plan(program: Program, formats: WeightFormats, options: ExecutorOptions): MemoryPlan;
+  create(program: Program, formats: WeightFormats, options: ExecutorOptions): Promise<Executor>;
+}

@@ -1,0 +1,150 @@
+import type { MemoryPlan } from '../backends/types.ts';
+import type { BackendName, Numerics, Quantize, WeightFormat } from '../types.ts';
+
+/** Text or token ids. An empty one continues a session. */
+export type Prompt = string | readonly number[] | Int32Array;
+
+/** Where a model comes from. Strings: 'tiny', a directory or file path, or a URL. Blobs: the files of one model. */
+export type ModelSource = string | URL | Blob | readonly File[];
+
+/** Options of `load` that the engine itself reads; all survive structured cloning. */
+export interface EngineOptions {
+  backend?: BackendName | 'auto'; // 'auto'
+  numerics?: Numerics; // per model and backend
+  threads?: number; // per device
+  quantize?: Quantize; // float checkpoints: 'q8' below 200 M parameters, 'q4' above
+  maxSessions?: number; // 4
+  maxContext?: number; // 4096; only matters where attention is unbounded
+  memoryBudget?: number; // bytes of weights + state + scratch
+  chunk?: number; // rows of prefill fed at a time, 64
+}
+
+export interface Progress {
+  stage: 'open' | 'weights' | 'ready';
+  loaded: number; // bytes
+  total: number; // bytes
+}
+
+/** The memory contract and what was chosen, as `model.info`. */
+export interface ModelInfo extends MemoryPlan {
+  name: string;
+  architecture: string;
+  backend: BackendName;
+  variant: string;
+  device: string;
+  why: string; // why this backend, and why not the others
+  threads: number;
+  numerics: Numerics;
+  weights: WeightFormat; // of the linear weights, the most frequent one
+  parameters: number;
+  vocabSize: number;
+  dModel: number;
+  nLayer: number;
+  maxSessions: number;
+  maxContext: number; // Infinity for pure recurrent and windowed models
+  chunk: number;
+  slotBytes: number; // state of one session
+  fingerprint: string; // of config and weights, hexadecimal
+  bosTokenId: number | null;
+  eosTokenIds: readonly number[];
+  hasTokenizer: boolean;
+}
+
+export interface GenerateOptions {
+  maxTokens?: number; // 256
+  temperature?: number; // 0: greedy, the default
+  topK?: number;
+  topP?: number;
+  minP?: number;
+  repetitionPenalty?: number;
+  frequencyPenalty?: number;
+  presencePenalty?: number;
+  logitBias?: Readonly<Record<number, number>> | ReadonlyMap<number, number>;
+  seed?: number; // integer in [0, 2^53); random if absent and temperature > 0
+  stop?: string | readonly string[];
+  stopTokens?: readonly number[];
+  ignoreEos?: boolean;
+  logprobs?: boolean | number; // true: of the token; n: and of the n most probable ones, n ≤ 20
+}
+
+export interface Token {
+  id: number;
+  text: string; // whole characters only; may be empty while a character is incomplete
+  logprob?: number;
+  top?: { id: number; text: string; logprob: number }[];
+}
+
+export type FinishReason = 'eos' | 'stop' | 'length' | 'aborted';
+
+export interface Usage {
+  promptTokens: number;
+  completionTokens: number;
+  prefillMs: number;
+  decodeMs: number;
+}
+
+export interface GenerateResult {
+  text: string;
+  tokens: Token[];
+  finishReason: FinishReason;
+  stop: string | number | null; // the stop string or stop token that matched
+  seed: number;
+  usage: Usage;
+}
+
+/** A burst of tokens from the engine, and how the generation ended if it did. `text` is what is left to emit then. */
+export interface Burst {
+  tokens: Token[];
+  end: (Omit<GenerateResult, 'text' | 'tokens'> & { text: string }) | null;
+}
+
+export interface Score {
+  ids: Int32Array; // [n]
+  logprobs: Float32Array; // [n], natural log; NaN for a first token that nothing precedes
+  total: number; // sum over the scored tokens
+  perplexity: number; // exp(−total / number of scored tokens)
+}
+
+export interface SelfTestReport {
+  ok: boolean;
+  checks: { name: string; ok: boolean; detail: string }[];
+}
+
+/** Any number that names a session, a generation or a cancellable call; chosen by the caller, unique in one engine. */
+export type Handle = number;
+
+/**
+ * The engine behind the worker boundary: what the proxied interface offers. One engine holds one model.
+ * `call` handles can be given to `abort`. Every failure is an EdgeError.
+ */
+export interface EngineService {
+  encode(text: string): Int32Array | Promise<Int32Array>;
+  decode(ids: Int32Array): string | Promise<string>;
+  openSession(session: Handle): Promise<void>;
+  closeSession(session: Handle): Promise<void>;
+  resetSession(session: Handle): Promise<void>;
+  /** Consumes a prompt (its last token stays pending); resolves to the new position. */
+  append(session: Handle, prompt: Prompt, call: Handle): Promise<number>;
+  /** Tokens consumed so far. */
+  position(session: Handle): number | Promise<number>;
+  /** Begins a generation; without a session, on a slot of its own that is freed at the end. Runs nothing yet. */
+  startGeneration(
+    generation: Handle,
+    session: Handle | null,
+    prompt: Prompt,
+    options: GenerateOptions,
+  ): Promise<void>;
+  /** Prefills if need be and decodes until a burst is worth sending (about 20 ms, at least one token). */
+  nextBurst(generation: Handle): Promise<Burst>;
+  /**
+   * Ends a generation early. `delivered` counts the tokens that the user took: the session is then exactly
+   * where it would be had it stopped after that token (which stays pending).
+   */
+  stopGeneration(generation: Handle, delivered: number): Promise<void>;
+  /** [rows, vocab] of the last `last` positions of ids run from a fresh state. */
+  logits(ids: readonly number[] | Int32Array, last: number, call: Handle): Promise<Float32Array>;
+  score(prompt: Prompt, call: Handle): Promise<Score>;
+  selfTest(): Promise<SelfTestReport>;
+  abort(call: Handle): void | Promise<void>;
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,41 @@
+/** What went wrong, for programs. The message says it for people: expected, found, what to do. */
+export type EdgeErrorCode =
+  | 'UNSUPPORTED_MODEL' // an architecture or a config option that no program is written for
+  | 'INVALID_FILE' // a file that is damaged, truncated, or contradicts itself or its config
+  | 'NOT_FOUND' // a file, directory or URL that does not exist
+  | 'NETWORK' // a transfer that failed
+  | 'OUT_OF_MEMORY' // does not fit the memory there is, or the budget given
+  | 'UNSUPPORTED_BACKEND' // the backend asked for cannot run here
+  | 'DEVICE_LOST' // the GPU went away
+  | 'STATE_MISMATCH' // a snapshot of another model, numerics or version
+  | 'POSITION_UNAVAILABLE' // a position that the history no longer holds
+  | 'CONTEXT_FULL' // unbounded attention reached maxContext
+  | 'NO_TOKENIZER' // text was given to a model that takes ids only
+  | 'BUSY' // a session that is already generating
+  | 'CLOSED' // a model or session used after dispose or close
+  | 'ABORTED' // the caller's AbortSignal
+  | 'INVALID_ARGUMENT' // an option or argument that makes no sense
+  | 'WORKER_DIED' // the engine's worker ended unexpectedly
+  | 'INTERNAL'; // a defect of this library
+
+/** The one error class that edge-ssm throws. */
+export class EdgeError extends Error {
+  override readonly name = 'EdgeError';
+  constructor(
+    readonly code: EdgeErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+/** Throws INVALID_ARGUMENT unless `condition` holds. */
+export function requireArgument(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new EdgeError('INVALID_ARGUMENT', message);
+}
+
+/** Throws ABORTED, with the signal's reason as cause, if `signal` is aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new EdgeError('ABORTED', 'The operation was aborted', { cause: signal.reason });
+}

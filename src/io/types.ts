@@ -1,0 +1,17 @@
+/** A file, blob or URL that can be read by byte ranges. Offsets are plain numbers: files exceed 4 GiB. */
+export interface ByteSource {
+  readonly name: string; // for messages: path, URL or file name
+  readonly size: number; // bytes
+  /** Exactly [offset, offset + length), or INVALID_FILE if the source ends before. */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** The files of one model: a directory, a set of blobs, or a base URL. */
+export interface FileSet {
+  readonly name: string;
+  /** Null if there is no such file. */
+  open(file: string): Promise<ByteSource | null>;
+  /** File names, or null where they can't be listed (URLs). */
+  list(): Promise<string[] | null>;
+}

@@ -1,0 +1,3 @@
+/** Browsers: pages and workers. Same exports as node.ts. */
+export * from './files.browser.ts';
+export * from './host.browser.ts';

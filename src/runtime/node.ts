@@ -1,0 +1,3 @@
+/** Node, Bun and Deno. */
+export * from './files.node.ts';
+export * from './host.node.ts';

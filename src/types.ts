@@ -1,0 +1,45 @@
+/** Words shared by every part; see DESIGN §1. Nothing here runs. */
+
+export type BackendName = 'metal' | 'webgpu' | 'wasm' | 'reference';
+
+/** Activations of quantized linears on CPUs: f32, or integers by group (DESIGN §7). Fixed at load. */
+export type Numerics = 'exact' | 'i16' | 'i8';
+
+/** What float weights become while they are loaded. */
+export type Quantize = 'q4' | 'q8' | 'none';
+
+export type GroupSize = 16 | 32 | 64 | 128;
+
+export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
+export interface JsonObject {
+  [key: string]: JsonValue;
+}
+
+/** How a weight is stored once loaded: the same on every backend. */
+export type WeightFormat =
+  | { kind: 'float'; dtype: 'f32' | 'f16' }
+  | { kind: 'quant'; bits: 4 | 8; group: GroupSize; scaleDtype: 'f16' | 'f32'; hasBias: boolean };
+
+/** Rows of a float weight. `data` holds f32 values, or the bit patterns of f16 ones. */
+export interface FloatTensor {
+  format: Extract<WeightFormat, { kind: 'float' }>;
+  rows: number;
+  cols: number;
+  data: Float32Array | Uint16Array; // [rows, cols]
+}
+
+/**
+ * Rows of a quantized weight: `w = scale · q + bias`, q unsigned; without bias, `bias = −2^(bits−1) · scale`.
+ * 4-bit codes are packed two a byte, the lower index in the low nibble; each row starts on a byte.
+ * A short last group is allowed: `groups = ceil(cols / group)`.
+ */
+export interface QuantTensor {
+  format: Extract<WeightFormat, { kind: 'quant' }>;
+  rows: number;
+  cols: number;
+  q: Uint8Array; // [rows, ceil(cols · bits / 8)]
+  scale: Float32Array | Uint16Array; // [rows, groups], f32 values or f16 bits, as format.scaleDtype says
+  bias: Float32Array | Uint16Array | null; // [rows, groups], same dtype as scale
+}
+
+export type Tensor = FloatTensor | QuantTensor;

@@ -1,0 +1,72 @@
+// The step contract: how JavaScript describes a step to the module, and how threads share it.
+// All addresses are byte offsets into the one linear memory; AT() turns them into pointers. In WebAssembly the
+// base is 0; natively (sanitizer builds) it is the buffer that holds a memory image.
+#ifndef EDGE_STEP_H
+#define EDGE_STEP_H
+#include <stdint.h>
+
+typedef uint32_t u32;
+typedef int32_t i32;
+typedef uint8_t u8;
+typedef int8_t i8;
+typedef uint16_t u16;
+typedef int16_t i16;
+
+#ifdef __wasm__
+#define AT(type, offset) ((type *)(offset))
+#else
+extern u8 *edge_memory;
+#define AT(type, offset) ((type *)(edge_memory + (offset)))
+#endif
+
+typedef struct { // f32 columns of an activation buffer
+  u32 base;   // of row 0
+  u32 stride; // floats from row to row
+  u32 width;  // floats
+} view;
+
+typedef struct { // consecutive rows of one slot
+  u32 slot;
+  u32 position; // tokens consumed before
+  u32 first;    // row of the step
+  u32 rows;
+} segment;
+
+typedef struct { // a slot state
+  u32 base;   // of slot 0
+  u32 stride; // bytes from slot to slot
+} state_ref;
+
+typedef struct { // one step, as every thread of the team sees it
+  u32 rows;
+  u32 n_segments;
+  u32 n_outputs;
+  u32 segments; // segment[n_segments]
+  u32 ids;      // i32[rows]
+  u32 outputs;  // output[n_outputs], in ascending order of row; see ops/sample.h
+  u32 scratch;  // shared scratch of the running op, program.scratch bytes
+} step;
+
+typedef struct { // one thread's place in the team
+  u32 index;
+  u32 count;
+} thread;
+
+// Waits until every thread of the team has arrived. Ops may use it inside; step() places one after every op.
+void team_barrier(const thread *t);
+
+// The share [*begin, *end) of n units that a thread works on; shares are multiples of `unit` but for the last.
+static inline void share(const thread *t, u32 n, u32 unit, u32 *begin, u32 *end) {
+  u32 units = (n + unit - 1) / unit;
+  u32 per = units / t->count, extra = units % t->count;
+  u32 b = t->index * per + (t->index < extra ? t->index : extra);
+  u32 e = b + per + (t->index < extra ? 1 : 0);
+  *begin = b * unit;
+  *end = e * unit < n ? e * unit : n;
+}
+
+// An op: every thread calls it with the same arguments (a struct of u32 and f32 words that TypeScript encodes,
+// src/backends/wasm/encode.ts) and does its own share. Declared and numbered by ops/list.h.
+#define OP(name) void op_##name(const void *arguments, const step *s, const thread *t)
+
+#endif
