@@ -1,0 +1,32 @@
+import type { OpCall, OpName } from '../../../ops/index.ts';
+import type { StepContext } from '../context.ts';
+import { activation } from './activation.ts';
+import { conv1d } from './conv1d.ts';
+import { embed } from './embed.ts';
+import { gate_norm } from './gate_norm.ts';
+import { linear_residual } from './linear_residual.ts';
+import { logits } from './logits.ts';
+import { norm_linear } from './norm_linear.ts';
+import { sample } from './sample.ts';
+import { ssd_scan } from './ssd_scan.ts';
+import { window_attention } from './window_attention.ts';
+
+type Kernels = { [K in OpName]: (call: Extract<OpCall, { op: K }>, ctx: StepContext) => void };
+
+const kernels: Kernels = {
+  embed,
+  norm_linear,
+  conv1d,
+  ssd_scan,
+  gate_norm,
+  linear_residual,
+  activation,
+  window_attention,
+  logits,
+  sample,
+};
+
+/** Runs one call of a program. */
+export function runCall(call: OpCall, ctx: StepContext): void {
+  (kernels[call.op] as (call: OpCall, ctx: StepContext) => void)(call, ctx);
+}
