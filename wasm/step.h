@@ -13,9 +13,11 @@ typedef uint16_t u16;
 typedef int16_t i16;
 
 #ifdef __wasm__
+#define EXPORT(name) __attribute__((export_name(name)))
 #define AT(type, offset) ((type *)(offset))
 #else
 extern u8 *edge_memory;
+#define EXPORT(name)
 #define AT(type, offset) ((type *)(edge_memory + (offset)))
 #endif
 
@@ -44,15 +46,31 @@ typedef struct { // one step, as every thread of the team sees it
   u32 segments; // segment[n_segments]
   u32 ids;      // i32[rows]
   u32 outputs;  // output[n_outputs], in ascending order of row; see ops/sample.h
-  u32 scratch;  // shared scratch of the running op, program.scratch bytes
+  u32 scratch;  // shared scratch of the running op, as large as the greediest op asks for
+  // What the op `logits` fills: one row for each distinct row that an output names.
+  u32 n_logits;
+  u32 logit_rows;    // u32[n_logits], rows of the step, ascending
+  u32 logits;        // f32[n_logits][logits_stride]
+  u32 logits_stride; // floats, ≥ vocab, a multiple of 4
+  // The calls [first_call, last_call) of the program are run, on `threads` threads of the team.
+  u32 first_call;
+  u32 last_call;
+  u32 threads;
 } step;
+
+typedef struct { // one call of the encoded program
+  u32 op;        // its number in ops/list.h
+  u32 arguments; // the op's struct, 16-byte aligned
+} call;
 
 typedef struct { // one thread's place in the team
   u32 index;
-  u32 count;
+  u32 count; // of the threads that run this step
+  u32 team;  // team_block, see team.h; unused by a team of one
 } thread;
 
-// Waits until every thread of the team has arrived. Ops may use it inside; step() places one after every op.
+// Waits until every thread of the step has arrived. Ops may use it inside (all threads, or none);
+// run_step places one after every op. Compiles to nothing in single-threaded modules.
 void team_barrier(const thread *t);
 
 // The share [*begin, *end) of n units that a thread works on; shares are multiples of `unit` but for the last.
