@@ -1,9 +1,23 @@
-import { defineConfig } from 'vitest/config';
+import { readFileSync } from 'node:fs';
+import { defineConfig, type Plugin } from 'vitest/config';
+
+/** `.wasm` imports are bytes, as in the build. */
+const wasm: Plugin = {
+  name: 'wasm',
+  enforce: 'pre',
+  load(id) {
+    if (!id.endsWith('.wasm')) return null;
+    const base64 = readFileSync(id).toString('base64');
+    return `export default Uint8Array.from(atob('${base64}'), (c) => c.charCodeAt(0));`;
+  },
+};
 
 export default defineConfig({
+  plugins: [wasm],
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/full/**', 'test/browser/**', '**/node_modules/**'],
+    globalSetup: ['scripts/vitest-setup.ts'],
     testTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,

@@ -1,0 +1,12 @@
+/** What the build inlines. */
+declare module '*.wasm' {
+  const bytes: Uint8Array<ArrayBuffer>;
+  export default bytes;
+}
+declare module 'edge-ssm:engine-worker' {
+  const script: string;
+  export default script;
+}
+declare module 'comlink/dist/esm/node-adapter.mjs' {
+  export { default } from 'comlink/dist/esm/node-adapter.d.ts';
+}

@@ -1,0 +1,119 @@
+import { availableParallelism, totalmem } from 'node:os';
+import { parentPort, Worker } from 'node:worker_threads';
+import type { Endpoint } from 'comlink';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
+import type { Thread, WorkerHandle } from './host.types.ts';
+
+export type * from './host.types.ts';
+
+/** 'Node.js 22.1.0', 'Bun 1.4.0' or 'Deno 2.9.0'. */
+export function runtimeName(): string {
+  const { bun, deno, node } = process.versions;
+  if (bun !== undefined) return `Bun ${bun}`;
+  if (deno !== undefined) return `Deno ${deno}`;
+  return `Node.js ${node}`;
+}
+
+/** Cores that this process may use. */
+export function coreCount(): number {
+  return Math.max(1, availableParallelism());
+}
+
+/** Bytes of memory of this machine; null where it isn't told. */
+export function totalMemory(): number | null {
+  return totalmem();
+}
+
+/** May a WebAssembly.Memory be shared between threads here? */
+export function canShareMemory(): boolean {
+  return typeof SharedArrayBuffer !== 'undefined';
+}
+
+/** May this very thread block in Atomics.wait? */
+export function canBlock(): boolean {
+  return true;
+}
+
+// In the sources this file lies in src/runtime; in the package everything lies in dist/node.
+const SCRIPTS = import.meta.url.endsWith('.ts') ? '../../dist/node/' : './';
+const scriptUrl = (name: string) => new URL(SCRIPTS + name, import.meta.url);
+
+/** Starts the engine's worker, from another script if `url` is given. */
+export async function spawnEngine(url?: string | URL): Promise<WorkerHandle> {
+  const script = url === undefined ? scriptUrl('engine-worker.js') : new URL(url);
+  // Flags of the process such as --input-type are refused in workers.
+  const worker = new Worker(script, { execArgv: [], name: 'edge-ssm' });
+  let listener: ((cause: unknown) => void) | null = null;
+  let death: { cause: unknown } | null = null;
+  const die = (cause: unknown) => {
+    if (death) return;
+    death = { cause };
+    listener?.(cause);
+  };
+  worker.on('error', die);
+  worker.on('messageerror', die);
+  worker.on('exit', (code) => die(new Error(`The worker exited with code ${code}`)));
+  return {
+    endpoint: nodeEndpoint(worker),
+    onDeath(listen) {
+      listener = listen;
+      if (death) listen(death.cause);
+    },
+    terminate: async () => {
+      await worker.terminate();
+    },
+    keepAlive: (alive) => (alive ? worker.ref() : worker.unref()),
+  };
+}
+
+/** In the engine's worker: the other end of `spawnEngine`'s endpoint. */
+export function engineEndpoint(): Endpoint {
+  if (!parentPort) throw new Error('This script runs in a worker only');
+  return nodeEndpoint(parentPort);
+}
+
+/**
+ * Starts a thread of the WASM team, hands it `data`, and resolves once it is about to run.
+ * `failed` is called if it ends later on without having been told to.
+ */
+export function spawnThread(data: unknown, failed: (cause: unknown) => void): Promise<Thread> {
+  const worker = new Worker(scriptUrl('wasm-thread.js'), { execArgv: [], name: 'edge-ssm-thread' });
+  return new Promise((resolve, reject) => {
+    const fail = (cause: unknown) => {
+      reject(cause);
+      failed(cause);
+    };
+    const exit = (code: number) => fail(new Error(`A thread exited with code ${code}`));
+    worker.on('error', fail);
+    worker.on('exit', exit);
+    worker.once('message', () => {
+      worker.unref();
+      resolve({
+        terminate: async () => {
+          worker.removeListener('exit', exit);
+          await worker.terminate();
+        },
+      });
+    });
+    worker.postMessage(data);
+  });
+}
+
+/** In a thread of the WASM team: prepares with the data it was started with, answers, and runs to its end. */
+export function serveThread(prepare: (data: unknown) => Promise<() => void>): void {
+  parentPort?.once('message', async (data: unknown) => {
+    const run = await prepare(data); // a rejection ends the thread with an 'error' event
+    parentPort?.postMessage(null);
+    run();
+  });
+}
+
+/** URLs of the embedded model's files, by file name. */
+export function tinyFiles(): Record<string, string> {
+  const url = (name: string) => new URL(`../../models/tiny/${name}`, import.meta.url).href;
+  return {
+    'config.json': url('config.json'),
+    'model.safetensors': url('model.safetensors'),
+    'tokenizer.json': url('tokenizer.json'),
+  };
+}

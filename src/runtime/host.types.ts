@@ -1,0 +1,16 @@
+import type { Endpoint } from 'comlink';
+
+/** The engine's worker, seen from the thread that started it. */
+export interface WorkerHandle {
+  endpoint: Endpoint;
+  /** Called once when the worker ends, whoever ended it. */
+  onDeath(listener: (cause: unknown) => void): void;
+  terminate(): Promise<void>;
+  /** Whether the worker keeps the process alive; true when it starts. */
+  keepAlive(alive: boolean): void;
+}
+
+/** A running thread of the WASM team. */
+export interface Thread {
+  terminate(): Promise<void>;
+}

@@ -1,0 +1,139 @@
+import { type Remote, wrap } from 'comlink';
+import type { WorkerHandle } from '#runtime';
+import { EdgeError, throwIfAborted } from '../src/errors.ts';
+import type { Handle } from '../src/engine/types.ts';
+import { asEdgeError, installErrorTransfer } from './errors.ts';
+import type { EngineProtocol, RemoteEngine } from './protocol.ts';
+
+interface End {
+  code: 'WORKER_DIED' | 'CLOSED';
+  message: string;
+  cause?: unknown;
+}
+
+/**
+ * The user's end of an engine, in a worker or in place. Every call rejects with an EdgeError; all pending ones
+ * reject when the worker dies (WORKER_DIED) or the model is disposed (CLOSED), and later ones too.
+ */
+export class EngineClient {
+  readonly #engine: RemoteEngine;
+  readonly #worker: WorkerHandle | null;
+  readonly #pending = new Set<(error: EdgeError) => void>();
+  #end: End | null = null;
+  #closing: Promise<void> | null = null;
+  #handles = 0;
+
+  private constructor(engine: RemoteEngine, worker: WorkerHandle | null) {
+    this.#engine = engine;
+    this.#worker = worker;
+    worker?.keepAlive(false);
+    worker?.onDeath((cause) => {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      this.#finish({
+        code: 'WORKER_DIED',
+        message: `The engine's worker ended unexpectedly (${reason}). Load the model again`,
+        cause,
+      });
+    });
+  }
+
+  static inWorker(worker: WorkerHandle): EngineClient {
+    installErrorTransfer();
+    const remote: Remote<EngineProtocol> = wrap<EngineProtocol>(worker.endpoint);
+    return new EngineClient(remote as unknown as RemoteEngine, worker);
+  }
+
+  static inPlace(engine: EngineProtocol): EngineClient {
+    return new EngineClient(engine as unknown as RemoteEngine, null);
+  }
+
+  /** A fresh name for a session, a generation or a cancellable call. */
+  handle(): Handle {
+    this.#handles += 1;
+    return this.#handles;
+  }
+
+  /** Calls the engine. */
+  call<T>(run: (engine: RemoteEngine) => T | Promise<T>): Promise<T> {
+    if (this.#end) return Promise.reject(this.#ended());
+    return new Promise<T>((resolve, reject) => {
+      this.#pending.add(reject);
+      if (this.#pending.size === 1) this.#worker?.keepAlive(true);
+      const done = () => {
+        this.#pending.delete(reject);
+        if (this.#pending.size === 0) this.#worker?.keepAlive(false);
+      };
+      new Promise<T>((settle) => settle(run(this.#engine))).then(
+        (value) => {
+          done();
+          resolve(value);
+        },
+        (error: unknown) => {
+          done();
+          reject(understand(error));
+        },
+      );
+    });
+  }
+
+  /** Calls the engine under a handle that `signal` aborts. */
+  async abortable<T>(
+    signal: AbortSignal | undefined,
+    run: (engine: RemoteEngine, call: Handle) => T | Promise<T>,
+  ): Promise<T> {
+    throwIfAborted(signal);
+    const call = this.handle();
+    const abort = () => {
+      this.call((engine) => engine.abort(call)).catch(() => {}); // the call itself tells what happened
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      return await this.call((engine) => run(engine, call));
+    } catch (error) {
+      if (signal?.aborted && error instanceof EdgeError && error.code === 'ABORTED') throwIfAborted(signal);
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Ends the engine and its worker. Calling it again is harmless. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const alive = this.#end === null;
+    this.#finish({ code: 'CLOSED', message: 'The model was disposed. Load it again to use it' });
+    if (!alive) return;
+    if (this.#worker) await this.#worker.terminate();
+    else await this.#engine.dispose();
+  }
+
+  /** Kills the worker at once, whatever it is doing; what is pending rejects. */
+  async kill(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  #finish(end: End): void {
+    if (this.#end) return;
+    this.#end = end;
+    for (const reject of this.#pending) reject(this.#ended());
+    this.#pending.clear();
+  }
+
+  #ended(): EdgeError {
+    const { code, message, cause } = this.#end!;
+    return new EdgeError(code, message, cause === undefined ? undefined : { cause });
+  }
+}
+
+/** Errors of the transport itself: an argument that can't be cloned is the caller's. */
+function understand(error: unknown): EdgeError {
+  if (error instanceof Error && error.name === 'DataCloneError')
+    return new EdgeError('INVALID_ARGUMENT', `An argument can't be sent to the engine: ${error.message}`, {
+      cause: error,
+    });
+  return asEdgeError(error);
+}
