@@ -1,0 +1,96 @@
+import type { Executor } from '../../src/backends/types.ts';
+import type { GroupSize, Tensor, WeightFormat } from '../../src/types.ts';
+import { numberToF16 } from './f16.ts';
+import type { Random } from './random.ts';
+
+type FloatFormat = Extract<WeightFormat, { kind: 'float' }>;
+export type QuantFormat = Extract<WeightFormat, { kind: 'quant' }>;
+
+export const F32: FloatFormat = { kind: 'float', dtype: 'f32' };
+export const F16: FloatFormat = { kind: 'float', dtype: 'f16' };
+
+export function quant(
+  bits: 4 | 8,
+  group: GroupSize,
+  hasBias = false,
+  scaleDtype: 'f16' | 'f32' = 'f16',
+): QuantFormat {
+  return { kind: 'quant', bits, group, scaleDtype, hasBias };
+}
+
+/** Every format that a linear weight can have. */
+export const ALL_FORMATS: readonly WeightFormat[] = [
+  F32,
+  F16,
+  ...([4, 8] as const).flatMap((bits) =>
+    ([16, 32, 64, 128] as const).flatMap((group) =>
+      [false, true].flatMap((hasBias) =>
+        (['f16', 'f32'] as const).map((scaleDtype) => quant(bits, group, hasBias, scaleDtype)),
+      ),
+    ),
+  ),
+];
+
+/** 'f16', 'q4/32', 'q8/64 with bias, f32 scales'. */
+export function formatName(format: WeightFormat): string {
+  if (format.kind === 'float') return format.dtype;
+  const bias = format.hasBias ? ' with bias' : '';
+  return `q${format.bits}/${format.group}${bias}${format.scaleDtype === 'f32' ? ', f32 scales' : ''}`;
+}
+
+/** A float tensor of given values; the last axis is `cols`. */
+export function floatTensor(values: Float32Array, cols: number, format: FloatFormat = F32): Tensor {
+  const data = format.dtype === 'f32' ? values : Uint16Array.from(values, numberToF16);
+  return { format, rows: values.length / cols, cols, data };
+}
+
+/** Random weights of about unit gain: variance 1/cols, zero mean. */
+export function randomTensor(random: Random, rows: number, cols: number, format: WeightFormat): Tensor {
+  const gain = 1 / Math.sqrt(cols);
+  if (format.kind === 'float')
+    return floatTensor(
+      random.floats(rows * cols, () => random.normal(gain)),
+      cols,
+      format,
+    );
+  const groups = rows * Math.ceil(cols / format.group);
+  const step = (gain * Math.sqrt(12)) / 2 ** format.bits; // of uniformly distributed codes
+  const scale = random.floats(groups, () => step * random.uniform(0.75, 1.25));
+  const bias = scale.map((s) => -s * (2 ** (format.bits - 1) + random.uniform(-1, 1)));
+  const store = (x: Float32Array) => (format.scaleDtype === 'f32' ? x : Uint16Array.from(x, numberToF16));
+  return {
+    format,
+    rows,
+    cols,
+    q: randomCodes(random, rows, cols, format.bits),
+    scale: store(scale),
+    bias: format.hasBias ? store(bias) : null,
+  };
+}
+
+function randomCodes(random: Random, rows: number, cols: number, bits: 4 | 8): Uint8Array {
+  const rowBytes = Math.ceil((cols * bits) / 8);
+  const q = new Uint8Array(rows * rowBytes);
+  for (let i = 0; i < q.length; i++) q[i] = random.u32() >>> 24;
+  if (bits === 4 && cols % 2 === 1)
+    for (let r = 1; r <= rows; r++) q[r * rowBytes - 1] = q[r * rowBytes - 1]! & 15; // no upper neighbour
+  return q;
+}
+
+/** Rows [begin, begin + count) of a tensor. */
+export function tensorRows(tensor: Tensor, begin: number, count: number): Tensor {
+  const part = <T extends Float32Array | Uint16Array | Uint8Array>(data: T): T => {
+    const width = data.length / tensor.rows;
+    return data.slice(begin * width, (begin + count) * width) as T;
+  };
+  if (!('q' in tensor)) return { ...tensor, rows: count, data: part(tensor.data) };
+  const { q, scale, bias } = tensor;
+  return { ...tensor, rows: count, q: part(q), scale: part(scale), bias: bias && part(bias) };
+}
+
+/** Uploads a whole weight in blocks of `blockRows`, the last block first: their order must not matter. */
+export function uploadBlocks(executor: Executor, name: string, tensor: Tensor, blockRows = 128): void {
+  const last = Math.floor((tensor.rows - 1) / blockRows) * blockRows;
+  for (let row = last; row >= 0; row -= blockRows)
+    executor.upload(name, row, tensorRows(tensor, row, Math.min(blockRows, tensor.rows - row)));
+}
