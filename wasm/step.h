@@ -11,6 +11,8 @@ typedef uint8_t u8;
 typedef int8_t i8;
 typedef uint16_t u16;
 typedef int16_t i16;
+typedef float f32;
+typedef double f64;
 
 #ifdef __wasm__
 #define EXPORT(name) __attribute__((export_name(name)))

@@ -1,0 +1,36 @@
+// Runs an encoded step: the calls of a program one after the other, every thread its share of each.
+#include "step.h"
+#include "team.h"
+
+#define DECLARE(number, name) OP(name);
+#include "ops/list.h"
+EACH_OP(DECLARE)
+
+static void run_call(const call *c, const step *s, const thread *t) {
+  const void *arguments = AT(const void, c->arguments);
+  switch (c->op) {
+#define CASE(number, name) \
+  case number: \
+    op_##name(arguments, s, t); \
+    break;
+    EACH_OP(CASE)
+  }
+}
+
+// A thread's part of a step; call[] lies at `program`.
+void run_calls(u32 program, const step *s, const thread *t) {
+  const call *calls = AT(const call, program);
+  for (u32 i = s->first_call; i < s->last_call; i++) {
+    run_call(calls + i, s, t);
+    team_barrier(t);
+  }
+}
+
+// Runs a step as the first thread of its team. Returns 0, or 1 if a thread of the team was lost.
+EXPORT("step") u32 run_step(u32 team, u32 program, u32 step_offset) {
+  const step *s = AT(const step, step_offset);
+  thread t = {0, s->threads, team};
+  if (s->threads > 1) team_start(team, program, step_offset, s->threads);
+  run_calls(program, s, &t);
+  return s->threads > 1 && AT(team_block, team)->lost;
+}

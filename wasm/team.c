@@ -1,0 +1,84 @@
+// Thread team: waits spin for a bounded time and then sleep, because unbounded spinning on a busy machine stops the
+// very thread that is waited for.
+#include "team.h"
+
+#ifdef __wasm_atomics__
+#define LOAD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define ACQUIRE(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define STORE(p, v) __atomic_store_n(p, v, __ATOMIC_SEQ_CST)
+#define ADD(p, v) __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST)
+#define WAIT(p, v, ns) __builtin_wasm_memory_atomic_wait32((int *)(p), (int)(v), ns)
+#define NOTIFY(p) __builtin_wasm_memory_atomic_notify((int *)(p), 0xffffffffu)
+
+enum { SPIN = 1 << 14 }; // loads of one cache line: some tens of microseconds
+// A thread counts as lost if it does not come to a barrier within TRIES times this many ns. Several tries, because
+// time also passes for a process that was stopped as a whole.
+#define PATIENCE 4000000000LL
+enum { TRIES = 8 };
+
+void run_calls(u32 program, const step *s, const thread *t);
+
+// Waits until *word differs from `seen`. Returns 0 if it did not in `tries` times PATIENCE (0 tries: for ever).
+static int wait_change(u32 *word, u32 seen, u32 *sleepers, int tries) {
+  for (u32 i = 0; i < SPIN; i++)
+    if (LOAD(word) != seen) return ACQUIRE(word) != seen;
+  ADD(sleepers, 1);
+  for (int timeouts = 0; ACQUIRE(word) == seen && (!tries || timeouts < tries);)
+    timeouts += WAIT(word, seen, tries ? PATIENCE : -1LL) == 2;
+  ADD(sleepers, (u32)-1);
+  return ACQUIRE(word) != seen;
+}
+
+static void change(u32 *word, u32 value, u32 *sleepers) {
+  STORE(word, value); // in one order for all threads with the load of `sleepers`, and the sleeper's two
+  if (__atomic_load_n(sleepers, __ATOMIC_SEQ_CST)) NOTIFY(word);
+}
+
+void team_barrier(const thread *t) {
+  if (t->count == 1) return;
+  team_block *b = AT(team_block, t->team);
+  if (LOAD(&b->lost)) return;
+  u32 phase = ACQUIRE(&b->phase);
+  if (ADD(&b->arrived, 1) + 1 == t->count) {
+    STORE(&b->arrived, 0);
+    change(&b->phase, phase + 1, &b->sleepers);
+  } else if (!wait_change(&b->phase, phase, &b->sleepers, TRIES)) {
+    STORE(&b->lost, 1);
+    change(&b->phase, phase + 1, &b->sleepers); // the others must not wait for ever either
+  }
+}
+
+static void give_order(team_block *b, u32 threads) {
+  change(&b->order, ((b->order >> 8) + 1) << 8 | threads, &b->starters);
+}
+
+void team_start(u32 team, u32 program, u32 step, u32 threads) {
+  team_block *b = AT(team_block, team);
+  b->program = program;
+  b->step = step;
+  give_order(b, threads);
+}
+
+// What thread `index` ≥ 1 of the team does from its start until it is told to stop. A thread that takes no part in
+// an order may miss it, so only the order itself tells who takes part.
+EXPORT("team_run") void team_run(u32 team, u32 index) {
+  team_block *b = AT(team_block, team);
+  for (u32 seen = 0;;) {
+    wait_change(&b->order, seen, &b->starters, 0);
+    seen = ACQUIRE(&b->order);
+    if (LOAD(&b->stop)) return;
+    thread t = {index, seen & 255, team};
+    if (index < t.count) run_calls(b->program, AT(const step, b->step), &t);
+  }
+}
+
+// Called when no step runs.
+EXPORT("team_stop") void team_stop(u32 team) {
+  team_block *b = AT(team_block, team);
+  STORE(&b->stop, 1);
+  give_order(b, 0);
+}
+#else
+void team_barrier(const thread *t) { (void)t; }
+void team_start(u32 team, u32 program, u32 step, u32 threads) { (void)team, (void)program, (void)step, (void)threads; }
+#endif
