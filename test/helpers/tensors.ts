@@ -1,3 +1,4 @@
+import { f16ToNumber } from '../../src/backends/reference/dequantize.ts';
 import type { Executor } from '../../src/backends/types.ts';
 import type { GroupSize, Tensor, WeightFormat } from '../../src/types.ts';
 import { numberToF16 } from './f16.ts';
@@ -93,4 +94,37 @@ export function uploadBlocks(executor: Executor, name: string, tensor: Tensor, b
   const last = Math.floor((tensor.rows - 1) / blockRows) * blockRows;
   for (let row = last; row >= 0; row -= blockRows)
     executor.upload(name, row, tensorRows(tensor, row, Math.min(blockRows, tensor.rows - row)));
+}
+
+/** A float matrix in any format; quantized with the range of each group, for tests that need some quantized model. */
+export function encodeTensor(values: Float32Array, cols: number, format: WeightFormat): Tensor {
+  if (format.kind === 'float') return floatTensor(values, cols, format);
+  const rows = values.length / cols;
+  const perRow = Math.ceil(cols / format.group);
+  const scale = new Float32Array(rows * perRow); // [rows, groups]
+  const bias = new Float32Array(rows * perRow); // [rows, groups]
+  const middle = 2 ** (format.bits - 1);
+  const half = (x: number) => (format.scaleDtype === 'f16' ? f16ToNumber(numberToF16(x)) : Math.fround(x));
+  for (let g = 0; g < scale.length; g++) {
+    const begin = Math.floor(g / perRow) * cols + (g % perRow) * format.group;
+    const end = Math.min(begin + format.group, (Math.floor(g / perRow) + 1) * cols);
+    const group = values.subarray(begin, end);
+    const low = group.reduce((a, b) => Math.min(a, b));
+    const high = group.reduce((a, b) => Math.max(a, b));
+    scale[g] =
+      half(format.hasBias ? (high - low) / (2 * middle - 1) : Math.max(-low, high) / (middle - 1)) ||
+      half(1e-4);
+    bias[g] = format.hasBias ? half(low) : -middle * scale[g]!;
+  }
+  const rowBytes = Math.ceil((cols * format.bits) / 8);
+  const q = new Uint8Array(rows * rowBytes);
+  values.forEach((value, i) => {
+    const [r, c] = [Math.floor(i / cols), i % cols];
+    const g = r * perRow + Math.floor(c / format.group);
+    const code = Math.min(Math.max(Math.round((value - bias[g]!) / scale[g]!), 0), 2 * middle - 1);
+    const byte = r * rowBytes + (format.bits === 8 ? c : c >> 1);
+    q[byte] = q[byte]! | (format.bits === 4 && c & 1 ? code << 4 : code);
+  });
+  const store = (x: Float32Array) => (format.scaleDtype === 'f32' ? x : Uint16Array.from(x, numberToF16));
+  return { format, rows, cols, q, scale: store(scale), bias: format.hasBias ? store(bias) : null };
 }

@@ -1,0 +1,187 @@
+import type { ActivationCall } from '../src/ops/activation.ts';
+import type { View } from '../src/ops/contract.ts';
+import type { GateNormCall } from '../src/ops/gate_norm.ts';
+import type { OpCall } from '../src/ops/index.ts';
+import type { StateSpec } from '../src/ops/program.ts';
+import type { WeightBinder } from './weights.ts';
+
+/** A program while its blocks add to it. */
+export interface Draft {
+  readonly chunk: number;
+  /** What attention without a window may hold. */
+  readonly maxContext: number;
+  /** Whether a block is bounded by maxContext. */
+  bounded: boolean;
+  readonly buffers: Record<string, { width: number }>;
+  readonly states: Record<string, StateSpec>;
+  readonly calls: OpCall[];
+}
+
+/** Adds one pre-norm residual block to a program: `x + mixer(rms_norm(x))`. */
+export type Block = (draft: Draft) => void;
+
+/** Where a block's weights are. */
+export interface Place {
+  weights: WeightBinder;
+  name: string; // of the block in the program: 'layers.3'
+  tensors: string; // prefix of its tensors: 'backbone.layers.3'
+  dModel: number;
+  eps: number;
+}
+
+/** Columns of a buffer that is as wide as its widest use. */
+export function view(draft: Draft, buffer: string, offset: number, width: number): View {
+  const needed = Math.max(draft.buffers[buffer]?.width ?? 0, offset + width);
+  draft.buffers[buffer] = { width: needed };
+  return { buffer, offset, width };
+}
+
+export interface Mamba2Dims {
+  d_inner: number; // expand · d_model
+  headdim: number;
+  nheads: number; // d_inner / headdim
+  d_state: number;
+  ngroups: number;
+  d_conv: number;
+  mode: GateNormCall['mode'];
+  dtMin: number;
+  dtMax: number;
+  hasHeadDimD: boolean; // D per channel rather than per head
+  bias: boolean;
+  convBias: boolean;
+}
+
+/** The Mamba-2 mixer (arXiv 2405.21060): projection to z | x B C | dt, convolution, recurrence, gated norm, projection. */
+export function mamba2Block(place: Place, dims: Mamba2Dims): Block {
+  const { weights, name, tensors, dModel, eps } = place;
+  const { d_inner, nheads, headdim, d_state, ngroups, d_conv } = dims;
+  const mixer = `${tensors}.mixer`;
+  const bc = ngroups * d_state;
+  const channels = d_inner + 2 * bc;
+  const width = d_inner + channels + nheads;
+  const norm = weights.vector(`${name}.norm`, `${tensors}.norm.weight`, dModel);
+  const inProj = linear(place, 'in_proj', dModel, width, dims.bias);
+  const taps = weights.taps(`${name}.conv`, `${mixer}.conv1d.weight`, channels, d_conv);
+  const convBias = weights.bias(`${name}.conv.bias`, `${mixer}.conv1d.bias`, channels, dims.convBias);
+  const dtBias = weights.vector(`${name}.dt_bias`, `${mixer}.dt_bias`, nheads);
+  const A = weights.negExp(`${name}.A`, `${mixer}.A_log`, nheads);
+  const D = weights.vector(`${name}.D`, `${mixer}.D`, dims.hasHeadDimD ? d_inner : nheads);
+  const gate = weights.vector(`${name}.gate_norm`, `${mixer}.norm.weight`, d_inner);
+  const outProj = linear(place, 'out_proj', d_inner, dModel, dims.bias);
+  return (draft) => {
+    const residual = view(draft, 'residual', 0, dModel);
+    const projection = view(draft, 'projection', 0, width);
+    const z = view(draft, 'projection', 0, d_inner);
+    const xBC = view(draft, 'projection', d_inner, channels);
+    const dt = view(draft, 'projection', d_inner + channels, nheads);
+    const convolved = view(draft, 'convolved', 0, channels);
+    const [x, B, C] = [
+      view(draft, 'convolved', 0, d_inner),
+      view(draft, 'convolved', d_inner, bc),
+      view(draft, 'convolved', d_inner + bc, bc),
+    ];
+    const scanned = view(draft, 'scanned', 0, d_inner);
+    const mixed = view(draft, 'mixed', 0, d_inner);
+    const ring = `${name}.conv`;
+    const ssm = `${name}.ssm`;
+    draft.states[ring] = { shape: [d_conv, channels], layout: { ringAxis: 0 } };
+    draft.states[ssm] = { shape: [nheads, headdim, d_state], layout: 'dense' };
+    const { dtMin, dtMax, mode } = dims;
+    draft.calls.push(
+      { op: 'norm_linear', x: residual, g: norm, ...inProj, y: projection, eps },
+      {
+        op: 'conv1d',
+        x: xBC,
+        weight: taps,
+        ...(convBias && { bias: convBias }),
+        state: ring,
+        y: convolved,
+        activation: 'silu',
+      },
+      { op: 'ssd_scan', x, B, C, dt, dtBias, A, D, state: ssm, y: scanned, ngroups, dtMin, dtMax },
+      { op: 'gate_norm', x: scanned, z, g: gate, y: mixed, mode, ngroups, eps },
+      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual },
+    );
+  };
+}
+
+export interface MlpDims {
+  d_inner: number;
+  kind: ActivationCall['kind'];
+  bias: boolean;
+}
+
+/** `out_proj(act(in_proj(x)))`. */
+export function mlpBlock(place: Place, dims: MlpDims): Block {
+  const { weights, name, tensors, dModel, eps } = place;
+  const { d_inner, kind } = dims;
+  const norm = weights.vector(`${name}.norm`, `${tensors}.norm.weight`, dModel);
+  const inProj = linear(place, 'in_proj', dModel, d_inner, dims.bias);
+  const outProj = linear(place, 'out_proj', d_inner, dModel, dims.bias);
+  return (draft) => {
+    const residual = view(draft, 'residual', 0, dModel);
+    const projection = view(draft, 'projection', 0, d_inner);
+    const mixed = view(draft, 'mixed', 0, d_inner);
+    draft.calls.push(
+      { op: 'norm_linear', x: residual, g: norm, ...inProj, y: projection, eps },
+      { op: 'activation', x: projection, y: mixed, kind },
+      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual },
+    );
+  };
+}
+
+export interface AttentionDims {
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  window: number | null; // keys, the row's own included; null: unbounded
+  scale: number;
+  qkvBias: boolean;
+  outBias: boolean;
+}
+
+/** Attention over q | k | v of one projection, without positional encoding. */
+export function attentionBlock(place: Place, dims: AttentionDims): Block {
+  const { weights, name, tensors, dModel, eps } = place;
+  const { heads, kvHeads, scale } = dims;
+  const q = heads * dims.headDim;
+  const kv = kvHeads * dims.headDim;
+  const norm = weights.vector(`${name}.norm`, `${tensors}.norm.weight`, dModel);
+  const inProj = linear(place, 'in_proj', dModel, q + 2 * kv, dims.qkvBias);
+  const outProj = linear(place, 'out_proj', q, dModel, dims.outBias);
+  return (draft) => {
+    const residual = view(draft, 'residual', 0, dModel);
+    const projection = view(draft, 'projection', 0, q + 2 * kv);
+    const mixed = view(draft, 'mixed', 0, q);
+    const state = `${name}.kv`;
+    // Unbounded attention never wraps: positions end at maxContext.
+    const window = dims.window ?? draft.maxContext;
+    const ring = dims.window === null ? draft.maxContext : window + draft.chunk - 1;
+    draft.bounded ||= dims.window === null;
+    draft.states[state] = { shape: [2, ring, kv], layout: { ringAxis: 1 } };
+    draft.calls.push(
+      { op: 'norm_linear', x: residual, g: norm, ...inProj, y: projection, eps },
+      {
+        op: 'window_attention',
+        q: view(draft, 'projection', 0, q),
+        k: view(draft, 'projection', q, kv),
+        v: view(draft, 'projection', q + kv, kv),
+        state,
+        y: mixed,
+        heads,
+        kvHeads,
+        window,
+        scale,
+      },
+      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual },
+    );
+  };
+}
+
+/** The operands w and b of a projection of the mixer. */
+function linear(place: Place, which: string, width: number, out: number, bias: boolean) {
+  const { weights, name, tensors } = place;
+  const w = weights.matrix(`${name}.${which}`, `${tensors}.mixer.${which}.weight`, out, width);
+  const b = weights.bias(`${name}.${which}.bias`, `${tensors}.mixer.${which}.bias`, out, bias);
+  return { w, ...(b !== undefined && { b }) };
+}

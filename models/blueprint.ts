@@ -1,0 +1,59 @@
+import { requireArgument } from '../src/errors.ts';
+import type { Program } from '../src/ops/program.ts';
+import { type Block, type Draft, view } from './blocks.ts';
+import type { Blueprint } from './types.ts';
+import type { WeightBinder } from './weights.ts';
+
+interface Facts {
+  architecture: string;
+  dModel: number;
+  vocabSize: number; // rows of the embedding and of the head, padding included
+  eps: number;
+  tied: boolean | undefined; // undefined: as the checkpoint has it
+  bosTokenId: number | null;
+  eosTokenIds: readonly number[];
+}
+
+/** Embedding, blocks, final norm and head: what every model here is. */
+export function languageModel(facts: Facts, weights: WeightBinder, blocks: readonly Block[]): Blueprint {
+  const { dModel, vocabSize, eps } = facts;
+  const table = weights.spelling('backbone.embeddings.weight', 'backbone.embedding.weight');
+  const embedding = weights.matrix('embedding', table, vocabSize, dModel);
+  const norm = weights.vector('norm_f', 'backbone.norm_f.weight', dModel);
+  const tied = facts.tied ?? !weights.has('lm_head.weight');
+  const head = tied ? embedding : weights.matrix('head', 'lm_head.weight', vocabSize, dModel);
+  weights.noLayersBeyond('backbone.layers.', blocks.length);
+  return {
+    architecture: facts.architecture,
+    dModel,
+    nLayer: blocks.length,
+    vocabSize,
+    bosTokenId: facts.bosTokenId,
+    eosTokenIds: facts.eosTokenIds,
+    sources: weights.sources,
+    program({ chunk, maxContext }): Program {
+      requireArgument(
+        Number.isInteger(chunk) && chunk >= 1,
+        `chunk must be a positive integer, found ${chunk}`,
+      );
+      requireArgument(
+        Number.isInteger(maxContext) && maxContext >= 1,
+        `maxContext must be a positive integer, found ${maxContext}`,
+      );
+      const draft: Draft = { chunk, maxContext, bounded: false, buffers: {}, states: {}, calls: [] };
+      const residual = view(draft, 'residual', 0, dModel);
+      draft.calls.push({ op: 'embed', table: embedding, y: residual });
+      for (const block of blocks) block(draft);
+      draft.calls.push({ op: 'logits', x: residual, g: norm, w: head, eps }, { op: 'sample' });
+      return {
+        buffers: draft.buffers,
+        weights: weights.specs,
+        states: draft.states,
+        calls: draft.calls,
+        vocabSize,
+        chunk,
+        maxContext: draft.bounded ? maxContext : Number.POSITIVE_INFINITY,
+      };
+    },
+  };
+}

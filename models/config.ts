@@ -1,0 +1,116 @@
+import { EdgeError } from '../src/errors.ts';
+import type { JsonObject, JsonValue } from '../src/types.ts';
+
+/** Fields of a config by name, checked. Every fault names the field, what it must be and what was found. */
+export class Config {
+  constructor(
+    private readonly architecture: string,
+    private readonly fields: JsonObject,
+    private readonly path = '',
+  ) {}
+
+  /** A nested object; an absent or null one is empty. */
+  section(key: string): Config {
+    const value = this.fields[key] ?? {};
+    if (typeof value !== 'object' || Array.isArray(value)) throw this.invalid(key, 'an object');
+    return new Config(this.architecture, value, `${this.path}${key}.`);
+  }
+
+  has(key: string): boolean {
+    return this.fields[key] !== undefined && this.fields[key] !== null;
+  }
+
+  /** A positive integer. */
+  integer(key: string, fallback?: number): number {
+    const value = this.fields[key] ?? fallback;
+    if (!isIndex(value) || value < 1) throw this.invalid(key, 'a positive integer');
+    return value;
+  }
+
+  /** A positive, finite number. */
+  positive(key: string, fallback?: number): number {
+    const value = this.fields[key] ?? fallback;
+    if (typeof value !== 'number' || !(value > 0 && value < Number.POSITIVE_INFINITY))
+      throw this.invalid(key, 'a positive number');
+    return value;
+  }
+
+  flag(key: string, fallback: boolean): boolean {
+    const value = this.fields[key] ?? fallback;
+    if (typeof value !== 'boolean') throw this.invalid(key, 'true or false');
+    return value;
+  }
+
+  /** A set of layer indices, each below `count`. */
+  layers(key: string, count: number): ReadonlySet<number> {
+    const value = this.fields[key] ?? [];
+    if (!Array.isArray(value) || !value.every((i) => isIndex(i) && i < count))
+      throw this.invalid(key, `a list of layer indices below ${count}`);
+    return new Set(value as number[]);
+  }
+
+  /** `[min, max]` of dt; Infinity is a bare one or transformers' `{"__float__": "Infinity"}`. */
+  dtLimit(key: string): { dtMin: number; dtMax: number } {
+    const value = this.fields[key] ?? [0, Number.POSITIVE_INFINITY];
+    const [dtMin, dtMax] = Array.isArray(value) && value.length === 2 ? value.map(number) : [];
+    if (dtMin === undefined || dtMax === undefined || !(dtMin >= 0 && dtMax > dtMin))
+      throw this.invalid(key, '[min, max] with 0 ≤ min < max');
+    return { dtMin, dtMax };
+  }
+
+  /** Token ids: a number, a list, or none; an absent field is `fallback` where the vocabulary has it. */
+  tokenIds(key: string, vocabSize: number, fallback?: number): number[] {
+    const value = this.fields[key];
+    if (value === undefined) return fallback !== undefined && fallback < vocabSize ? [fallback] : [];
+    const ids = value === null ? [] : Array.isArray(value) ? value : [value];
+    if (!ids.every((id) => isIndex(id) && id < vocabSize))
+      throw this.invalid(key, `null or token ids below ${vocabSize}`);
+    return ids as number[];
+  }
+
+  /** Refuses an option that is present with a value other than the supported ones. */
+  only(key: string, ...supported: JsonValue[]): void {
+    const value = this.fields[key];
+    if (value === undefined || value === null || supported.includes(value)) return;
+    const wanted = supported.map((option) => JSON.stringify(option)).join(' or ');
+    throw this.unsupported(key, `only ${wanted} is`);
+  }
+
+  /** Refuses options that no program is written for; switched off (false, 0, null) they do no harm. */
+  known(...keys: string[]): void {
+    for (const [key, value] of Object.entries(this.fields))
+      if (value && !keys.includes(key)) throw this.unsupported(key, `known are ${keys.join(', ')}`);
+  }
+
+  /** UNSUPPORTED_MODEL for the value of a field. */
+  unsupported(key: string, instead: string): EdgeError {
+    return new EdgeError(
+      'UNSUPPORTED_MODEL',
+      `${this.architecture}: ${this.path}${key} = ${show(this.fields[key])} is not supported; ${instead}`,
+    );
+  }
+
+  /** INVALID_FILE for the value of a field. */
+  invalid(key: string, wanted: string): EdgeError {
+    return new EdgeError(
+      'INVALID_FILE',
+      `${this.architecture}: config field ${this.path}${key} must be ${wanted}, found ${show(this.fields[key])}`,
+    );
+  }
+}
+
+function isIndex(value: JsonValue | undefined): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function number(value: JsonValue): number {
+  if (typeof value === 'number') return value;
+  const wrapped = value && typeof value === 'object' && !Array.isArray(value) ? value.__float__ : null;
+  return wrapped === 'Infinity' ? Number.POSITIVE_INFINITY : Number.NaN;
+}
+
+function show(value: JsonValue | undefined): string {
+  if (value === undefined) return 'none';
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

@@ -1,0 +1,26 @@
+import { EdgeError } from '../src/errors.ts';
+import type { JsonObject } from '../src/types.ts';
+import { mamba2 } from './mamba2.ts';
+import { rene } from './rene.ts';
+import type { Architecture } from './types.ts';
+
+/** Every architecture that has a program: one line each. */
+export const architectures: readonly Architecture[] = [
+  mamba2, //
+  rene,
+];
+
+/** The architecture that a config asks for. Throws UNSUPPORTED_MODEL, naming what was found, if there is none. */
+export function findArchitecture(config: JsonObject): Architecture {
+  const found = architectures.find((architecture) => architecture.matches(config));
+  if (found) return found;
+  const { model_type, architectures: classes, ssm_cfg } = config;
+  const facts = Object.entries({ model_type, architectures: classes, ssm_cfg })
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key} ${JSON.stringify(value)}`.slice(0, 120));
+  throw new EdgeError(
+    'UNSUPPORTED_MODEL',
+    `No program is written for this model: its config has ${facts.join(', ') || 'no model_type'}; ` +
+      `supported architectures are ${architectures.map(({ name }) => name).join(', ')}`,
+  );
+}

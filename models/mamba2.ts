@@ -1,0 +1,121 @@
+import type { JsonObject } from '../src/types.ts';
+import type { TensorShape } from '../src/weights/types.ts';
+import { type Mamba2Dims, mamba2Block } from './blocks.ts';
+import { languageModel } from './blueprint.ts';
+import { Config } from './config.ts';
+import { convKernel, paddedVocabulary, readSsmConfig } from './state_spaces.ts';
+import type { Architecture } from './types.ts';
+import { WeightBinder } from './weights.ts';
+
+/** What the two spellings of a Mamba-2 config come to. */
+interface Facts {
+  dModel: number;
+  nLayer: number;
+  vocabSize: number;
+  eps: number;
+  tied: boolean | undefined;
+  dims: Mamba2Dims;
+  bos: number[];
+  eos: number[];
+}
+
+/** Mamba-2 (arXiv 2405.21060): as `Mamba2ForCausalLM` of transformers, and as published by state-spaces. */
+export const mamba2: Architecture = {
+  name: 'mamba2',
+  matches(config) {
+    const { architectures, model_type, ssm_cfg } = config;
+    if (Array.isArray(architectures) && architectures.includes('Mamba2ForCausalLM')) return true;
+    return model_type === 'mamba2' || (model_type === undefined && layerOf(ssm_cfg) === 'Mamba2');
+  },
+  read(json, tensors: ReadonlyMap<string, TensorShape>) {
+    const config = new Config('mamba2', json);
+    const published = config.has('d_model') && !config.has('hidden_size');
+    const facts = published ? readStateSpaces(config) : readTransformers(config);
+    const { dModel, vocabSize, eps, tied } = facts;
+    const weights = new WeightBinder('mamba2', tensors);
+    const blocks = Array.from({ length: facts.nLayer }, (_, i) =>
+      mamba2Block({ weights, name: `layers.${i}`, tensors: `backbone.layers.${i}`, dModel, eps }, facts.dims),
+    );
+    return languageModel(
+      {
+        architecture: 'mamba2',
+        dModel,
+        vocabSize,
+        eps,
+        tied,
+        bosTokenId: facts.bos[0] ?? null,
+        eosTokenIds: facts.eos,
+      },
+      weights,
+      blocks,
+    );
+  },
+};
+
+function layerOf(ssm_cfg: JsonObject[string] | undefined): unknown {
+  return ssm_cfg && typeof ssm_cfg === 'object' && !Array.isArray(ssm_cfg) ? ssm_cfg.layer : undefined;
+}
+
+/**
+ * Names and defaults of transformers' Mamba2Config. Its gated norm always gates first, whatever a
+ * `norm_before_gate` in the config says.
+ */
+function readTransformers(config: Config): Facts {
+  config.only('hidden_act', 'silu', 'swish');
+  config.only('rms_norm', true);
+  const dModel = config.integer('hidden_size', 4096);
+  const d_inner = Math.floor(config.positive('expand', 2) * dModel);
+  const nheads = config.integer('num_heads', 128);
+  const headdim = config.integer('head_dim', 64);
+  if (nheads * headdim !== d_inner)
+    throw config.invalid(
+      'num_heads',
+      `${d_inner / headdim}, expand · hidden_size / head_dim (128 if absent)`,
+    );
+  const ngroups = config.integer('n_groups', 8);
+  if (nheads % ngroups !== 0)
+    throw config.invalid('n_groups', `a divisor of the ${nheads} heads (8 if absent)`);
+  const vocabSize = config.integer('vocab_size', 32768);
+  return {
+    dModel,
+    nLayer: config.integer('num_hidden_layers', 64),
+    vocabSize,
+    eps: config.positive('layer_norm_epsilon', 1e-5),
+    tied: config.has('tie_word_embeddings') ? config.flag('tie_word_embeddings', false) : undefined,
+    dims: {
+      d_inner,
+      headdim,
+      nheads,
+      ngroups,
+      d_state: config.integer('state_size', 128),
+      d_conv: convKernel(config, 'conv_kernel'),
+      mode: 'gate_then_norm',
+      ...config.dtLimit('time_step_limit'),
+      hasHeadDimD: false,
+      bias: config.flag('use_bias', false),
+      convBias: config.flag('use_conv_bias', true),
+    },
+    bos: config.tokenIds('bos_token_id', vocabSize, 0),
+    eos: config.tokenIds('eos_token_id', vocabSize, 2),
+  };
+}
+
+/** Names and defaults of state-spaces' MambaConfig. */
+function readStateSpaces(config: Config): Facts {
+  if (config.layers('attn_layer_idx', Number.POSITIVE_INFINITY).size > 0)
+    throw config.unsupported('attn_layer_idx', 'models of Mamba-2 layers alone are');
+  config.only('d_intermediate', 0);
+  config.only('rms_norm', true);
+  const dModel = config.integer('d_model');
+  const vocabSize = paddedVocabulary(config, 50277, 8);
+  return {
+    dModel,
+    nLayer: config.integer('n_layer', 64),
+    vocabSize,
+    eps: 1e-5,
+    tied: config.flag('tie_embeddings', true),
+    dims: readSsmConfig(config.section('ssm_cfg'), dModel),
+    bos: config.tokenIds('bos_token_id', vocabSize),
+    eos: config.tokenIds('eos_token_id', vocabSize),
+  };
+}

@@ -1,0 +1,169 @@
+import { describe, expect, test } from 'vitest';
+import { findArchitecture } from '../../models/index.ts';
+import { reference } from '../../src/backends/reference/index.ts';
+import type { Backend, Executor } from '../../src/backends/types.ts';
+import type { Program } from '../../src/ops/program.ts';
+import type { Numerics, WeightFormat } from '../../src/types.ts';
+import { relativeError } from '../helpers/compare.ts';
+import { FIXTURES, type Fixture, loadFixture } from '../helpers/fixtures.ts';
+import { encodeTensor, F32, uploadBlocks } from '../helpers/tensors.ts';
+import { skipUnavailable } from '../ops/parity.ts';
+import { GREEDY } from '../ops/sample_cases.ts';
+
+export interface GoldenOptions {
+  label?: string; // of the backend's variant
+  numerics?: Numerics; // exact
+  threads?: number; // 1
+  chunk?: number; // 64
+  slots?: number; // 1
+  maxContext?: number; // 512
+  format?: WeightFormat; // of the linear weights; f32
+  tolerance?: number; // of the logits; 1e-4
+  /** What logits are compared with: the published ones, or the reference backend's on the same weights. */
+  against?: 'published' | 'reference';
+  required?: boolean; // fail rather than skip where the backend cannot run
+}
+
+export interface FixtureModel {
+  fixture: Fixture;
+  program: Program;
+  executor: Executor;
+}
+
+/** A fixture on a backend, ready to step. The caller disposes the executor. */
+export async function openFixture(
+  backend: Backend,
+  name: string,
+  options: GoldenOptions = {},
+): Promise<FixtureModel> {
+  const { numerics = 'exact', threads = 1, chunk = 64, slots = 1, maxContext = 512, format = F32 } = options;
+  const fixture = loadFixture(name);
+  const blueprint = findArchitecture(fixture.config).read(fixture.config, fixture.tensors);
+  const program = blueprint.program({ chunk, maxContext });
+  const formats = Object.fromEntries(
+    Object.entries(program.weights).map(([weight, spec]) => [weight, spec.role === 'linear' ? format : F32]),
+  );
+  const executor = await backend.create(program, formats, { slots, numerics, threads });
+  for (const [weight, { shape }] of Object.entries(program.weights)) {
+    const { tensor, transform } = blueprint.sources[weight]!;
+    const stored = Float32Array.from(fixture.tensors.get(tensor)!.values);
+    const values = transform === 'neg_exp' ? stored.map((x) => -Math.exp(x)) : stored;
+    uploadBlocks(executor, weight, encodeTensor(values, shape.at(-1)!, formats[weight]!));
+  }
+  await executor.ready();
+  return { fixture, program, executor };
+}
+
+/**
+ * Runs ids from an empty slot, `cut` rows a step (lengths of the steps if a list; the program's chunk if absent),
+ * and returns the logits of the last `last` positions, [last, vocab]. The slot is left at position `ids.length`.
+ */
+export async function logitsOf(
+  { executor, program }: FixtureModel,
+  ids: ArrayLike<number>,
+  last: number,
+  { cut = program.chunk, slot = 0 }: { cut?: number | readonly number[]; slot?: number } = {},
+): Promise<Float32Array> {
+  await executor.resetSlot(slot);
+  const out = new Float32Array(last * program.vocabSize); // [last, vocab]
+  let filled = 0;
+  for (let position = 0, step = 0; position < ids.length; step++) {
+    const length = typeof cut === 'number' ? cut : cut[step % cut.length]!;
+    const part = Int32Array.from(Array.from(ids).slice(position, position + length));
+    const rows = Array.from(part, (_, row) => row).filter((row) => position + row >= ids.length - last);
+    const results = await executor.step({
+      ids: part,
+      segments: [{ slot, position, rows: part.length }],
+      outputs: rows.map((row) => ({ row, logits: true })),
+    });
+    for (const { logits } of results) {
+      out.set(logits!, filled);
+      filled += program.vocabSize;
+    }
+    position += part.length;
+  }
+  return out;
+}
+
+/** The prompt and `count` greedy tokens after it, sampled by the backend. */
+export async function greedyOf(
+  { executor, program }: FixtureModel,
+  prompt: ArrayLike<number>,
+  count: number,
+): Promise<number[]> {
+  await executor.resetSlot(0);
+  const ids = Array.from(prompt);
+  for (let position = 0; ids.length < prompt.length + count; ) {
+    const part = Int32Array.from(ids.slice(position, position + program.chunk));
+    const complete = position + part.length === ids.length;
+    const sample = { ...GREEDY, position: ids.length };
+    const results = await executor.step({
+      ids: part,
+      segments: [{ slot: 0, position, rows: part.length }],
+      outputs: complete ? [{ row: part.length - 1, sample }] : [],
+    });
+    position += part.length;
+    if (complete) ids.push(results[0]!.sampled!.id);
+  }
+  return ids;
+}
+
+export interface GoldenReport {
+  errors: Record<string, number>; // of the logits, by the name of their ids: 'len64', 'p0'
+  greedy: { name: string; expected: number[]; found: number[] }[];
+}
+
+/** Logits of every length and every greedy continuation that a fixture knows. */
+export async function runFixture(
+  backend: Backend,
+  options: GoldenOptions,
+  name: string,
+): Promise<GoldenReport> {
+  const model = await openFixture(backend, name, options);
+  const standard = options.against === 'reference' ? await openFixture(reference, name, options) : null;
+  try {
+    const { expected } = model.fixture;
+    const report: GoldenReport = { errors: {}, greedy: [] };
+    for (const [key, { values: logits, shape }] of expected) {
+      if (!key.endsWith('.logits')) continue;
+      const ids = expected.get(key.replace('.logits', '.ids'))!.values;
+      const found = await logitsOf(model, ids, shape[0]!);
+      const wanted = standard ? await logitsOf(standard, ids, shape[0]!) : logits;
+      report.errors[key.replace('.logits', '')] = relativeError(found, wanted);
+    }
+    for (const [key, { values }] of expected) {
+      if (!key.includes('greedy')) continue;
+      const prompt = expected.get(key === 'greedy.ids' ? 'len5.ids' : key.replace('.greedy', '.ids'))!;
+      const count = values.length - prompt.values.length;
+      const wanted = standard ? await greedyOf(standard, prompt.values, count) : Array.from(values);
+      const found = await greedyOf(model, prompt.values, count);
+      report.greedy.push({ name: key, expected: wanted, found });
+    }
+    return report;
+  } finally {
+    await model.executor.dispose();
+    await standard?.executor.dispose();
+  }
+}
+
+/** Registers a test for every fixture: logits within tolerance, and the same greedy tokens if weights are float and exact. */
+export function runGolden(
+  backend: Backend,
+  options: GoldenOptions = {},
+  names: readonly string[] = FIXTURES,
+): void {
+  const { tolerance = 1e-4, numerics = 'exact', format = F32 } = options;
+  describe(`golden on ${options.label ?? backend.name}`, () => {
+    for (const name of names)
+      test(name, async (context) => {
+        await skipUnavailable(backend, options.required ?? false, context);
+        const report = await runFixture(backend, options, name);
+        expect(Object.keys(report.errors).length).toBeGreaterThan(0);
+        expect(report.greedy.length).toBeGreaterThan(0);
+        for (const [ids, error] of Object.entries(report.errors))
+          expect(error, `logits of ${ids}`).toBeLessThanOrEqual(tolerance);
+        if (numerics === 'exact' && format.kind === 'float')
+          for (const { name, expected, found } of report.greedy) expect(found, name).toEqual(expected);
+      });
+  });
+}
