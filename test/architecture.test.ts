@@ -1,0 +1,157 @@
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ops } from '../src/ops/index.ts';
+import { codeOf, filesUnder, importsOf, ROOT, source } from './helpers/source.ts';
+
+/** DESIGN §2: units by path, and their levels. Imports point to lower levels; siblings don't import each other. */
+const UNITS: [prefix: string, level: number][] = [
+  ['src/errors.ts', -1], // the words that everybody uses
+  ['src/types.ts', -1],
+  ['src/runtime/', 0],
+  ['src/ops/', 1],
+  ['src/io/', 1],
+  ['src/tokenizer/', 1],
+  ['src/weights/', 2],
+  ['src/backends/types.ts', 2],
+  ['src/backends/select.ts', 3],
+  ['src/backends/reference/', 3],
+  ['src/backends/wasm/', 3],
+  ['src/backends/webgpu/', 3],
+  ['src/backends/metal/', 3],
+  ['models/', 3],
+  ['src/state/', 3],
+  ['src/engine/', 4],
+  ['workers/', 5],
+  ['src/index.ts', 6],
+  ['src/cli/', 6],
+];
+const FOLDERS = ['src', 'models', 'workers'];
+const files = filesUnder(FOLDERS, '.ts');
+
+function unitOf(path: string): [prefix: string, level: number] | undefined {
+  if (path === '#runtime' || path.startsWith('#runtime/')) return unitOf('src/runtime/node.ts');
+  return UNITS.find(([prefix]) => path.startsWith(prefix));
+}
+
+describe('imports', () => {
+  test('the parser sees what there is to see', () => {
+    const text = `import { a } from './a.ts';\nimport type { B } from "../b.ts"; // from './no.ts'\nexport * from './c.ts';
+      const d = await import('./d.ts'); import './e.ts';\n/* import './f.ts' */\nimport x from '#runtime';`;
+    const expected = ['src/io/a.ts', 'src/b.ts', 'src/io/c.ts', 'src/io/d.ts', 'src/io/e.ts', '#runtime'];
+    expect(importsOf('src/io/x.ts', text).filter((path) => !path.endsWith('no.ts'))).toEqual(expected);
+    expect(codeOf(`process.env /* Deno */ + "Bun" // navigator`)).toBe("process.env  + '' ");
+  });
+
+  test('every file belongs to a unit of the design', () => {
+    expect(files.length).toBeGreaterThan(30);
+    expect(files.filter((path) => !unitOf(path))).toEqual([]);
+  });
+
+  test('point downwards only, and siblings leave each other alone', () => {
+    const faults: string[] = [];
+    for (const path of files) {
+      const [unit, level] = unitOf(path)!;
+      for (const target of importsOf(path, source(path))) {
+        const found = unitOf(target);
+        if (!found || found[0] === unit) continue;
+        if (found[1] >= level) faults.push(`${path} (level ${level}) imports ${target} (level ${found[1]})`);
+      }
+    }
+    expect(faults).toEqual([]);
+  });
+
+  test('name existing files with their endings', () => {
+    const faults = files.flatMap((path) =>
+      importsOf(path, source(path))
+        .filter((target) => /^(src|models|workers|wasm|shaders)\//.test(target))
+        .filter((target) => !existsSync(join(ROOT, target.replace(/\?.*$/, ''))))
+        .map((target) => `${path} imports ${target}`),
+    );
+    expect(faults).toEqual([]);
+  });
+
+  test('only composition roots name a concrete backend', () => {
+    const faults = files
+      .filter((path) => !/^(src\/engine\/|workers\/|src\/backends\/)/.test(path))
+      .flatMap((path) =>
+        importsOf(path, source(path))
+          .filter((target) => /^src\/backends\/(wasm|webgpu|metal|reference)\//.test(target))
+          .map((target) => `${path} imports ${target}`),
+      );
+    expect(faults).toEqual([]);
+    const shipped = files.filter((path) => !path.startsWith('src/backends/reference/'));
+    const usesReference = shipped.filter((path) =>
+      importsOf(path, source(path)).some((target) => target.startsWith('src/backends/reference/')),
+    );
+    expect(usesReference).toEqual([]);
+  });
+});
+
+test('only src/runtime knows which runtime it is in', () => {
+  const faults = files
+    .filter((path) => !path.startsWith('src/runtime/'))
+    .flatMap((path) => {
+      const globals =
+        codeOf(source(path)).match(/(?<![.\w'])(navigator|process|Deno|Bun)(?=\s*[.[?])/g) ?? [];
+      const modules = importsOf(path, source(path)).filter((target) => target.startsWith('node:'));
+      return [...globals, ...modules].map((found) => `${path}: ${found}`);
+    });
+  expect(faults).toEqual([]);
+});
+
+test('nothing that leads to a token computes with transcendental Math: engines differ in bits', () => {
+  const faults = files
+    .filter((path) => !path.startsWith('src/backends/reference/'))
+    .flatMap((path) => {
+      const calls = codeOf(source(path)).match(
+        /\bMath\.(exp|expm1|pow|sin|cos|tan|tanh|sinh|cosh|log1p|cbrt)\b/g,
+      );
+      return (calls ?? []).map((call) => `${path}: ${call}`);
+    });
+  expect(faults).toEqual([]);
+});
+
+test('files stay small', () => {
+  const limits: [paths: string[], lines: number][] = [
+    [filesUnder([...FOLDERS, 'test', 'bench', 'scripts'], '.ts'), 330],
+    [filesUnder(['wasm'], '.c'), 220],
+    [filesUnder(['shaders'], '.wgsl'), 220],
+    [filesUnder(['shaders'], '.metal'), 220],
+    [filesUnder(['workers'], 'engine.ts'), 40],
+  ];
+  const faults = limits.flatMap(([paths, most]) =>
+    paths
+      .map((path) => ({ path, lines: source(path).split('\n').length - 1 }))
+      .filter(({ lines }) => lines > most)
+      .map(({ path, lines }) => `${path}: ${lines} lines, ${most} are allowed`),
+  );
+  expect(faults).toEqual([]);
+});
+
+describe('one name for an op everywhere', () => {
+  const names = Object.keys(ops).sort();
+  const stems = (folder: string, ending: string) =>
+    filesUnder([folder], ending)
+      .filter((path) => path === `${folder}/${basename(path)}`)
+      .map((path) => basename(path, ending));
+
+  test('src/ops', () => {
+    const others = ['contract', 'index', 'program', 'fusions'];
+    expect(stems('src/ops', '.ts').filter((name) => !others.includes(name))).toEqual(names);
+  });
+
+  test('src/backends/reference/ops', () => {
+    expect(stems('src/backends/reference/ops', '.ts').filter((name) => name !== 'index')).toEqual(names);
+    for (const name of names)
+      expect(source(`src/backends/reference/ops/${name}.ts`)).toContain(`export function ${name}(`);
+  });
+
+  test('wasm/ops', () => {
+    const listed = [...source('wasm/ops/list.h').matchAll(/\bX\((\d+), (\w+)\)/g)];
+    expect(listed.map(([, index]) => Number(index))).toEqual(names.map((_, index) => index));
+    expect(listed.map(([, , name]) => name)).toEqual(Object.keys(ops)); // numbered in the registry's order
+    expect(stems('wasm/ops', '.c').filter((name) => names.includes(name))).toEqual(names);
+    for (const name of names) expect(source(`wasm/ops/${name}.c`)).toContain(`OP(${name})`);
+  });
+});
