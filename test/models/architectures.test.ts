@@ -125,6 +125,18 @@ describe('blueprints', () => {
     });
   });
 
+  test('both spellings of one model give one program', () => {
+    const published = stateSpaces();
+    const { config, tensors } = fixture('mamba2-a');
+    for (const name of [...tensors.keys()]) if (name.startsWith('backbone.layers.2.')) tensors.delete(name);
+    const converted = read({ ...config, num_hidden_layers: 2 }, tensors);
+    expect(converted.program(OPTIONS)).toEqual(read(published.config, published.tensors).program(OPTIONS));
+    expect(converted.sources['layers.1.A']).toEqual({
+      tensor: 'backbone.layers.1.mixer.A_log',
+      transform: 'neg_exp',
+    });
+  });
+
   test('an untied head, D per channel, and groups', () => {
     const { config, tensors } = stateSpaces({ tie_embeddings: false }, { D_has_hdim: true, ngroups: 2 });
     for (const layer of ['backbone.layers.0.mixer.', 'backbone.layers.1.mixer.']) {
