@@ -1,0 +1,72 @@
+/**
+ * Text from tokens as they come: no piece splits a character, and all pieces with the final `flush` are exactly
+ * the text of all tokens together. The work for a token does not depend on how many came before.
+ */
+export interface DecodeStream {
+  /** The whole characters that `id` completes; empty while one is incomplete. */
+  push(id: number): string;
+  /** What is left at the end: U+FFFD for a character that was never completed. */
+  flush(): string;
+}
+
+/** Tokens that stand for bytes: UTF-8 is decoded as a stream. */
+export class ByteStream implements DecodeStream {
+  private readonly decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+  constructor(private readonly bytes: (id: number) => Uint8Array) {}
+
+  push(id: number): string {
+    return this.decoder.decode(this.bytes(id), { stream: true });
+  }
+
+  flush(): string {
+    return this.decoder.decode();
+  }
+}
+
+const REPLACEMENT = '\uFFFD';
+/** Tokens decoded together; at most four of them make a character. */
+const WINDOW = 24;
+const CONTEXT = 8;
+
+/**
+ * Any other tokenizer, known only by `decode`: decodes a sliding window of tokens. A character that is incomplete
+ * shows as one U+FFFD at the end, so no more than that one character is ever held back.
+ */
+export class WindowStream implements DecodeStream {
+  private ids: number[] = [];
+  private emitted = 0; // characters of the window's text
+
+  constructor(private readonly decode: (ids: readonly number[]) => string) {}
+
+  push(id: number): string {
+    this.ids.push(id);
+    const text = this.decode(this.ids);
+    const end = Math.max(this.emitted, text.endsWith(REPLACEMENT) ? text.length - 1 : text.length);
+    const piece = text.slice(this.emitted, end);
+    this.emitted = end;
+    if (this.ids.length >= WINDOW) this.slide(text);
+    return piece;
+  }
+
+  flush(): string {
+    const piece = this.decode(this.ids).slice(this.emitted);
+    this.ids = [];
+    this.emitted = 0;
+    return piece;
+  }
+
+  /** Drops the oldest tokens, so that what remains decodes to the end of the same text. */
+  private slide(text: string): void {
+    const held = text.length - this.emitted;
+    for (let keep = CONTEXT; keep < CONTEXT + 4; keep++) {
+      const ids = this.ids.slice(-keep);
+      const rest = this.decode(ids);
+      if (rest.length > held && text.endsWith(rest)) {
+        this.ids = ids;
+        this.emitted = rest.length - held;
+        return;
+      }
+    }
+  }
+}

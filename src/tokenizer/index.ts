@@ -1,0 +1,2 @@
+export type { DecodeStream } from './decode_stream.ts';
+export { parseTokenizer, Tokenizer, type TokenizerFiles } from './tokenizer.ts';
