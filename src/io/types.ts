@@ -2,7 +2,10 @@
 export interface ByteSource {
   readonly name: string; // for messages: path, URL or file name
   readonly size: number; // bytes
-  /** Exactly [offset, offset + length), or INVALID_FILE if the source ends before. */
+  /**
+   * Exactly [offset, offset + length), or INVALID_FILE if the source ends before.
+   * The bytes may be the source's own: they are not to be written to.
+   */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
   close(): Promise<void>;
 }
@@ -10,8 +13,10 @@ export interface ByteSource {
 /** The files of one model: a directory, a set of blobs, or a base URL. */
 export interface FileSet {
   readonly name: string;
-  /** Null if there is no such file. */
-  open(file: string): Promise<ByteSource | null>;
+  /** The file that was pointed at, where one was rather than a folder. */
+  readonly main?: string;
+  /** Null if there is no such file. `file` is a plain name, without folders. */
+  open(file: string, signal?: AbortSignal): Promise<ByteSource | null>;
   /** File names, or null where they can't be listed (URLs). */
   list(): Promise<string[] | null>;
 }

@@ -1,3 +1,5 @@
+import type { JsonObject, Tensor, WeightFormat } from '../types.ts';
+
 /** What a checkpoint's file says of a tensor; enough to bind it without reading it. */
 export interface TensorShape {
   dtype: string; // 'F32', 'F16', 'BF16', … or 'Q4_0' and the like; quantized tensors carry their logical shape
@@ -8,4 +10,34 @@ export interface TensorShape {
 export interface WeightSource {
   tensor: string; // name in the checkpoint
   transform?: 'neg_exp'; // A = −exp(A_log)
+}
+
+/** A tensor in its file, readable by rows: [rows, cols] is its shape without dimensions of 1. */
+export interface StoredTensor extends TensorShape {
+  readonly name: string; // in the file
+  readonly file: string; // for messages
+  readonly rows: number;
+  readonly cols: number;
+  readonly bytes: number; // in the file, scales included
+  /** The form in which rows arrive: f32 and f16 as they are, bf16 as f32; null for what cannot be read. */
+  readonly format: WeightFormat | null;
+  /** Rows [row, row + rows), bit-exact. @throws UNSUPPORTED_MODEL if `format` is null */
+  read(row: number, rows: number, signal?: AbortSignal): Promise<Tensor>;
+  /** Hash of the stored bytes' first and last 4 KiB; free for what `read` has passed over. */
+  digest(signal?: AbortSignal): Promise<string>;
+}
+
+/** The files of one model, opened and checked but not read: one interface for every container. */
+export interface Checkpoint {
+  readonly name: string;
+  readonly container: 'safetensors' | 'gguf';
+  readonly config: JsonObject;
+  readonly tensors: ReadonlyMap<string, StoredTensor>; // quantized ones without their scales
+  readonly tokenizer: string | null; // text of tokenizer.json
+  readonly tokenizerConfig: JsonObject | null; // tokenizer_config.json
+  readonly eosTokenIds: readonly number[] | null; // of generation_config.json; null where it names none
+  readonly metadata: JsonObject; // of the container, as it is: safetensors' strings, GGUF's values
+  /** 32 hexadecimal digits over config, tensor table and every tensor's first and last 4 KiB. Cheap after upload. */
+  fingerprint(signal?: AbortSignal): Promise<string>;
+  close(): Promise<void>;
 }

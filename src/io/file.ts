@@ -1,0 +1,53 @@
+import { joinPath, type LocalFile, listDirectory, openFile } from '#runtime';
+import { EdgeError, throwIfAborted } from '../errors.ts';
+import { checkRange, requirePlainName } from './range.ts';
+import type { ByteSource, FileSet } from './types.ts';
+
+/** A local file. */
+class FileSource implements ByteSource {
+  readonly size: number;
+
+  constructor(
+    readonly name: string,
+    private readonly file: LocalFile,
+  ) {
+    this.size = file.size;
+  }
+
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    throwIfAborted(signal);
+    checkRange(this, offset, length);
+    const bytes = await this.file.read(offset, length).catch((cause) => {
+      throw new EdgeError('INVALID_FILE', `${this.name} could not be read at byte ${offset}: ${cause}`, {
+        cause,
+      });
+    });
+    throwIfAborted(signal);
+    // Shorter than when it was opened: it was truncated meanwhile.
+    if (bytes.length !== length) checkRange({ name: this.name, size: offset + bytes.length }, offset, length);
+    return bytes;
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+}
+
+/** Opens a local file; null where there is none. */
+export async function openFileSource(path: string): Promise<ByteSource | null> {
+  const file = await openFile(path);
+  return file && new FileSource(path, file);
+}
+
+/** The files of a directory; `main` is the one that was pointed at. */
+export function directoryFileSet(directory: string, main?: string): FileSet {
+  return {
+    name: main === undefined ? directory : joinPath(directory, main),
+    ...(main !== undefined && { main }),
+    async open(file) {
+      if (file !== main) requirePlainName(directory, file);
+      return openFileSource(joinPath(directory, file));
+    },
+    list: () => listDirectory(directory),
+  };
+}

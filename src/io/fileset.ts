@@ -1,0 +1,86 @@
+import { pathOfFileUrl, splitPath, statPath } from '#runtime';
+import { EdgeError } from '../errors.ts';
+import { blobFileSet, blobName } from './blob.ts';
+import { directoryFileSet, openFileSource } from './file.ts';
+import { requirePlainName } from './range.ts';
+import type { ByteSource, FileSet } from './types.ts';
+import { openUrl, urlFileSet } from './url.ts';
+
+/** A directory or file path, a URL of a folder or file, or the files themselves. */
+export type FileSetSource = string | URL | Blob | readonly Blob[];
+
+const FILE = /\.(safetensors|gguf|json|bin|pt|pth)$/i;
+
+/** The files of one model. A path or URL of one file serves its siblings too. @throws NOT_FOUND, INVALID_ARGUMENT */
+export async function openFileSet(source: FileSetSource): Promise<FileSet> {
+  if (typeof source === 'string' || source instanceof URL) return openLocation(String(source));
+  const blobs = source instanceof Blob ? [source] : source;
+  return blobFileSet(blobs.map((blob) => ({ name: blobName(blob), blob })));
+}
+
+/** Files at URLs of their own, by name; `file:` URLs are read as paths. */
+export function urlsFileSet(name: string, urls: Readonly<Record<string, string>>): FileSet {
+  const byName = new Map(Object.entries(urls));
+  return {
+    name,
+    async open(file, signal): Promise<ByteSource | null> {
+      requirePlainName(name, file);
+      const url = byName.get(file);
+      if (url === undefined) return null;
+      return isFileUrl(url) ? openFileSource(pathOfFileUrl(url)) : openUrl(url, signal);
+    },
+    list: async () => [...byName.keys()].sort(),
+  };
+}
+
+async function openLocation(location: string): Promise<FileSet> {
+  if (isFileUrl(location)) return openPath(pathOfFileUrl(location));
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(location)?.[1]?.toLowerCase(); // one letter is a drive
+  if (scheme === undefined) return openPath(location);
+  if (scheme === 'blob' || scheme === 'data')
+    return {
+      ...urlsFileSet(location.slice(0, 80), { 'model.safetensors': location }),
+      main: 'model.safetensors',
+    };
+  if (scheme === 'http' || scheme === 'https') return openHttp(location);
+  if (await statPath(location).catch(() => null)) return openPath(location); // a colon in a file's name
+  throw new EdgeError(
+    'INVALID_ARGUMENT',
+    `'${location.slice(0, 200)}' cannot be opened: '${scheme}:' is not supported; give a path or an http(s) URL`,
+  );
+}
+
+function openHttp(location: string): FileSet {
+  if (!URL.canParse(location))
+    throw new EdgeError('INVALID_ARGUMENT', `'${location.slice(0, 200)}' is no URL`);
+  const url = new URL(location);
+  const file = lastSegment(url);
+  if (FILE.test(file)) return urlFileSet(new URL('.', url).href, { file, url: url.href });
+  if (!url.pathname.endsWith('/')) url.pathname += '/';
+  return urlFileSet(new URL('.', url).href);
+}
+
+function lastSegment(url: URL): string {
+  const segment = url.pathname.slice(url.pathname.lastIndexOf('/') + 1);
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+async function openPath(path: string): Promise<FileSet> {
+  const found = await statPath(path);
+  if (!found)
+    throw new EdgeError(
+      'NOT_FOUND',
+      `There is no file or directory '${path}'; expected a model's folder or one of its files`,
+    );
+  if (found.kind === 'directory') return directoryFileSet(path);
+  const { directory, file } = splitPath(path);
+  return directoryFileSet(directory, file);
+}
+
+function isFileUrl(location: string): boolean {
+  return /^file:/i.test(location);
+}

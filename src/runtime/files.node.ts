@@ -1,0 +1,105 @@
+import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { EdgeError } from '../errors.ts';
+import type { Chunks, LocalFile, PathStat } from './files.types.ts';
+
+export type * from './files.types.ts';
+
+const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
+
+/** Null where there is nothing at `path`; NOT_FOUND where it may not be looked at. */
+export async function statPath(path: string): Promise<PathStat | null> {
+  try {
+    const found = await stat(path);
+    if (found.isDirectory()) return { kind: 'directory', size: 0 };
+    return found.isFile() ? { kind: 'file', size: found.size } : null;
+  } catch (cause) {
+    return missing(path, cause);
+  }
+}
+
+/** Opens a file for reading; null where there is none. */
+export async function openFile(path: string): Promise<LocalFile | null> {
+  const found = await statPath(path);
+  if (found?.kind !== 'file') return null;
+  try {
+    const handle = await open(path, 'r');
+    return {
+      size: found.size,
+      read: (at, length) => readRange(handle, at, length),
+      close: () => handle.close(),
+    };
+  } catch (cause) {
+    return missing(path, cause);
+  }
+}
+
+/** Names of the files in a directory; null where there is none. */
+export async function listDirectory(path: string): Promise<string[] | null> {
+  try {
+    return (await readdir(path)).sort();
+  } catch (cause) {
+    return missing(path, cause);
+  }
+}
+
+/** Writes a file beside its place and renames it, so that `path` holds all of it or what it held before. */
+export async function writeFileAtomic(path: string, chunks: Chunks): Promise<void> {
+  const part = join(dirname(path), `.${basename(path)}.${process.pid}.part`);
+  const handle = await open(part, 'w').catch((cause) => missing(dirname(path), cause));
+  if (!handle)
+    throw new EdgeError('NOT_FOUND', `Cannot write ${path}: there is no directory ${dirname(path)}`);
+  try {
+    for await (const chunk of chunks) await writeAll(handle, chunk);
+    await handle.sync();
+    await handle.close();
+    await rename(part, path);
+  } catch (error) {
+    await handle.close().catch(() => {});
+    await unlink(part).catch(() => {});
+    throw error;
+  }
+}
+
+/** The path that a `file:` URL names. */
+export function pathOfFileUrl(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new EdgeError('INVALID_ARGUMENT', `${url} names no local file`, { cause });
+  }
+}
+
+/** A file's directory and its name in it. */
+export function splitPath(path: string): { directory: string; file: string } {
+  return { directory: dirname(path), file: basename(path) };
+}
+
+export function joinPath(directory: string, file: string): string {
+  return join(directory, file);
+}
+
+async function readRange(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return filled === length ? bytes : bytes.subarray(0, filled);
+}
+
+async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let done = 0; done < chunk.length; ) {
+    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done);
+    done += bytesWritten;
+  }
+}
+
+function missing(path: string, cause: unknown): null {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
+  if (MISSING.has(code)) return null;
+  throw new EdgeError('NOT_FOUND', `${path} cannot be read (${code}); check its permissions`, { cause });
+}

@@ -1,0 +1,15 @@
+/** A local file, open for ranged reads. */
+export interface LocalFile {
+  readonly size: number; // bytes, when it was opened
+  /** At most `length` bytes from `offset`; fewer only where the file ends. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export interface PathStat {
+  kind: 'file' | 'directory';
+  size: number; // bytes; of files
+}
+
+/** What is written to a file, piece by piece. */
+export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
