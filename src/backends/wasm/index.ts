@@ -1,0 +1,144 @@
+import { EdgeError } from '../../errors.ts';
+import type { Program } from '../../ops/program.ts';
+import { checkProgram } from '../../ops/program.ts';
+import type { Backend, ExecutorOptions, WeightFormats } from '../types.ts';
+import { type Parts, WasmExecutor } from './executor.ts';
+import { type Layout, layOut } from './layout.ts';
+import { checkBudget, createMemory } from './memory.ts';
+import { instantiate } from './module.ts';
+import { MAX_THREADS, type SpawnThread, Team } from './threads.ts';
+import { detectAtomics, detectSimd, type ModuleName, moduleName, type Simd } from './variants.ts';
+
+export { prepareThread } from './thread.ts';
+export type { SpawnThread, Thread, ThreadData } from './threads.ts';
+export type { ModuleName, Simd } from './variants.ts';
+
+/** What the backend needs of the runtime and of whoever embeds the modules. */
+export interface WasmHost {
+  /** The bytes of a module of wasm/modules; called when it is needed. */
+  module(name: ModuleName): Promise<Uint8Array<ArrayBuffer>>;
+  /** Null where there are no threads. */
+  spawnThread: SpawnThread | null;
+  cores: number;
+  /** Can a memory be shared between threads (in pages: cross-origin isolation), and may this thread block? */
+  canShareMemory: boolean;
+  canBlock: boolean;
+  device: string; // 'Node.js 22.1.0'
+}
+
+/** For tests and benchmarks: what is otherwise detected. */
+export interface WasmOverrides {
+  simd?: Simd;
+  threaded?: boolean; // take the threaded module even for one thread, or never
+  gap?: number; // bytes between the regions of the memory
+}
+
+/** The WASM backend. `options.threads` 0 lets it choose. */
+export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Backend {
+  const plan = (program: Program, formats: WeightFormats, options: ExecutorOptions) =>
+    choose(host, overrides, program, formats, options).layout.plan;
+  return {
+    name: 'wasm',
+    async unavailable() {
+      if (typeof WebAssembly === 'undefined') return 'this runtime has no WebAssembly';
+      if (overrides.simd === undefined || overrides.simd === 'scalar') return null;
+      const order: Simd[] = ['scalar', 'simd', 'relaxed'];
+      const best = detectSimd();
+      return order.indexOf(overrides.simd) <= order.indexOf(best)
+        ? null
+        : `this runtime has no ${overrides.simd} SIMD`;
+    },
+    plan,
+    async create(program, formats, options) {
+      checkProgram(program);
+      const choice = choose(host, overrides, program, formats, options);
+      checkBudget(choice.layout.plan.totalBytes, options.memoryBudget);
+      return new WasmExecutor(await start(host, choice, options));
+    },
+  };
+}
+
+interface Choice {
+  simd: Simd;
+  threaded: boolean;
+  layout: Layout;
+  why: string;
+}
+
+/** Which module, how many threads, and the memory that follows from it. */
+function choose(
+  host: WasmHost,
+  overrides: WasmOverrides,
+  program: Program,
+  formats: WeightFormats,
+  { slots, numerics, threads }: ExecutorOptions,
+): Choice {
+  if (!(Number.isInteger(threads) && threads >= 0 && threads <= MAX_THREADS))
+    throw new EdgeError(
+      'INVALID_ARGUMENT',
+      `threads must be an integer from 0 (choose) to ${MAX_THREADS}, found ${threads}`,
+    );
+  const simd = overrides.simd ?? detectSimd();
+  const gap = overrides.gap ?? 0;
+  const alone = layOut(program, formats, { slots, numerics, threads: 1, gap });
+  const obstacle = threadObstacle(host, overrides);
+  const wanted = threads || defaultThreads(host.cores, alone.plan.weightBytes);
+  const count = obstacle ? 1 : wanted;
+  const threaded = obstacle === null && (overrides.threaded ?? count > 1);
+  return {
+    simd,
+    threaded,
+    layout: count === 1 ? alone : layOut(program, formats, { slots, numerics, threads: count, gap }),
+    why: `${simdReason(overrides, simd)}; ${threadReason(obstacle, threads, count, host.cores)}`,
+  };
+}
+
+/** Weights below this are read faster than threads meet. */
+const SMALL_BYTES = 4 * 2 ** 20;
+
+/** Every core of small machines; of large ones, where logical cores share physical ones, at most half and 8. */
+function defaultThreads(cores: number, weightBytes: number): number {
+  if (weightBytes < SMALL_BYTES) return 1;
+  return cores <= 4 ? Math.max(1, cores) : Math.min(8, Math.max(4, cores >> 1));
+}
+
+function threadObstacle(host: WasmHost, overrides: WasmOverrides): string | null {
+  if (overrides.threaded === false) return 'threads are off';
+  if (!host.spawnThread) return 'this runtime starts no threads';
+  if (!host.canShareMemory) return 'memory cannot be shared here (pages need COOP and COEP headers)';
+  if (!host.canBlock) return 'this thread may not wait for others';
+  return detectAtomics() ? null : 'this runtime has no atomics';
+}
+
+function simdReason(overrides: WasmOverrides, simd: Simd): string {
+  if (overrides.simd) return `${simd} module as asked for`;
+  if (simd === 'relaxed') return 'relaxed SIMD is there';
+  return simd === 'simd' ? 'SIMD is there, relaxed SIMD is not' : 'this runtime has no SIMD';
+}
+
+function threadReason(obstacle: string | null, asked: number, count: number, cores: number): string {
+  if (obstacle) return `1 thread: ${obstacle}`;
+  const threads = count === 1 ? '1 thread' : `${count} threads`;
+  if (asked > 0) return `${threads} as asked for`;
+  return count === 1 && cores > 1 ? '1 thread: the model is small' : `${threads} for ${cores} cores`;
+}
+
+async function start(host: WasmHost, choice: Choice, options: ExecutorOptions): Promise<Parts> {
+  const { simd, threaded, layout, why } = choice;
+  const memory = createMemory(layout.plan.totalBytes, threaded);
+  const module = await WebAssembly.compile(await host.module(moduleName(simd, threaded)));
+  const kernels = await instantiate(module, memory);
+  const team =
+    host.spawnThread && layout.threads > 1
+      ? await Team.start(host.spawnThread, { module, memory, team: layout.team }, layout.stacks)
+      : null;
+  const info = {
+    backend: 'wasm' as const,
+    variant: `${simd === 'relaxed' ? 'relaxed SIMD' : simd === 'simd' ? 'SIMD' : 'scalar'}${threaded ? ', threads' : ''}`,
+    device: `${host.device}, ${host.cores} cores`,
+    why,
+    threads: team?.size ?? 1,
+    numerics: options.numerics,
+  };
+  return { layout, memory, kernels, team, info };
+}

@@ -1,0 +1,30 @@
+import { EdgeError } from '../../errors.ts';
+import { MODULE_BYTES } from './memory.ts';
+
+/** What the modules export; see wasm/step.c and wasm/team.c. */
+export interface Kernels {
+  /** Runs a step; 0, or 1 if a thread of the team was lost. */
+  step(team: number, program: number, step: number): number;
+  team_run?(team: number, index: number): void;
+  team_stop?(team: number): void;
+  readonly __stack_pointer: WebAssembly.Global<'i32'>;
+  readonly __heap_base: WebAssembly.Global<'i32'>;
+}
+
+/** An instance over a memory; `stack` is the upper end of its stack, absent for the module's own. */
+export async function instantiate(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  stack?: number,
+): Promise<Kernels> {
+  const instance = await WebAssembly.instantiate(module, { env: { memory } });
+  const kernels = instance.exports as unknown as Kernels;
+  const heapBase = kernels.__heap_base.value;
+  if (heapBase > MODULE_BYTES)
+    throw new EdgeError(
+      'INTERNAL',
+      `The module takes ${heapBase} bytes for itself, more than ${MODULE_BYTES}`,
+    );
+  if (stack !== undefined) kernels.__stack_pointer.value = stack;
+  return kernels;
+}

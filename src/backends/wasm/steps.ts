@@ -1,0 +1,83 @@
+import { EdgeError } from '../../errors.ts';
+import type { Output, Step } from '../types.ts';
+import type { Layout } from './layout.ts';
+import type { Outputs } from './outputs.ts';
+
+// The C struct `step` of wasm/step.h, in words.
+const ROWS = 0;
+const N_SEGMENTS = 1;
+const N_OUTPUTS = 2;
+const SEGMENTS = 3; // and ids, outputs, scratch
+const N_LOGITS = 7;
+const LOGIT_ROWS = 8; // and logits, logits_stride
+const FIRST_CALL = 11; // and last_call, threads
+const STEP_WORDS = 14;
+const SEGMENT_WORDS = 4;
+
+/** Writes a step's description to where the module reads it. Allocates nothing. */
+export class StepWriter {
+  private readonly words: Uint32Array; // [STEP_WORDS]
+  private readonly segments: Uint32Array; // [maxSegments · SEGMENT_WORDS]
+  private readonly ids: Int32Array; // [chunk]
+  private readonly logitRows: Uint32Array; // [maxOutputs]
+
+  constructor(
+    buffer: ArrayBufferLike,
+    private readonly layout: Layout,
+  ) {
+    const { program, maxSegments, maxOutputs } = layout;
+    this.words = new Uint32Array(buffer, layout.step, STEP_WORDS);
+    this.segments = new Uint32Array(buffer, layout.segments, maxSegments * SEGMENT_WORDS);
+    this.ids = new Int32Array(buffer, layout.ids, program.chunk);
+    this.logitRows = new Uint32Array(buffer, layout.logitRows, maxOutputs);
+    this.words.set([layout.segments, layout.ids, layout.outputs, layout.scratch], SEGMENTS);
+    this.words.set([layout.logitRows, layout.logits, layout.logitsStride], LOGIT_ROWS);
+  }
+
+  /** Rows and segments. Throws INTERNAL for a step that contradicts itself or the program. */
+  write({ ids, segments, outputs }: Step): void {
+    const { program, maxSegments, slots } = this.layout;
+    if (segments.length > maxSegments) throw fault(`${segments.length} segments in ${slots} slots`);
+    let rows = 0;
+    for (const [i, segment] of segments.entries()) {
+      const { slot, position } = segment;
+      if (!(slot >= 0 && slot < slots && position >= 0 && segment.rows >= 1))
+        throw fault(`segment of slot ${slot} at ${position}, ${segment.rows} rows`);
+      this.segments.set([slot, position, rows, segment.rows], i * SEGMENT_WORDS);
+      rows += segment.rows;
+    }
+    if (rows !== ids.length || rows < 1 || rows > program.chunk)
+      throw fault(`${rows} rows in segments, ${ids.length} ids, chunk ${program.chunk}`);
+    for (let i = 0; i < rows; i++)
+      if (!(ids[i]! >= 0 && ids[i]! < program.vocabSize))
+        throw fault(`id ${ids[i]} in a vocabulary of ${program.vocabSize}`);
+    for (const [i, { row }] of outputs.entries())
+      if (!(row >= (outputs[i - 1]?.row ?? 0) && row < rows)) throw fault(`output ${i} of row ${row}`);
+    if (outputs.length > 0 && this.layout.tail < 0) throw fault('outputs of a program without logits');
+    this.ids.set(ids);
+    this.words[ROWS] = rows;
+    this.words[N_SEGMENTS] = segments.length;
+  }
+
+  /** Outputs, at most maxOutputs, and the distinct rows that they name. */
+  writeOutputs(part: readonly Output[], outputs: Outputs): void {
+    let rows = 0;
+    for (const [i, output] of part.entries()) {
+      if (i === 0 || output.row !== part[i - 1]!.row) this.logitRows[rows++] = output.row;
+      outputs.write(i, rows - 1, output);
+    }
+    this.words[N_OUTPUTS] = part.length;
+    this.words[N_LOGITS] = rows;
+  }
+
+  /** The calls to run, and on how many threads. */
+  writeRange(first: number, last: number, threads: number): void {
+    this.words[FIRST_CALL] = first;
+    this.words[FIRST_CALL + 1] = last;
+    this.words[FIRST_CALL + 2] = threads;
+  }
+}
+
+function fault(message: string): EdgeError {
+  return new EdgeError('INTERNAL', `WASM step: ${message}`);
+}

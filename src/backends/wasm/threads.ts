@@ -1,0 +1,88 @@
+import { EdgeError } from '../../errors.ts';
+
+/** A running thread of the team, as the runtime starts it. */
+export interface Thread {
+  terminate(): Promise<void>;
+}
+
+/**
+ * Starts a thread that passes `data` to `prepareThread` (thread.ts), and resolves once that is done and the thread is
+ * about to run. `failed` is called if it ends without having been told to.
+ */
+export type SpawnThread = (data: unknown, failed: (cause: unknown) => void) => Promise<Thread>;
+
+/** What a thread is started with. */
+export interface ThreadData {
+  module: WebAssembly.Module;
+  memory: WebAssembly.Memory;
+  team: number; // address of the team_block
+  index: number; // ≥ 1
+  stack: number; // the upper end of its stack
+}
+
+export const MAX_THREADS = 64;
+const START_MS = 10_000;
+
+/** The threads beside the caller's own. What cannot be started is left out; what dies ends the team. */
+export class Team {
+  private readonly threads: Thread[] = [];
+  /** Why the team is smaller than asked for, or null. */
+  fault: string | null = null;
+  private dead = false;
+
+  static async start(
+    spawn: SpawnThread,
+    data: Omit<ThreadData, 'index' | 'stack'>,
+    stacks: readonly number[],
+  ) {
+    const team = new Team();
+    for (const [i, stack] of stacks.entries()) {
+      try {
+        team.threads.push(await team.spawn(spawn, { ...data, index: i + 1, stack }));
+      } catch (cause) {
+        team.fault = `thread ${i + 1} did not start: ${message(cause)}`;
+        break; // indices must be consecutive
+      }
+    }
+    return team;
+  }
+
+  private async spawn(spawn: SpawnThread, data: ThreadData): Promise<Thread> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let late = false;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        late = true;
+        reject(new EdgeError('WORKER_DIED', `no answer within ${START_MS} ms`));
+      }, START_MS);
+    });
+    const thread = spawn(data, (cause) => this.die(data.index, cause));
+    thread.then((started) => (late ? started.terminate() : undefined)).catch(() => {});
+    try {
+      return await Promise.race([thread, timeout]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Threads that can take part in a step, the caller's own included. */
+  get size(): number {
+    return this.dead ? 1 : 1 + this.threads.length;
+  }
+
+  private die(index: number, cause: unknown): void {
+    if (this.dead || index > this.threads.length) return; // never joined
+    this.dead = true;
+    this.fault = `thread ${index} ended: ${message(cause)}`;
+  }
+
+  async terminate(): Promise<void> {
+    this.dead = true;
+    await Promise.all(this.threads.map((thread) => thread.terminate()));
+    this.threads.length = 0;
+  }
+}
+
+function message(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
