@@ -17,14 +17,22 @@ export const CONFIG_LIMITS: JsonLimits = { bytes: 16 * 2 ** 20, depth: 64, value
  */
 export function parseJson(name: string, source: Uint8Array | string, limits = CONFIG_LIMITS): JsonValue {
   if (source.length > limits.bytes)
-    throw new EdgeError('INVALID_FILE', `${name}: JSON of ${source.length} bytes; at most ${limits.bytes} are read`);
+    throw new EdgeError(
+      'INVALID_FILE',
+      `${name}: JSON of ${source.length} bytes; at most ${limits.bytes} are read`,
+    );
   return new Parser(name, typeof source === 'string' ? source : decodeUtf8(name, source), limits).parse();
 }
 
 /** The same, where the top must be an object. */
-export function parseJsonObject(name: string, source: Uint8Array | string, limits = CONFIG_LIMITS): JsonObject {
+export function parseJsonObject(
+  name: string,
+  source: Uint8Array | string,
+  limits = CONFIG_LIMITS,
+): JsonObject {
   const value = parseJson(name, source, limits);
-  if (!isObject(value)) throw new EdgeError('INVALID_FILE', `${name}: expected a JSON object, found ${kind(value)}`);
+  if (!isObject(value))
+    throw new EdgeError('INVALID_FILE', `${name}: expected a JSON object, found ${kind(value)}`);
   return value;
 }
 
@@ -110,7 +118,10 @@ class Parser {
 
   private nested(read: () => JsonValue): JsonValue {
     if (++this.depth > this.limits.depth)
-      throw new EdgeError('INVALID_FILE', `${this.name}: JSON nested deeper than ${this.limits.depth} levels`);
+      throw new EdgeError(
+        'INVALID_FILE',
+        `${this.name}: JSON nested deeper than ${this.limits.depth} levels`,
+      );
     this.at++;
     const value = read();
     this.depth--;
@@ -125,7 +136,10 @@ class Parser {
       if (this.text[this.at] !== '"') throw this.fault('a key in quotes');
       const key = this.string();
       if (Object.hasOwn(fields, key))
-        throw new EdgeError('INVALID_FILE', `${this.name}: key '${key.slice(0, 100)}' occurs twice in one JSON object`);
+        throw new EdgeError(
+          'INVALID_FILE',
+          `${this.name}: key '${key.slice(0, 100)}' occurs twice in one JSON object`,
+        );
       if (!this.next(':')) throw this.fault("':'");
       const value = this.value();
       // An own property whatever the key: '__proto__' is no exception.

@@ -1,5 +1,5 @@
-const LN2_HIGH = 6.93147180369123816490e-1; // its last 21 bits are zero: k · LN2_HIGH is exact
-const LN2_LOW = 1.90821492927058770002e-10;
+const LN2_HIGH = 6.931471803691238e-1; // its last 21 bits are zero: k · LN2_HIGH is exact
+const LN2_LOW = 1.9082149292705877e-10;
 const words = new DataView(new ArrayBuffer(8));
 
 /**
@@ -7,7 +7,7 @@ const words = new DataView(new ArrayBuffer(8));
  * x = k·ln 2 + r, |r| ≤ ln 2 / 2; eʳ as in fdlibm's e_exp.c (Remez polynomial of r·coth(r/2)).
  */
 export function exp(x: number): number {
-  if (x !== x) return x;
+  if (Number.isNaN(x)) return x;
   if (x > 709.782712893384) return Number.POSITIVE_INFINITY;
   if (x < -745.1332191019411) return 0;
   const k = Math.floor(x * Math.LOG2E + 0.5);
@@ -18,12 +18,16 @@ export function exp(x: number): number {
   const c =
     r -
     t *
-      (1.66666666666666019037e-1 +
+      (1.6666666666666602e-1 +
         t *
-          (-2.77777777770155933842e-3 +
-            t * (6.61375632143793436117e-5 + t * (-1.65339022054652515390e-6 + t * 4.13813679705723846039e-8))));
+          (-2.7777777777015593e-3 +
+            t * (6.613756321437934e-5 + t * (-1.6533902205465252e-6 + t * 4.1381367970572385e-8))));
   const y = 1 - (low - (r * c) / (2 - c) - high);
-  return k >= -1021 && k < 1024 ? y * power(k) : k < 0 ? y * power(k + 1000) * power(-1000) : y * 2 * power(k - 1);
+  return k >= -1021 && k < 1024
+    ? y * power(k)
+    : k < 0
+      ? y * power(k + 1000) * power(-1000)
+      : y * 2 * power(k - 1);
 }
 
 /** 2ᵏ for −1022 ≤ k ≤ 1023. */

@@ -1,0 +1,213 @@
+import { EdgeError, throwIfAborted } from '../errors.ts';
+import { isPlainName } from '../io/range.ts';
+import type { ByteSource, FileSet } from '../io/types.ts';
+import type { JsonValue } from '../types.ts';
+import { checkpoint, type Sidecars } from './assemble.ts';
+import { containerConfig, storedTensors } from './container.ts';
+import { isGguf, openGguf } from './gguf.ts';
+import { CONFIG_LIMITS, decodeUtf8, isObject, parseJsonObject } from './json.ts';
+import { readSafetensorsHeader } from './safetensors.ts';
+import type { Checkpoint, StoredTensor } from './types.ts';
+
+export const CHECKPOINT_LIMITS = {
+  configBytes: CONFIG_LIMITS.bytes,
+  tokenizerBytes: 128 * 2 ** 20,
+  shards: 1024,
+} as const;
+
+const INDEX = 'model.safetensors.index.json';
+const PICKLE = /\.(bin|pt|pth)$/i;
+
+/**
+ * Opens the checkpoint in a set of files: config, tensor table and tokenizer are read and checked, weights are not.
+ * @throws NOT_FOUND where no checkpoint is among the files, INVALID_FILE, NETWORK, UNSUPPORTED_MODEL, ABORTED
+ */
+export async function openCheckpoint(
+  files: FileSet,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<Checkpoint> {
+  throwIfAborted(signal);
+  const opened: ByteSource[] = [];
+  try {
+    const first = await findWeights(files, signal);
+    opened.push(first.source);
+    const sidecars = await readSidecars(files, signal);
+    if (await isGguf(first.source, signal)) return await openGguf(first.source, sidecars, signal);
+    return await openSafetensors(files, first, sidecars, opened, signal);
+  } catch (error) {
+    await Promise.all(opened.map((source) => source.close().catch(() => {})));
+    throw error;
+  }
+}
+
+interface Found {
+  file: string;
+  source: ByteSource;
+}
+
+/** The file that was pointed at if it holds weights, else the one that a model's folder has. */
+async function findWeights(files: FileSet, signal: AbortSignal | undefined): Promise<Found> {
+  const { main } = files;
+  if (main !== undefined && (main === INDEX || !main.endsWith('.json'))) {
+    const source = await files.open(main, signal);
+    if (!source) throw new EdgeError('NOT_FOUND', `${files.name}: there is no such file`);
+    if (PICKLE.test(main)) {
+      await source.close();
+      throw pickled(files.name, main);
+    }
+    return { file: main, source };
+  }
+  for (const file of ['model.safetensors', INDEX]) {
+    const source = await files.open(file, signal);
+    if (source) return { file, source };
+  }
+  const names = (await files.list()) ?? [];
+  for (const ending of ['.safetensors', '.gguf']) {
+    const candidates = names.filter((name) => name.toLowerCase().endsWith(ending));
+    const [file] = candidates;
+    if (candidates.length > 1)
+      throw new EdgeError(
+        'INVALID_FILE',
+        `${files.name}: expected one ${ending} file or '${INDEX}', found ${candidates.slice(0, 4).join(', ')}; ` +
+          'give the path of the one that is meant',
+      );
+    const source = file === undefined ? null : await files.open(file, signal);
+    if (file !== undefined && source) return { file, source };
+  }
+  const pickle = names.find((name) => PICKLE.test(name));
+  if (pickle !== undefined) throw pickled(files.name, pickle);
+  throw new EdgeError(
+    'NOT_FOUND',
+    `${files.name}: found neither 'model.safetensors' nor '${INDEX}'${names.length > 0 ? ` among ${names.slice(0, 8).join(', ')}` : ''}; ` +
+      'expected the folder of a model, or one of its files',
+  );
+}
+
+function pickled(name: string, file: string): EdgeError {
+  return new EdgeError(
+    'UNSUPPORTED_MODEL',
+    `${name}: '${file}' is a PyTorch file, which cannot be read yet; convert it to safetensors`,
+  );
+}
+
+async function readSidecars(files: FileSet, signal: AbortSignal | undefined): Promise<Sidecars> {
+  const json = async (file: string) => {
+    const bytes = await readSmall(files, file, CHECKPOINT_LIMITS.configBytes, signal);
+    return bytes && parseJsonObject(`${files.name}: ${file}`, bytes);
+  };
+  const [config, tokenizer, tokenizerConfig, generation] = await Promise.all([
+    json('config.json'),
+    readSmall(files, 'tokenizer.json', CHECKPOINT_LIMITS.tokenizerBytes, signal),
+    json('tokenizer_config.json'),
+    json('generation_config.json'),
+  ]);
+  return {
+    config,
+    tokenizer: tokenizer && decodeUtf8(`${files.name}: tokenizer.json`, tokenizer),
+    tokenizerConfig,
+    eosTokenIds: generation && readEos(files.name, generation.eos_token_id),
+  };
+}
+
+async function readSmall(
+  files: FileSet,
+  file: string,
+  limit: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | null> {
+  const source = await files.open(file, signal);
+  if (!source) return null;
+  try {
+    if (source.size > limit)
+      throw new EdgeError(
+        'INVALID_FILE',
+        `${source.name} has ${source.size} bytes; at most ${limit} are read`,
+      );
+    return await source.read(0, source.size, signal);
+  } finally {
+    await source.close();
+  }
+}
+
+function readEos(name: string, value: JsonValue | undefined): readonly number[] | null {
+  if (value === undefined || value === null) return null;
+  const ids = Array.isArray(value) ? value : [value];
+  if (!ids.every((id) => typeof id === 'number' && Number.isSafeInteger(id) && id >= 0))
+    throw new EdgeError(
+      'INVALID_FILE',
+      `${name}: generation_config.json: expected eos_token_id to be a token id or a list of them`,
+    );
+  return ids as number[];
+}
+
+async function openSafetensors(
+  files: FileSet,
+  first: Found,
+  sidecars: Sidecars,
+  opened: ByteSource[],
+  signal: AbortSignal | undefined,
+): Promise<Checkpoint> {
+  const tensors = new Map<string, StoredTensor>();
+  let metadata: Record<string, string> = {};
+  let config = sidecars.config;
+  const add = async (source: ByteSource) => {
+    const header = await readSafetensorsHeader(source, signal);
+    metadata = { ...header.metadata, ...metadata };
+    config ??= containerConfig(source.name, header);
+    for (const [name, tensor] of storedTensors(source, header)) {
+      const other = tensors.get(name);
+      if (other)
+        throw new EdgeError('INVALID_FILE', `Tensor '${name}' is in both ${other.file} and ${source.name}`);
+      tensors.set(name, tensor);
+    }
+  };
+  if (first.file.endsWith('.index.json')) {
+    const index = await readIndex(first.source, signal);
+    for (const file of new Set(index.values())) {
+      const shard = await files.open(file, signal);
+      if (!shard)
+        throw new EdgeError('NOT_FOUND', `${files.name}: '${first.file}' names '${file}', which is missing`);
+      opened.push(shard);
+      await add(shard);
+    }
+    for (const [tensor, file] of index)
+      if (!tensors.has(tensor) && !/\.(scales|biases)$/.test(tensor))
+        throw new EdgeError(
+          'INVALID_FILE',
+          `${files.name}: '${first.file}' says that '${file}' holds '${tensor}'; it does not`,
+        );
+  } else await add(first.source);
+  if (!config)
+    throw new EdgeError(
+      'NOT_FOUND',
+      `${files.name}: found weights in '${first.file}', but neither a config.json beside them nor a config inside; give both`,
+    );
+  return checkpoint('safetensors', files.name, config, tensors, metadata, sidecars, opened);
+}
+
+/** Shards by tensor. */
+async function readIndex(source: ByteSource, signal: AbortSignal | undefined): Promise<Map<string, string>> {
+  if (source.size > CHECKPOINT_LIMITS.configBytes)
+    throw new EdgeError(
+      'INVALID_FILE',
+      `${source.name} has ${source.size} bytes; at most ${CHECKPOINT_LIMITS.configBytes} are read`,
+    );
+  const { weight_map: map } = parseJsonObject(source.name, await source.read(0, source.size, signal));
+  const entries = isObject(map) ? Object.entries(map) : [];
+  if (entries.length === 0)
+    throw new EdgeError('INVALID_FILE', `${source.name}: expected 'weight_map' to give each tensor's file`);
+  for (const [tensor, file] of entries)
+    if (typeof file !== 'string' || !isPlainName(file) || !file.endsWith('.safetensors'))
+      throw new EdgeError(
+        'INVALID_FILE',
+        `${source.name}: '${tensor.slice(0, 100)}' is said to be in ${JSON.stringify(file).slice(0, 100)}; ` +
+          'expected the name of a .safetensors file in the same folder',
+      );
+  const shards = new Set(entries.map(([, file]) => file)).size;
+  if (shards > CHECKPOINT_LIMITS.shards)
+    throw new EdgeError(
+      'INVALID_FILE',
+      `${source.name}: ${shards} shards; at most ${CHECKPOINT_LIMITS.shards} are read`,
+    );
+  return new Map(entries as [string, string][]);
+}

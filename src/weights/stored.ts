@@ -1,0 +1,133 @@
+import { EdgeError } from '../errors.ts';
+import type { ByteSource } from '../io/types.ts';
+import type { FloatTensor, QuantTensor } from '../types.ts';
+import { bf16ToF32 } from './half.ts';
+import { murmur128 } from './hash.ts';
+import type { StoredTensor } from './types.ts';
+
+const SAMPLE = 4096; // bytes
+
+/** Bytes [begin, end) of a file. Keeps hashes of the first and last 4 KiB for the fingerprint. */
+export class StoredBytes {
+  readonly size: number;
+  private first: string | null = null;
+  private last: string | null = null;
+
+  constructor(
+    private readonly source: ByteSource,
+    private readonly begin: number,
+    end: number,
+  ) {
+    this.size = end - begin;
+  }
+
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    if (length === 0) return new Uint8Array(0);
+    const bytes = await this.source.read(this.begin + offset, length, signal);
+    const sample = Math.min(SAMPLE, this.size);
+    if (offset === 0 && length >= sample) this.first ??= murmur128(bytes.subarray(0, sample));
+    if (offset + length === this.size && length >= sample)
+      this.last ??= murmur128(bytes.subarray(length - sample));
+    return bytes;
+  }
+
+  async digest(signal?: AbortSignal): Promise<string> {
+    const sample = Math.min(SAMPLE, this.size);
+    if (sample === 0) return 'empty';
+    if (this.first === null) await this.read(0, sample, signal);
+    if (this.last === null) await this.read(this.size - sample, sample, signal);
+    return `${this.first}${this.last}`;
+  }
+}
+
+/** [rows, cols] of a shape without its dimensions of 1. */
+export function matrixOf(shape: readonly number[]): { rows: number; cols: number } {
+  const dims = shape.filter((n) => n !== 1);
+  const cols = dims.at(-1) ?? 1;
+  return { rows: dims.slice(0, -1).reduce((a, b) => a * b, 1), cols };
+}
+
+/** The bytes as 16-bit words; copied where they aren't aligned. */
+export function asU16(bytes: Uint8Array): Uint16Array {
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
+}
+
+/** The bytes as f32; copied where they aren't aligned. */
+export function asF32(bytes: Uint8Array): Float32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
+}
+
+interface Stored {
+  name: string;
+  file: string;
+  dtype: string;
+  shape: readonly number[];
+}
+
+const FLOAT_BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+
+/** A tensor of F32, F16 or BF16; of any other dtype it has a shape, but refuses to be read. */
+export function floatStored(what: Stored, bytes: StoredBytes): StoredTensor {
+  const { dtype, shape } = what;
+  const { rows, cols } = matrixOf(shape);
+  const element = FLOAT_BYTES[dtype];
+  const format =
+    element === undefined ? null : ({ kind: 'float', dtype: dtype === 'F16' ? 'f16' : 'f32' } as const);
+  return {
+    ...what,
+    rows,
+    cols,
+    bytes: bytes.size,
+    format,
+    digest: (signal) => bytes.digest(signal),
+    async read(row, count, signal): Promise<FloatTensor> {
+      if (!format || element === undefined) throw unreadable(what);
+      const stride = cols * element;
+      const found = await bytes.read(row * stride, count * stride, signal);
+      const data = dtype === 'F32' ? asF32(found) : dtype === 'F16' ? asU16(found) : bf16ToF32(asU16(found));
+      return { format, rows: count, cols, data };
+    },
+  };
+}
+
+/** A tensor of codes, scales and perhaps biases, each with bytes of its own. */
+export function quantStored(
+  what: Stored,
+  format: QuantTensor['format'],
+  parts: { q: StoredBytes; scale: StoredBytes; bias: StoredBytes | null },
+): StoredTensor {
+  const { rows, cols } = matrixOf(what.shape);
+  const rowBytes = Math.ceil((cols * format.bits) / 8);
+  const groupBytes = Math.ceil(cols / format.group) * (format.scaleDtype === 'f16' ? 2 : 4);
+  const present = [parts.q, parts.scale, ...(parts.bias ? [parts.bias] : [])];
+  const values = format.scaleDtype === 'f16' ? asU16 : asF32;
+  return {
+    ...what,
+    rows,
+    cols,
+    bytes: present.reduce((sum, part) => sum + part.size, 0),
+    format,
+    async digest(signal) {
+      let digest = '';
+      for (const part of present) digest += await part.digest(signal);
+      return digest;
+    },
+    async read(row, count, signal): Promise<QuantTensor> {
+      const [q, scale, bias] = await Promise.all([
+        parts.q.read(row * rowBytes, count * rowBytes, signal),
+        parts.scale.read(row * groupBytes, count * groupBytes, signal),
+        parts.bias?.read(row * groupBytes, count * groupBytes, signal),
+      ]);
+      return { format, rows: count, cols, q, scale: values(scale), bias: bias ? values(bias) : null };
+    },
+  };
+}
+
+export function unreadable({ name, file, dtype }: Stored): EdgeError {
+  return new EdgeError(
+    'UNSUPPORTED_MODEL',
+    `${file}: tensor '${name}' is ${dtype}, which cannot be read yet; convert it to F32, F16 or BF16`,
+  );
+}

@@ -1,0 +1,136 @@
+import { EdgeError, throwIfAborted } from '../errors.ts';
+import type { WeightSpec } from '../ops/program.ts';
+import type { Tensor, WeightFormat } from '../types.ts';
+import { toF32 } from './dequantize.ts';
+import { f32ToF16 } from './half.ts';
+import { negExp } from './math.ts';
+import { storedTensor } from './plan.ts';
+import { type Quantizer, roundToNearest } from './quantize.ts';
+import type { Checkpoint, StoredTensor, WeightSource } from './types.ts';
+
+type ByName<T> = Readonly<Record<string, T>>;
+
+export interface UploadOptions {
+  /** Blocks hold a multiple of this many rows, the last of a weight aside: UPLOAD_ROWS of the backends. */
+  blockRows: number;
+  /** Bytes read at once, as long as they hold `blockRows` rows; 4 MiB. */
+  blockBytes?: number;
+  quantizer?: Quantizer; // roundToNearest
+  signal?: AbortSignal | undefined;
+  /** Bytes of the checkpoint that have been converted and handed over, of all that will be. */
+  onProgress?: ((loaded: number, total: number) => void) | undefined;
+}
+
+/** Rows of one weight to read and hand over. */
+interface Block {
+  weight: string;
+  stored: StoredTensor;
+  row: number;
+  rows: number;
+  /** [rows, cols] of the tensor handed over: the weight's own, which differ from the file's in dimensions of 1. */
+  shape: { rows: number; cols: number };
+}
+
+/**
+ * Streams every weight through `upload` by blocks of rows, in the formats planned. One block is read while the one
+ * before is converted, so memory holds two blocks and their conversions, however large the checkpoint is.
+ * @throws INVALID_FILE, NETWORK, ABORTED, and what `upload` throws
+ */
+export async function uploadWeights(
+  checkpoint: Checkpoint,
+  sources: ByName<WeightSource>,
+  weights: ByName<WeightSpec>,
+  formats: ByName<WeightFormat>,
+  upload: (name: string, row: number, tensor: Tensor) => void,
+  { blockRows, blockBytes = 4 * 2 ** 20, quantizer = roundToNearest, signal, onProgress }: UploadOptions,
+): Promise<void> {
+  const blocks = [...cutBlocks(checkpoint, sources, weights, blockRows, blockBytes)];
+  const share = ({ stored, rows }: Block) => (stored.rows === 0 ? 0 : (stored.bytes / stored.rows) * rows);
+  const total = blocks.reduce((sum, block) => sum + share(block), 0);
+  const read = (block: Block | undefined) => {
+    const pending = block?.stored.read(block.row, block.rows, signal);
+    pending?.catch(() => {}); // it is awaited below, if nothing fails before
+    return pending;
+  };
+  let loaded = 0;
+  let unyielded = 0;
+  let next = read(blocks[0]);
+  for (const [index, block] of blocks.entries()) {
+    const tensor = (await next)!;
+    throwIfAborted(signal);
+    next = read(blocks[index + 1]);
+    const { weight, shape, row } = block;
+    const shaped = { ...tensor, ...shape } as Tensor;
+    const values = sources[weight]!.transform === 'neg_exp' ? transformed(shaped) : shaped;
+    upload(weight, row, convert(values, formats[weight]!, quantizer));
+    loaded += share(block);
+    unyielded += share(block);
+    onProgress?.(Math.round(loaded), Math.round(total));
+    if (unyielded >= blockBytes) {
+      unyielded = 0;
+      await macrotask(); // reads from memory never leave the microtask queue: let timers and aborts run
+    }
+  }
+}
+
+function* cutBlocks(
+  checkpoint: Checkpoint,
+  sources: ByName<WeightSource>,
+  weights: ByName<WeightSpec>,
+  blockRows: number,
+  blockBytes: number,
+): Generator<Block> {
+  for (const [weight, spec] of Object.entries(weights)) {
+    const stored = storedTensor(checkpoint, sources, weight, spec);
+    const cols = spec.shape.at(-1)!;
+    const rows = spec.shape.slice(0, -1).reduce((a, b) => a * b, 1);
+    if (rows !== stored.rows || cols !== stored.cols) {
+      // A column or a row by another name: read whole.
+      yield { weight, stored, row: 0, rows: stored.rows, shape: { rows, cols } };
+      continue;
+    }
+    const fit = Math.floor(blockBytes / (blockRows * Math.max(1, stored.bytes / rows)));
+    const step = Math.max(1, fit) * blockRows;
+    for (let row = 0; row < rows; row += step) {
+      const count = Math.min(step, rows - row);
+      yield { weight, stored, row, rows: count, shape: { rows: count, cols } };
+    }
+  }
+}
+
+/** Rows in another format. Codes stay codes or become floats; floats become anything. */
+export function convert(tensor: Tensor, format: WeightFormat, quantizer: Quantizer): Tensor {
+  if (sameFormat(tensor.format, format)) return tensor;
+  const { rows, cols } = tensor;
+  const values = toF32(tensor);
+  if (format.kind === 'quant') {
+    if ('q' in tensor) throw new EdgeError('INTERNAL', 'Codes are not quantized a second time');
+    return quantizer(values, rows, cols, format);
+  }
+  return { format, rows, cols, data: format.dtype === 'f32' ? values : f32ToF16(values) };
+}
+
+function transformed(tensor: Tensor): Tensor {
+  const values = 'q' in tensor ? toF32(tensor) : Float32Array.from(toF32(tensor));
+  return {
+    format: { kind: 'float', dtype: 'f32' },
+    rows: tensor.rows,
+    cols: tensor.cols,
+    data: negExp(values),
+  };
+}
+
+function sameFormat(a: WeightFormat, b: WeightFormat): boolean {
+  if (a.kind === 'float') return b.kind === 'float' && a.dtype === b.dtype;
+  return (
+    b.kind === 'quant' &&
+    a.bits === b.bits &&
+    a.group === b.group &&
+    a.scaleDtype === b.scaleDtype &&
+    a.hasBias === b.hasBias
+  );
+}
+
+function macrotask(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
