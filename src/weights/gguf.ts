@@ -1,12 +1,183 @@
 import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
-import type { Sidecars } from './assemble.ts';
-import type { Checkpoint } from './types.ts';
+import type { JsonObject, JsonValue, QuantTensor } from '../types.ts';
+import { checkpoint, type Sidecars } from './assemble.ts';
+import { type GgufEntry, readGgufHeader } from './gguf_header.ts';
+import { asU16, floatStored, matrixOf, StoredBytes } from './stored.ts';
+import type { Checkpoint, StoredTensor } from './types.ts';
+
 export async function isGguf(source: ByteSource, signal?: AbortSignal): Promise<boolean> {
   if (source.size < 4) return false;
   const magic = await source.read(0, 4, signal);
-  return magic[0] === 0x47 && magic[1] === 0x47 && magic[2] === 0x55 && magic[3] === 0x46;
+  return String.fromCharCode(...magic) === 'GGUF';
 }
-export async function openGguf(source: ByteSource, _s: Sidecars, _signal?: AbortSignal): Promise<Checkpoint> {
-  throw new EdgeError('UNSUPPORTED_MODEL', `${source.name}: GGUF files cannot be read yet`);
+
+/**
+ * A GGUF file as a checkpoint. A mamba2 one gets the config and tensor names of transformers' Mamba2ForCausalLM,
+ * but for `mixer.A`, which is −exp(A_log) already. Of other architectures names and metadata stay as they are,
+ * and the config says which one it is.
+ */
+export async function openGguf(
+  source: ByteSource,
+  sidecars: Sidecars,
+  signal?: AbortSignal,
+): Promise<Checkpoint> {
+  const { metadata, entries } = await readGgufHeader(source, signal);
+  const architecture = metadata['general.architecture'];
+  if (typeof architecture !== 'string')
+    throw new EdgeError('INVALID_FILE', `${source.name}: expected general.architecture in the GGUF metadata`);
+  const parts = metadata['split.count'];
+  if (typeof parts === 'number' && parts > 1)
+    throw new EdgeError(
+      'UNSUPPORTED_MODEL',
+      `${source.name} is one of ${parts} parts; merge them (llama-gguf-split --merge) or convert to safetensors`,
+    );
+  const known = architecture === 'mamba2';
+  const tensors = new Map<string, StoredTensor>();
+  for (const entry of entries) {
+    const name = known ? mamba2Name(entry.name) : entry.name;
+    // A vector by groups, [ngroups, width], is one vector; ssm_a is [nheads, 1].
+    const vector = known && !MATRICES.test(entry.name);
+    const shape = vector ? [entry.shape.reduce((a, b) => a * b, 1)] : entry.shape;
+    if (tensors.has(name)) throw new EdgeError('INVALID_FILE', `${source.name}: two tensors for '${name}'`);
+    tensors.set(name, storedTensor(source, entry, shape));
+  }
+  const config = known ? mamba2Config(source.name, metadata, tensors) : { model_type: architecture };
+  const found = { ...sidecars, eosTokenIds: null };
+  return checkpoint('gguf', source.name, config, tensors, metadata, found, [source]);
+}
+
+const MATRICES = /^(token_embd|output|blk\.\d+\.(ssm_in|ssm_out|ssm_conv1d))\.weight$/;
+
+const NAMES: Readonly<Record<string, string>> = {
+  'token_embd.weight': 'backbone.embeddings.weight',
+  'output_norm.weight': 'backbone.norm_f.weight',
+  'output.weight': 'lm_head.weight',
+  'attn_norm.weight': 'norm.weight',
+  'ssm_in.weight': 'mixer.in_proj.weight',
+  'ssm_in.bias': 'mixer.in_proj.bias',
+  'ssm_conv1d.weight': 'mixer.conv1d.weight',
+  'ssm_conv1d.bias': 'mixer.conv1d.bias',
+  'ssm_dt.bias': 'mixer.dt_bias',
+  ssm_a: 'mixer.A',
+  ssm_d: 'mixer.D',
+  'ssm_norm.weight': 'mixer.norm.weight',
+  'ssm_out.weight': 'mixer.out_proj.weight',
+  'ssm_out.bias': 'mixer.out_proj.bias',
+};
+
+function mamba2Name(name: string): string {
+  const block = /^blk\.(\d{1,6})\.(.+)$/.exec(name);
+  const key = block ? block[2]! : name;
+  if (!Object.hasOwn(NAMES, key)) return name;
+  return block ? `backbone.layers.${block[1]}.${NAMES[key]}` : NAMES[key]!;
+}
+
+/** The config that transformers would have written of the same model. */
+function mamba2Config(
+  file: string,
+  metadata: JsonObject,
+  tensors: ReadonlyMap<string, StoredTensor>,
+): JsonObject {
+  const number = (key: string, fallback?: number): number => {
+    const value = metadata[`mamba2.${key}`] ?? fallback;
+    if (typeof value !== 'number' || !(value > 0 && value < 2 ** 53))
+      throw new EdgeError(
+        'INVALID_FILE',
+        `${file}: expected mamba2.${key} to be a positive number, found ${show(value)}`,
+      );
+    return value;
+  };
+  const hidden_size = number('embedding_length');
+  const inner = number('ssm.inner_size');
+  const num_heads = number('ssm.time_step_rank');
+  const embedding = tensors.get('backbone.embeddings.weight');
+  if (!embedding) throw new EdgeError('INVALID_FILE', `${file} has no tensor 'token_embd.weight'`);
+  if (inner % num_heads !== 0)
+    throw new EdgeError(
+      'INVALID_FILE',
+      `${file}: expected mamba2.ssm.inner_size ${inner} to be a multiple of the ${num_heads} heads in time_step_rank`,
+    );
+  const exact = inner / hidden_size;
+  return {
+    architectures: ['Mamba2ForCausalLM'],
+    model_type: 'mamba2',
+    hidden_size,
+    num_hidden_layers: number('block_count'),
+    vocab_size: embedding.shape[0] ?? 0,
+    conv_kernel: number('ssm.conv_kernel'),
+    state_size: number('ssm.state_size'),
+    n_groups: number('ssm.group_count', 1),
+    num_heads,
+    head_dim: inner / num_heads,
+    // Readers take floor(expand · hidden_size).
+    expand: Math.floor(exact * hidden_size) === inner ? exact : (inner + 0.5) / hidden_size,
+    layer_norm_epsilon: number('attention.layer_norm_rms_epsilon', 1e-5),
+    tie_word_embeddings: !tensors.has('lm_head.weight'),
+    use_bias: tensors.has('backbone.layers.0.mixer.in_proj.bias'),
+    use_conv_bias: tensors.has('backbone.layers.0.mixer.conv1d.bias'),
+    bos_token_id: metadata['tokenizer.ggml.bos_token_id'] ?? null,
+    eos_token_id: metadata['tokenizer.ggml.eos_token_id'] ?? null,
+  };
+}
+
+function show(value: JsonValue | undefined): string {
+  return value === undefined ? 'none' : (JSON.stringify(value) ?? 'none').slice(0, 80);
+}
+
+type Format = QuantTensor['format'];
+const QUANT: Readonly<Record<string, Format>> = {
+  Q4_0: { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false },
+  Q4_1: { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: true },
+  Q8_0: { kind: 'quant', bits: 8, group: 32, scaleDtype: 'f16', hasBias: false },
+};
+
+function storedTensor(source: ByteSource, entry: GgufEntry, shape: number[]): StoredTensor {
+  const bytes = new StoredBytes(source, entry.begin, entry.end);
+  const what = { name: entry.name, file: source.name, dtype: entry.type, shape };
+  const format = Object.hasOwn(QUANT, entry.type) ? QUANT[entry.type]! : null;
+  if (!format) return floatStored(what, bytes);
+  const { rows, cols } = matrixOf(shape);
+  return {
+    ...what,
+    rows,
+    cols,
+    bytes: bytes.size,
+    format,
+    digest: (signal) => bytes.digest(signal),
+    async read(row, count, signal) {
+      const stride = (cols / 32) * BLOCK_BYTES[entry.type]!;
+      return repack(await bytes.read(row * stride, count * stride, signal), count, cols, format);
+    },
+  };
+}
+
+const BLOCK_BYTES: Readonly<Record<string, number>> = { Q4_0: 18, Q4_1: 20, Q8_0: 34 };
+
+/**
+ * Blocks of ggml to the canonical form, bit for bit. A block of 32 is an f16 scale, for Q4_1 an f16 minimum, and
+ * the codes: signed bytes, or nibbles where byte i holds elements i and i + 16.
+ */
+export function repack(blocks: Uint8Array, rows: number, cols: number, format: Format): QuantTensor {
+  const count = (rows * cols) / 32;
+  const head = format.hasBias ? 4 : 2;
+  const codes = 4 * format.bits; // bytes of a block
+  const scale = new Uint16Array(count); // [rows, cols / 32]
+  const bias = format.hasBias ? new Uint16Array(count) : null; // [rows, cols / 32]
+  const q = new Uint8Array(count * codes); // [rows, cols · bits / 8]
+  const halves = asU16(blocks); // blocks are of even size
+  for (let b = 0, at = 0; b < count; b++, at += head + codes) {
+    scale[b] = halves[at / 2]!;
+    if (bias) bias[b] = halves[at / 2 + 1]!;
+    const from = at + head;
+    const to = b * codes;
+    if (format.bits === 8) for (let i = 0; i < 32; i++) q[to + i] = blocks[from + i]! ^ 0x80;
+    else
+      for (let i = 0; i < 8; i++) {
+        const [even, odd] = [blocks[from + 2 * i]!, blocks[from + 2 * i + 1]!];
+        q[to + i] = (even & 15) | ((odd & 15) << 4);
+        q[to + 8 + i] = (even >> 4) | (odd & 0xf0);
+      }
+  }
+  return { format, rows, cols, q, scale, bias };
 }

@@ -1,0 +1,114 @@
+import { EdgeError } from '../errors.ts';
+import type { JsonObject, QuantTensor, Tensor } from '../types.ts';
+import { containerMetadata, type QuantEntry, siblings } from './container.ts';
+import { type Quantizer, roundToNearest } from './quantize.ts';
+import { type SafetensorsPiece, safetensorsChunks } from './safetensors.ts';
+import type { Checkpoint, StoredTensor } from './types.ts';
+import { convert } from './upload.ts';
+
+type QuantFormat = QuantTensor['format'];
+
+const BLOCK = 4 * 2 ** 20; // bytes read at once
+
+/**
+ * The bytes of our container, piece by piece: tensors named in `formats` as codes, quantized ones as they are,
+ * floats as they are (bf16 becomes f32). Memory holds one block.
+ */
+export function convertCheckpoint(
+  checkpoint: Checkpoint,
+  formats: ReadonlyMap<string, QuantFormat>,
+  {
+    config = checkpoint.config,
+    metadata = {},
+    quantizer = roundToNearest,
+    signal,
+  }: {
+    config?: JsonObject;
+    metadata?: Readonly<Record<string, string>>;
+    quantizer?: Quantizer;
+    signal?: AbortSignal;
+  } = {},
+): AsyncGenerator<Uint8Array> {
+  const quantized = new Map<string, QuantEntry>();
+  const pieces: SafetensorsPiece[] = [];
+  for (const [name, tensor] of checkpoint.tensors) {
+    if (!tensor.format) continue; // integer tables and the like: no program reads them
+    const format = tensor.format.kind === 'quant' ? tensor.format : formats.get(name);
+    if (!format) {
+      pieces.push(floatPiece(name, tensor, signal));
+      continue;
+    }
+    quantized.set(name, { bits: format.bits, group: format.group, cols: tensor.cols });
+    pieces.push(...quantPieces(name, tensor, format, quantizer, signal));
+  }
+  return safetensorsChunks({ ...containerMetadata(config, quantized), ...metadata }, pieces);
+}
+
+function floatPiece(name: string, tensor: StoredTensor, signal: AbortSignal | undefined): SafetensorsPiece {
+  const f16 = tensor.format?.kind === 'float' && tensor.format.dtype === 'f16';
+  return {
+    name,
+    dtype: f16 ? 'F16' : 'F32',
+    shape: tensor.shape,
+    async *data() {
+      for await (const block of blocks(tensor, signal)) {
+        if ('q' in block) throw new EdgeError('INTERNAL', `'${name}' is no float tensor`);
+        yield bytesOf(block.data);
+      }
+    },
+  };
+}
+
+/** Codes, scales and biases of one tensor. */
+function quantPieces(
+  name: string,
+  tensor: StoredTensor,
+  format: QuantFormat,
+  quantizer: Quantizer,
+  signal: AbortSignal | undefined,
+): SafetensorsPiece[] {
+  const { rows, cols } = tensor;
+  const groups = Math.ceil(cols / format.group);
+  const scaleDtype = format.scaleDtype === 'f16' ? 'F16' : 'F32';
+  const part = async function* (pick: (block: QuantTensor) => Uint8Array) {
+    for await (const block of blocks(tensor, signal)) {
+      const codes = convert(block, format, quantizer);
+      if (!('q' in codes)) throw new EdgeError('INTERNAL', `'${name}' was not quantized`);
+      yield pick(codes);
+    }
+  };
+  // Each part runs the quantizer again: it is fast and deterministic, and the parts may lie far apart in the file.
+  const { scales, biases } = siblings(name);
+  const pieces: SafetensorsPiece[] = [
+    {
+      name,
+      dtype: 'U8',
+      shape: [rows, Math.ceil((cols * format.bits) / 8)],
+      data: () => part(({ q }) => q),
+    },
+    {
+      name: scales,
+      dtype: scaleDtype,
+      shape: [rows, groups],
+      data: () => part(({ scale }) => bytesOf(scale)),
+    },
+  ];
+  if (format.hasBias)
+    pieces.push({
+      name: biases,
+      dtype: scaleDtype,
+      shape: [rows, groups],
+      data: () => part(({ bias }) => bytesOf(bias!)),
+    });
+  return pieces;
+}
+
+async function* blocks(tensor: StoredTensor, signal: AbortSignal | undefined): AsyncGenerator<Tensor> {
+  const step = Math.max(1, Math.floor(BLOCK / Math.max(1, tensor.bytes / tensor.rows)));
+  for (let row = 0; row < tensor.rows; row += step)
+    yield await tensor.read(row, Math.min(step, tensor.rows - row), signal);
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
