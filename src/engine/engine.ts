@@ -1,0 +1,230 @@
+import type { Executor } from '../backends/types.ts';
+import { EdgeError, requireArgument } from '../errors.ts';
+import type { Program } from '../ops/program.ts';
+import { SlotArena } from '../state/arena.ts';
+import type { Tokenizer } from '../tokenizer/index.ts';
+import { Call } from './call.ts';
+import { Generation } from './generation.ts';
+import { readOptions } from './options.ts';
+import { promptIds, requireTokenizer } from './prompt.ts';
+import { Scheduler } from './scheduler.ts';
+import { logits, score } from './score.ts';
+import { type Golden, selfTest } from './selftest.ts';
+import { type Device, Sequence } from './sequence.ts';
+import { type Occupant, Session } from './session.ts';
+import type {
+  Burst,
+  EngineService,
+  GenerateOptions,
+  Handle,
+  ModelInfo,
+  Prompt,
+  Score,
+  SelfTestReport,
+} from './types.ts';
+
+/** Slots beside the sessions', to set a session's state aside in. */
+export const SHADOW_SLOTS = 1;
+
+export interface EngineParts {
+  executor: Executor; // with info.maxSessions + SHADOW_SLOTS slots
+  program: Program;
+  tokenizer: Tokenizer | null;
+  info: ModelInfo;
+  /** Greedy tokens that the model is known to give. */
+  golden?: readonly Golden[];
+  /** Says which weight holds a NaN or an infinity, if one does. */
+  findDamage?: () => Promise<string | null>;
+  /** A known-answer test of every op on this device. */
+  testOps?: () => Promise<{ ok: boolean; detail: string }>;
+  /** Frees what the engine was made of, after its executor. */
+  onDispose?: () => Promise<void>;
+}
+
+/** One loaded model: what the worker offers (see EngineService). Every failure is an EdgeError. */
+export class Engine implements EngineService {
+  readonly info: ModelInfo;
+  private readonly device: Device;
+  private readonly sessions = new Map<Handle, Session>();
+  private readonly generations = new Map<Handle, Generation>();
+  private readonly calls = new Map<Handle, Call>();
+  private disposing: Promise<void> | null = null;
+
+  constructor(private readonly parts: EngineParts) {
+    const { executor, program, info } = parts;
+    this.info = info;
+    this.device = {
+      executor,
+      program,
+      scheduler: new Scheduler(executor, program.chunk),
+      arena: new SlotArena(info.maxSessions, SHADOW_SLOTS),
+    };
+  }
+
+  encode(text: string): Int32Array {
+    this.requireOpen();
+    return requireTokenizer(this.parts.tokenizer, 'it takes and gives token ids only').encode(text);
+  }
+
+  decode(ids: readonly number[] | Int32Array): string {
+    this.requireOpen();
+    return requireTokenizer(this.parts.tokenizer, 'it takes and gives token ids only').decode(ids);
+  }
+
+  async openSession(handle: Handle): Promise<void> {
+    this.requireOpen();
+    requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
+    this.sessions.set(handle, new Session(await Sequence.open(this.device)));
+  }
+
+  async closeSession(handle: Handle): Promise<void> {
+    this.requireOpen();
+    const session = this.sessions.get(handle);
+    this.sessions.delete(handle);
+    await session?.close();
+  }
+
+  async resetSession(handle: Handle): Promise<void> {
+    await this.session(handle).reset();
+  }
+
+  async append(handle: Handle, prompt: Prompt, call: Handle): Promise<number> {
+    const session = this.session(handle);
+    const ids = this.ids(prompt);
+    return this.during(call, (running) => session.append(ids, running));
+  }
+
+  position(handle: Handle): number {
+    return this.session(handle).sequence.position;
+  }
+
+  async startGeneration(
+    handle: Handle,
+    sessionHandle: Handle | null,
+    prompt: Prompt,
+    options: GenerateOptions,
+  ): Promise<void> {
+    this.requireOpen();
+    requireArgument(!this.generations.has(handle), `There is a generation ${handle} already`);
+    const session = sessionHandle === null ? null : this.session(sessionHandle);
+    const settings = readOptions(options, this.info.vocabSize);
+    if (settings.stop.length > 0) requireTokenizer(this.parts.tokenizer, 'use stopTokens instead of stop');
+    const ids = this.ids(prompt);
+    const occupant: Occupant = { name: 'generate', end: async (error) => generation?.end(error) };
+    let generation: Generation | null = null;
+    session?.occupy(occupant);
+    const sequence = session?.sequence ?? (await Sequence.open(this.device));
+    const release = () => (session ? session.leave(occupant) : sequence.release());
+    try {
+      generation = new Generation({
+        sequence,
+        session,
+        ids: ids.length === 0 && sequence.fresh ? this.firstIds() : ids,
+        settings,
+        tokenizer: this.parts.tokenizer,
+        eos: this.info.eosTokenIds,
+        vocabSize: this.info.vocabSize,
+        conclude: () => {
+          this.generations.delete(handle);
+          release();
+        },
+      });
+    } catch (error) {
+      release();
+      throw error;
+    }
+    this.generations.set(handle, generation);
+  }
+
+  async nextBurst(handle: Handle): Promise<Burst> {
+    this.requireOpen();
+    const generation = this.generations.get(handle);
+    if (!generation) throw new EdgeError('CLOSED', `Generation ${handle} has ended, or never began`);
+    return generation.nextBurst();
+  }
+
+  async stopGeneration(handle: Handle, delivered: number): Promise<void> {
+    this.requireOpen();
+    await this.generations.get(handle)?.stop(delivered);
+  }
+
+  async logits(prompt: readonly number[] | Int32Array, last: number, call: Handle): Promise<Float32Array> {
+    this.requireOpen();
+    const ids = this.ids(prompt);
+    return this.during(call, (running) => logits(this.device, ids, last, running));
+  }
+
+  async score(prompt: Prompt, call: Handle): Promise<Score> {
+    this.requireOpen();
+    const ids = this.ids(prompt);
+    return this.during(call, (running) => score(this.device, ids, running));
+  }
+
+  async selfTest(): Promise<SelfTestReport> {
+    this.requireOpen();
+    return selfTest({ ...this.parts, device: this.device });
+  }
+
+  /** Ends the call or generation of this handle, if it runs. */
+  abort(handle: Handle): void {
+    this.calls.get(handle)?.abort();
+    this.generations.get(handle)?.abort();
+  }
+
+  /** Frees everything. What is pending rejects with CLOSED. */
+  dispose(): Promise<void> {
+    this.disposing ??= this.close();
+    return this.disposing;
+  }
+
+  private async close(): Promise<void> {
+    const closed = closedError();
+    for (const call of this.calls.values()) call.abort(closed);
+    const ended = [...this.generations.values()].map((generation) => generation.end(closed));
+    await this.device.scheduler.close(closed);
+    await Promise.all(ended);
+    await this.parts.executor.dispose();
+    await this.parts.onDispose?.();
+  }
+
+  private requireOpen(): void {
+    if (this.disposing) throw closedError();
+  }
+
+  private session(handle: Handle): Session {
+    this.requireOpen();
+    const session = this.sessions.get(handle);
+    if (!session) throw new EdgeError('CLOSED', `Session ${handle} was closed, or never opened`);
+    return session;
+  }
+
+  private ids(prompt: Prompt): Int32Array {
+    return promptIds(prompt, this.parts.tokenizer, this.info.vocabSize);
+  }
+
+  /** What a fresh sequence without a prompt starts from. */
+  private firstIds(): Int32Array {
+    const first = this.info.bosTokenId ?? this.info.eosTokenIds[0];
+    if (first !== undefined) return Int32Array.of(first);
+    throw new EdgeError(
+      'INVALID_ARGUMENT',
+      'The prompt is empty, and the model has neither a bos nor an eos token to start from: give at least one token',
+    );
+  }
+
+  /** Runs what `abort(handle)` can end. */
+  private async during<T>(handle: Handle, run: (call: Call) => Promise<T>): Promise<T> {
+    requireArgument(!this.calls.has(handle), `There is a call ${handle} already`);
+    const call = new Call();
+    this.calls.set(handle, call);
+    try {
+      return await run(call);
+    } finally {
+      this.calls.delete(handle);
+    }
+  }
+}
+
+function closedError(): EdgeError {
+  return new EdgeError('CLOSED', 'The model was disposed. Load it again to use it');
+}

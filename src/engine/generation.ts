@@ -1,0 +1,248 @@
+import { EdgeError, requireArgument } from '../errors.ts';
+import type { Sampled } from '../ops/sample.ts';
+import type { Tokenizer } from '../tokenizer/index.ts';
+import { Call } from './call.ts';
+import type { Settings } from './options.ts';
+import type { Checkpoint, Sequence } from './sequence.ts';
+import type { Session } from './session.ts';
+import { Transcript } from './text.ts';
+import type { Burst, FinishReason, Token } from './types.ts';
+
+/** A burst is sent when it is this old, or has this many tokens. */
+const BURST_MS = 20;
+const BURST_TOKENS = 32;
+
+const NO_IDS = new Int32Array(0);
+const NO_RECENT = NO_IDS;
+
+export interface GenerationParts {
+  sequence: Sequence;
+  session: Session | null; // null: the sequence is the generation's own
+  ids: Int32Array; // the prompt, [promptTokens]
+  settings: Settings;
+  tokenizer: Tokenizer | null;
+  eos: readonly number[];
+  vocabSize: number;
+  /** Called once, when nothing more will be asked of it. */
+  conclude(): void;
+}
+
+/**
+ * One text being generated, in bursts. The first is the prompt and one token, so that it is there early.
+ * A session can go back to any token of the burst that was sent last: its state before that burst is set aside.
+ * Asking for the next burst says that all tokens of the last were taken.
+ */
+export class Generation {
+  private readonly call = new Call();
+  private readonly transcript: Transcript;
+  private running: Promise<Burst> | null = null;
+  private concluded = false;
+  private started = false;
+  private count = 0; // tokens sampled and sent, eos and stop tokens aside
+  private before: Checkpoint | null = null; // the state before the burst sent last
+  private sent: number[] = []; // the tokens of that burst
+  private beyond = false; // has the sequence gone beyond the last of them?
+  private ending: { reason: FinishReason; stop: string | number | null } | null = null;
+  private clock = { begin: 0, first: 0, last: 0 };
+
+  constructor(private readonly parts: GenerationParts) {
+    this.transcript = new Transcript(parts.tokenizer, parts.settings);
+  }
+
+  async nextBurst(): Promise<Burst> {
+    if (this.running) throw new EdgeError('BUSY', 'The generation is already asked for its next burst');
+    if (this.concluded) throw new EdgeError('CLOSED', 'The generation has ended');
+    this.running = this.burst();
+    try {
+      return await this.running;
+    } catch (error) {
+      this.conclude();
+      throw error;
+    } finally {
+      this.running = null;
+    }
+  }
+
+  /** Ends it with reason 'aborted', at the next token or within the prompt. */
+  abort(): void {
+    this.call.abort();
+  }
+
+  /** Goes back to the last of `delivered` tokens, and ends. */
+  async stop(delivered: number): Promise<void> {
+    if (this.concluded) return;
+    this.call.abort();
+    await this.running?.catch(() => {});
+    if (this.concluded) return;
+    try {
+      await this.goBack(delivered);
+    } finally {
+      this.conclude();
+    }
+  }
+
+  /** Ends it with an error: its session was closed, or its engine. */
+  async end(error: EdgeError): Promise<void> {
+    this.call.abort(error);
+    await this.running?.catch(() => {});
+    this.conclude();
+  }
+
+  private async burst(): Promise<Burst> {
+    this.forget();
+    const tokens = this.ending ? [] : this.started ? await this.decode() : await this.prefill();
+    if (this.call.aborted && this.call.reason.code !== 'ABORTED') throw this.call.reason;
+    if (this.call.aborted) this.ending ??= { reason: 'aborted', stop: null };
+    // A session may still be taken back to one of these tokens: how it ended is only said when they were taken.
+    if (!this.ending || (this.parts.session && tokens.length > 0)) return { tokens, end: null };
+    const { reason, stop } = this.ending;
+    const { settings, ids } = this.parts;
+    this.conclude();
+    const { begin, first, last } = this.clock;
+    const usage = {
+      promptTokens: ids.length,
+      completionTokens: this.count,
+      prefillMs: first - begin,
+      decodeMs: last - first,
+    };
+    const text = typeof stop === 'string' ? '' : this.transcript.end();
+    return { tokens, end: { text, finishReason: reason, stop, seed: settings.seed, usage } };
+  }
+
+  /** The prompt and the first token. What stops it in the prompt leaves the session as it was before. */
+  private async prefill(): Promise<Token[]> {
+    const { sequence, session, ids } = this.parts;
+    this.started = true;
+    this.clock = { begin: performance.now(), first: performance.now(), last: performance.now() };
+    if (this.call.aborted) return [];
+    sequence.requireRoom(sequence.rowsWith(ids));
+    if (session) this.before = await sequence.checkpoint();
+    const tokens = await this.guarded(async () => {
+      try {
+        return [await this.next(ids, this.call)];
+      } catch (error) {
+        if (!this.call.aborted || error !== this.call.reason) throw error;
+        await this.before?.restore();
+        return [];
+      }
+    });
+    this.clock.first = this.clock.last = performance.now();
+    return tokens.filter((token) => token !== null);
+  }
+
+  /** Tokens until the burst is worth sending. */
+  private async decode(): Promise<Token[]> {
+    const { sequence, session } = this.parts;
+    if (this.call.aborted) return [];
+    sequence.requireRoom(1);
+    const begin = performance.now();
+    if (session) this.before = await sequence.checkpoint();
+    const tokens: Token[] = [];
+    await this.guarded(async () => {
+      while (!this.ending && !this.call.aborted && tokens.length < BURST_TOKENS) {
+        if (tokens.length > 0 && (performance.now() - begin >= BURST_MS || !this.hasRoom())) break;
+        const token = await this.next(NO_IDS, new Call());
+        if (token) tokens.push(token);
+      }
+    });
+    this.clock.last = performance.now();
+    return tokens;
+  }
+
+  /** Consumes the pending token and `ids`, and samples. Null for an eos or stop token: those are not sent. */
+  private async next(ids: Int32Array, call: Call): Promise<Token | null> {
+    const { sequence, settings, vocabSize } = this.parts;
+    const position = sequence.position + sequence.rowsWith(ids); // of the token to be sampled
+    const recent = settings.penalizes ? sequence.recentWith(ids) : NO_RECENT;
+    const { sampled } = await sequence.predict(
+      ids,
+      { sample: { ...settings.sampling, position, recent } },
+      call,
+    );
+    checkSampled(sampled, vocabSize);
+    sequence.follow(sampled.id);
+    if (this.endsAt(sampled.id)) {
+      this.beyond = true;
+      return null;
+    }
+    const { token, stop } = this.transcript.add(sampled);
+    this.sent.push(sampled.id);
+    this.count++;
+    if (stop !== null) this.ending = { reason: 'stop', stop };
+    else if (this.count >= settings.maxTokens) this.ending = { reason: 'length', stop: null };
+    return token;
+  }
+
+  private endsAt(id: number): boolean {
+    const { settings, eos } = this.parts;
+    if (settings.stopTokens.has(id)) this.ending = { reason: 'stop', stop: id };
+    else if (eos.includes(id) && !settings.ignoreEos) this.ending = { reason: 'eos', stop: null };
+    return this.ending !== null;
+  }
+
+  private hasRoom(): boolean {
+    try {
+      this.parts.sequence.requireRoom(1);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Runs steps; if one fails, the session goes back to what it was before this burst, or is damaged. */
+  private async guarded<T>(run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      const { session } = this.parts;
+      if (this.before) await this.before.restore().catch(() => session?.damage(error));
+      else session?.damage(error);
+      throw error;
+    }
+  }
+
+  /** The state of the burst sent last, and its tokens again, one by one, as they were decoded: the same bits. */
+  private async goBack(delivered: number): Promise<void> {
+    const { sequence, session } = this.parts;
+    const earlier = this.count - this.sent.length;
+    requireArgument(
+      Number.isInteger(delivered) && delivered >= earlier && delivered <= this.count,
+      `delivered must be from ${earlier} to ${this.count} (tokens of the last burst), found ${delivered}`,
+    );
+    if (!session || (delivered === this.count && !this.beyond)) return;
+    const before = this.before;
+    if (!before) throw new EdgeError('INTERNAL', 'Nothing to go back to');
+    await this.guarded(async () => {
+      await before.restore();
+      for (const id of this.sent.slice(0, delivered - earlier)) {
+        await sequence.predict(NO_IDS, {}, new Call());
+        sequence.follow(id);
+      }
+    });
+  }
+
+  /** The tokens of the last burst were taken: no way back to before. */
+  private forget(): void {
+    this.before?.release();
+    this.before = null;
+    this.sent = [];
+    this.beyond = false;
+  }
+
+  private conclude(): void {
+    if (this.concluded) return;
+    this.concluded = true;
+    this.forget();
+    this.parts.conclude();
+  }
+}
+
+function checkSampled(sampled: Sampled | undefined, vocabSize: number): asserts sampled is Sampled {
+  if (!sampled || !(sampled.id >= 0 && sampled.id < vocabSize))
+    throw new EdgeError('INTERNAL', `The backend sampled token ${sampled?.id} of ${vocabSize}`);
+  if (Number.isNaN(sampled.logprob))
+    throw new EdgeError(
+      'INVALID_FILE',
+      "The model's logits are not numbers (NaN): its weights are damaged, or overflow. selfTest() says more",
+    );
+}

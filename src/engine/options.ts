@@ -1,0 +1,199 @@
+import { EdgeError, requireArgument } from '../errors.ts';
+import { MAX_BIAS, MAX_TOP, type SampleParams } from '../ops/sample.ts';
+import type { GenerateOptions } from './types.ts';
+
+/** `GenerateOptions`, checked, with every default filled in. */
+export interface Settings {
+  maxTokens: number;
+  sampling: Omit<SampleParams, 'position' | 'recent'>;
+  penalizes: boolean; // whether sampling looks at recent ids
+  seed: number;
+  stop: readonly string[];
+  stopTokens: ReadonlySet<number>;
+  ignoreEos: boolean;
+  logprobs: number | null; // how many of the most probable tokens; null: none, nor the token's own
+}
+
+const NAMES: readonly (keyof GenerateOptions)[] = [
+  ...(['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty'] as const),
+  ...(['presencePenalty', 'logitBias', 'seed', 'stop', 'stopTokens', 'ignoreEos', 'logprobs'] as const),
+];
+
+/** More would only slow every token down. */
+const MAX_STOPS = 256;
+const MAX_STOP_LENGTH = 10_000;
+const TWO_32 = 2 ** 32;
+
+/** Checks the options of a generation. @throws INVALID_ARGUMENT, naming the option and what it takes */
+export function readOptions(options: GenerateOptions, vocabSize: number): Settings {
+  requireArgument(
+    typeof options === 'object' && options !== null && !Array.isArray(options),
+    `Generation options must be an object, found ${show(options)}`,
+  );
+  for (const name of Object.keys(options))
+    requireArgument(
+      (NAMES as readonly string[]).includes(name),
+      `Unknown generation option '${name}'; there are ${NAMES.join(', ')}`,
+    );
+  const number = numberReader(options);
+  const temperature = number(
+    'temperature',
+    0,
+    '0, or from 0.0001 to 10000',
+    (t) => t === 0 || (t >= 1e-4 && t <= 1e4),
+  );
+  const seed = readSeed(options, temperature);
+  const logprobs = readLogprobs(options);
+  const penalties = readPenalties(options);
+  return {
+    maxTokens: number('maxTokens', 256, 'an integer of at least 1', (n) => Number.isSafeInteger(n) && n >= 1),
+    sampling: {
+      temperature,
+      topK: Math.min(
+        number('topK', 0, 'an integer of at least 0', (k) => Number.isSafeInteger(k) && k >= 0),
+        vocabSize,
+      ),
+      topP: number('topP', 1, 'above 0 and at most 1', (p) => p > 0 && p <= 1),
+      minP: number('minP', 0, 'at least 0 and below 1', (p) => p >= 0 && p < 1),
+      ...penalties,
+      seedLo: seed % TWO_32,
+      seedHi: Math.floor(seed / TWO_32),
+      bias: readBias(options.logitBias, vocabSize),
+      top: logprobs ?? 0,
+    },
+    penalizes:
+      penalties.repetitionPenalty !== 1 ||
+      penalties.frequencyPenalty !== 0 ||
+      penalties.presencePenalty !== 0,
+    seed,
+    stop: readStop(options.stop),
+    stopTokens: readStopTokens(options.stopTokens, vocabSize),
+    ignoreEos: readFlag(options, 'ignoreEos'),
+    logprobs,
+  };
+}
+
+type NumberOption = 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'seed' | Penalty;
+type Penalty = 'repetitionPenalty' | 'frequencyPenalty' | 'presencePenalty';
+
+function numberReader(options: GenerateOptions) {
+  return (name: NumberOption, absent: number, range: string, fits: (value: number) => boolean): number => {
+    const value: unknown = options[name];
+    if (value === undefined) return absent;
+    requireArgument(
+      typeof value === 'number' && fits(value),
+      `${name} must be a number: ${range}; found ${show(value)}`,
+    );
+    return value;
+  };
+}
+
+function readPenalties(options: GenerateOptions): Pick<SampleParams, Penalty> {
+  const number = numberReader(options);
+  const within = (limit: number) => (value: number) => Math.abs(value) <= limit;
+  return {
+    repetitionPenalty: number('repetitionPenalty', 1, 'from 0.01 to 100', (p) => p >= 0.01 && p <= 100),
+    frequencyPenalty: number('frequencyPenalty', 0, 'from -100 to 100', within(100)),
+    presencePenalty: number('presencePenalty', 0, 'from -100 to 100', within(100)),
+  };
+}
+
+/** Without a seed, a random one if there is anything to draw. */
+function readSeed(options: GenerateOptions, temperature: number): number {
+  const fits = (seed: number) => Number.isSafeInteger(seed) && seed >= 0;
+  const seed = numberReader(options)('seed', -1, 'an integer from 0 to 2^53 - 1', fits);
+  if (seed >= 0) return seed + 0; // −0 is 0
+  if (temperature === 0) return 0;
+  const [low, high] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
+  return (high % 2 ** 21) * TWO_32 + low;
+}
+
+function readLogprobs({ logprobs }: GenerateOptions): number | null {
+  if (logprobs === undefined || logprobs === false) return null;
+  if (logprobs === true) return 0;
+  requireArgument(
+    Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= MAX_TOP,
+    `logprobs must be a boolean, or how many of the most probable tokens to report: an integer from 0 to ${MAX_TOP}; found ${show(logprobs)}`,
+  );
+  return logprobs;
+}
+
+function readBias(bias: GenerateOptions['logitBias'], vocabSize: number): SampleParams['bias'] {
+  if (bias === undefined) return null;
+  requireArgument(
+    typeof bias === 'object' && bias !== null && !Array.isArray(bias),
+    `logitBias must be an object or a Map from token ids to numbers, found ${show(bias)}`,
+  );
+  const entries: [unknown, unknown][] =
+    bias instanceof Map ? [...bias] : Object.entries(bias).map(([key, value]) => [numeric(key), value]);
+  requireArgument(
+    entries.length <= MAX_BIAS,
+    `logitBias holds at most ${MAX_BIAS} ids, found ${entries.length}`,
+  );
+  for (const [id, value] of entries) {
+    requireId(id, vocabSize, 'logitBias');
+    requireArgument(
+      typeof value === 'number' &&
+        value < Number.POSITIVE_INFINITY &&
+        Math.fround(value) < Number.POSITIVE_INFINITY,
+      `logitBias of token ${id} must be a number (-Infinity bans the token), found ${show(value)}`,
+    );
+  }
+  const banned = entries.filter(([, value]) => Math.fround(value as number) === Number.NEGATIVE_INFINITY);
+  requireArgument(banned.length < vocabSize, 'logitBias bans every token');
+  if (entries.length === 0) return null;
+  const sorted = (entries as [number, number][]).sort(([a], [b]) => a - b);
+  return {
+    ids: Int32Array.from(sorted, ([id]) => id),
+    values: Float32Array.from(sorted, ([, value]) => value),
+  };
+}
+
+/** A key of an object, as the number that it was. */
+function numeric(key: string): number | string {
+  return /^\d+$/.test(key) ? Number(key) : key;
+}
+
+function readStop(stop: GenerateOptions['stop']): readonly string[] {
+  if (stop === undefined) return [];
+  const list: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
+  requireArgument(list.length <= MAX_STOPS, `stop holds at most ${MAX_STOPS} strings, found ${list.length}`);
+  for (const text of list)
+    requireArgument(
+      typeof text === 'string' && text !== '' && text.length <= MAX_STOP_LENGTH,
+      `stop must be a non-empty string of at most ${MAX_STOP_LENGTH} characters, or a list of such; found ${show(text)}`,
+    );
+  return list as readonly string[];
+}
+
+function readStopTokens(ids: GenerateOptions['stopTokens'], vocabSize: number): ReadonlySet<number> {
+  if (ids === undefined) return new Set();
+  requireArgument(Array.isArray(ids), `stopTokens must be a list of token ids, found ${show(ids)}`);
+  for (const id of ids) requireId(id, vocabSize, 'stopTokens');
+  return new Set(ids);
+}
+
+function readFlag(options: GenerateOptions, name: 'ignoreEos'): boolean {
+  const value: unknown = options[name];
+  if (value === undefined) return false;
+  requireArgument(typeof value === 'boolean', `${name} must be true or false, found ${show(value)}`);
+  return value;
+}
+
+/** @throws INVALID_ARGUMENT unless `id` is one of the model's */
+export function requireId(id: unknown, vocabSize: number, where: string): asserts id is number {
+  if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocabSize) return;
+  throw new EdgeError(
+    'INVALID_ARGUMENT',
+    `${where}: token ids are integers from 0 to ${vocabSize - 1}, found ${show(id)}`,
+  );
+}
+
+/** A value as a message shows it. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === 'number' || value === null || value === undefined)
+    return Object.is(value, -0) ? '-0' : String(value);
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === 'object' ? 'an object' : `${typeof value} ${String(value)}`;
+}

@@ -1,0 +1,175 @@
+import type { Executor, Output, OutputResult, Segment, Step } from '../backends/types.ts';
+import type { EdgeError } from '../errors.ts';
+import type { Call } from './call.ts';
+import { EventLoop } from './event_loop.ts';
+
+/** Rows of one slot, more than a step may hold or few. */
+export interface Work {
+  slot: number;
+  position: number; // tokens that the slot has consumed before
+  ids: Int32Array; // [rows]
+  outputs: readonly Output[]; // `row` counts from the first of `ids`; ascending
+  call: Call;
+  /** Called with each output as soon as it is there; its arrays are only valid during the call. */
+  take?(result: OutputResult, output: Output): void;
+}
+
+interface Job {
+  work: Work;
+  done: number; // rows
+  taken: number; // outputs
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+type Part = { job: Job; rows: number };
+
+/**
+ * All steps of one executor, one after the other. What several sequences want at the same time is merged into one
+ * ragged batch: a row of each sequence that decodes, and in the room that is left a chunk of one that prefills, in
+ * turn. Between two steps the event loop gets its turn, so that aborts and messages come through.
+ */
+export class Scheduler {
+  private decodes: Job[] = []; // one row to go
+  private prefills: Job[] = [];
+  private operations: (() => Promise<void>)[] = [];
+  private readonly events = new EventLoop();
+  private running: Promise<void> | null = null;
+  private closed: EdgeError | null = null;
+  private starved = false; // prefills had to wait in the last step
+
+  constructor(
+    private readonly executor: Executor,
+    private readonly chunk: number,
+  ) {}
+
+  /** Runs all rows of `work`. @throws the reason of an aborted call: some of the rows may have run */
+  run(work: Work): Promise<void> {
+    if (this.closed) return Promise.reject(this.closed);
+    if (work.ids.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.enqueue({ work, done: 0, taken: 0, resolve, reject });
+      this.start();
+    });
+  }
+
+  /** Runs an operation on slots when no step is under way. */
+  exclusive<T>(operation: () => Promise<T>): Promise<T> {
+    if (this.closed) return Promise.reject(this.closed);
+    return new Promise((resolve, reject) => {
+      this.operations.push(async () => {
+        if (this.closed) reject(this.closed);
+        else await operation().then(resolve, reject);
+      });
+      this.start();
+    });
+  }
+
+  /** Rejects everything that waits, and resolves when the step under way has ended. */
+  async close(reason: EdgeError): Promise<void> {
+    this.closed ??= reason;
+    for (const job of [...this.decodes, ...this.prefills]) job.reject(this.closed);
+    this.decodes = [];
+    this.prefills = [];
+    await this.running;
+  }
+
+  private enqueue(job: Job): void {
+    const rows = job.work.ids.length - job.done;
+    (rows === 1 ? this.decodes : this.prefills).push(job);
+  }
+
+  private start(): void {
+    this.running ??= this.loop();
+  }
+
+  private async loop(): Promise<void> {
+    for (;;) {
+      await this.events.turn();
+      for (const operation of this.operations.splice(0)) await operation();
+      this.dropAborted();
+      const parts = this.compose();
+      if (parts.length > 0) await this.step(parts);
+      else if (this.operations.length === 0) break;
+    }
+    this.events.rest();
+    this.running = null; // in the same turn: what comes next must start a loop of its own
+  }
+
+  private dropAborted(): void {
+    const keep = (job: Job) => {
+      if (job.work.call.aborted) job.reject(job.work.call.reason);
+      return !job.work.call.aborted;
+    };
+    this.decodes = this.decodes.filter(keep);
+    this.prefills = this.prefills.filter(keep);
+  }
+
+  /** Takes from the queues what the next step runs. A row is always left for a prefill, were it only in turn. */
+  private compose(): Part[] {
+    const waiting = this.prefills.length > 0;
+    const reserved = waiting && (this.chunk > 1 || this.starved) ? 1 : 0;
+    const parts: Part[] = this.decodes.splice(0, this.chunk - reserved).map((job) => ({ job, rows: 1 }));
+    const room = this.chunk - parts.length;
+    this.starved = waiting && room === 0;
+    if (room === 0) return parts;
+    const job = this.prefills.shift();
+    if (job) parts.push({ job, rows: Math.min(room, job.work.ids.length - job.done) });
+    return parts;
+  }
+
+  private async step(parts: Part[]): Promise<void> {
+    const wanted = parts.map(({ job, rows }) => outputsWithin(job, rows));
+    let results: OutputResult[];
+    try {
+      results = await this.executor.step(toStep(parts, wanted));
+    } catch (error) {
+      for (const { job } of parts) job.reject(error);
+      return;
+    }
+    let next = 0;
+    for (const [i, { job, rows }] of parts.entries()) {
+      const outputs = wanted[i]!;
+      this.deliver(job, rows, outputs, results.slice(next, next + outputs.length));
+      next += outputs.length;
+    }
+  }
+
+  private deliver(job: Job, rows: number, outputs: readonly Output[], results: OutputResult[]): void {
+    try {
+      outputs.forEach((output, i) => {
+        job.work.take?.(results[i]!, output);
+      });
+    } catch (error) {
+      job.reject(error);
+      return;
+    }
+    job.taken += outputs.length;
+    job.done += rows;
+    if (job.done === job.work.ids.length) job.resolve();
+    else if (this.closed) job.reject(this.closed);
+    else this.enqueue(job);
+  }
+}
+
+/** The outputs that the next `rows` rows of a job give. */
+function outputsWithin({ work, done, taken }: Job, rows: number): readonly Output[] {
+  let end = taken;
+  while (end < work.outputs.length && work.outputs[end]!.row < done + rows) end++;
+  return work.outputs.slice(taken, end);
+}
+
+function toStep(parts: readonly Part[], wanted: readonly (readonly Output[])[]): Step {
+  const ids = new Int32Array(parts.reduce((sum, { rows }) => sum + rows, 0));
+  const segments: Segment[] = [];
+  const outputs: Output[] = [];
+  let first = 0;
+  for (const [i, { job, rows }] of parts.entries()) {
+    const { slot, position } = job.work;
+    ids.set(job.work.ids.subarray(job.done, job.done + rows), first);
+    segments.push({ slot, position: position + job.done, rows });
+    for (const output of wanted[i]!) outputs.push({ ...output, row: output.row - job.done + first });
+    first += rows;
+  }
+  return { ids, segments, outputs };
+}

@@ -1,0 +1,67 @@
+import type { Output } from '../backends/types.ts';
+import { EdgeError, requireArgument } from '../errors.ts';
+import type { Call } from './call.ts';
+import { type Device, Sequence } from './sequence.ts';
+import type { Score } from './types.ts';
+
+/** The most bytes of logits that are handed out at once. */
+const MAX_LOGITS_BYTES = 2 ** 30;
+
+/** Log-probabilities of `ids` from a fresh state: of each token given those before it. No logits are copied. */
+export async function score(device: Device, ids: Int32Array, call: Call): Promise<Score> {
+  requireArgument(ids.length > 0, 'Nothing to score: the prompt is empty');
+  const logprobs = new Float32Array(ids.length).fill(Number.NaN); // [n]
+  const rows = ids.subarray(0, -1); // what precedes the last token
+  const outputs = Array.from(rows, (_, row): Output => ({ row, target: ids[row + 1]! }));
+  await onFreshSequence(device, (sequence) =>
+    sequence.consume(rows, outputs, call, ({ target }, { row }) => {
+      logprobs[row + 1] = target!;
+    }),
+  );
+  const total = logprobs.subarray(1).reduce((sum, logprob) => sum + logprob, 0);
+  return { ids, logprobs, total, perplexity: Math.exp(-total / rows.length) };
+}
+
+/** [last, vocab]: the logits of the last `last` positions of `ids`, from a fresh state. */
+export async function logits(
+  device: Device,
+  ids: Int32Array,
+  last: number,
+  call: Call,
+): Promise<Float32Array> {
+  const { vocabSize } = device.program;
+  requireArgument(ids.length > 0, 'No logits without a token: the prompt is empty');
+  requireArgument(
+    Number.isInteger(last) && last >= 1 && last <= ids.length,
+    `last must be an integer from 1 to the number of tokens, ${ids.length}; found ${last}`,
+  );
+  const bytes = last * vocabSize * 4;
+  if (bytes > MAX_LOGITS_BYTES)
+    throw new EdgeError(
+      'OUT_OF_MEMORY',
+      `${last} rows of ${vocabSize} logits are ${bytes} bytes, more than the ${MAX_LOGITS_BYTES} that are handed out ` +
+        `at once: ask for at most ${Math.floor(MAX_LOGITS_BYTES / vocabSize / 4)} rows with 'last', or use score()`,
+    );
+  const result = new Float32Array(last * vocabSize); // [last, vocab]
+  const first = ids.length - last;
+  const outputs = Array.from({ length: last }, (_, i): Output => ({ row: first + i, logits: true }));
+  await onFreshSequence(device, (sequence) =>
+    sequence.consume(ids, outputs, call, (output, { row }) => {
+      result.set(output.logits!, (row - first) * vocabSize);
+    }),
+  );
+  return result;
+}
+
+/** Runs something on a slot of its own. */
+export async function onFreshSequence<T>(
+  device: Device,
+  run: (sequence: Sequence) => Promise<T>,
+): Promise<T> {
+  const sequence = await Sequence.open(device);
+  try {
+    return await run(sequence);
+  } finally {
+    sequence.release();
+  }
+}
