@@ -71,7 +71,7 @@ function roundScale(scale: number, dtype: 'f16' | 'f32'): { bits: number; value:
   return rounded;
 }
 
-/** Codes x / scale + 8, the lower index in the low nibble. */
+/** Codes x / scale + 8, the lower index in the low nibble. Clamped as floats: far beyond 15, `| 0` would wrap. */
 function codes4(
   x: Float32Array,
   begin: number,
@@ -83,16 +83,11 @@ function codes4(
   let out = at;
   let i = begin;
   for (; i + 1 < end; i += 2) {
-    let low = (x[i]! * inverse + 8.5) | 0;
-    let high = (x[i + 1]! * inverse + 8.5) | 0;
-    low = Math.max(0, Math.min(15, low));
-    high = Math.max(0, Math.min(15, high));
+    const low = Math.max(0, Math.min(15, x[i]! * inverse + 8.5)) | 0;
+    const high = Math.max(0, Math.min(15, x[i + 1]! * inverse + 8.5)) | 0;
     q[out++] = low | (high << 4);
   }
-  if (i < end) {
-    const low = (x[i]! * inverse + 8.5) | 0;
-    q[out] = Math.max(0, Math.min(15, low));
-  }
+  if (i < end) q[out] = Math.max(0, Math.min(15, x[i]! * inverse + 8.5)) | 0;
 }
 
 /** Codes x / scale + 128. */
@@ -104,8 +99,6 @@ function codes8(
   q: Uint8Array,
   at: number,
 ): void {
-  for (let i = begin, out = at; i < end; i++, out++) {
-    const code = (x[i]! * inverse + 128.5) | 0;
-    q[out] = Math.max(0, Math.min(255, code));
-  }
+  for (let i = begin, out = at; i < end; i++, out++)
+    q[out] = Math.max(0, Math.min(255, x[i]! * inverse + 128.5)) | 0;
 }
