@@ -136,7 +136,10 @@ function checkCoverage(entries: SafetensorsEntry[], begin: number, end: number, 
       );
     at = entry.end;
   }
-  if (at !== end) throw fault(`the tensors end at byte ${at}, the file has ${end}`);
+  if (at !== end)
+    throw fault(
+      `the tensors end at byte ${at}, the file has ${end}; it is damaged, or was not written by the format's rules`,
+    );
 }
 
 /** Infinity rather than a wrapped product where a shape is absurd. */
@@ -172,9 +175,9 @@ export async function* safetensorsChunks(
     if (element === undefined) throw new EdgeError('INTERNAL', `No dtype ${piece.dtype} in safetensors`);
     return { piece, element, bytes: elementCount(piece.shape) * element };
   });
-  // Multiples of 8 keep what follows aligned; the rest goes by falling element size.
+  // Multiples of 8 keep what follows aligned; the rest goes by falling element size; then by name.
   const rank = ({ element, bytes }: (typeof sized)[number]) => (bytes % 8 === 0 ? 16 : element);
-  const ordered = [...sized].sort((a, b) => rank(b) - rank(a));
+  const ordered = [...sized].sort((a, b) => rank(b) - rank(a) || (a.piece.name < b.piece.name ? -1 : 1));
   const header: Record<string, unknown> = { __metadata__: metadata };
   let at = 0;
   for (const { piece, bytes } of ordered) {
