@@ -1,5 +1,6 @@
 import { EdgeError } from '../errors.ts';
 import type { SampleParams } from '../ops/sample.ts';
+import type { JsonValue } from '../types.ts';
 import { Call } from './call.ts';
 import { onFreshSequence } from './score.ts';
 import type { Device, Sequence } from './sequence.ts';
@@ -9,6 +10,27 @@ import type { ModelInfo, SelfTestReport } from './types.ts';
 export interface Golden {
   ids: readonly number[];
   tokens: readonly number[];
+}
+
+/**
+ * Known tokens as a checkpoint's metadata has them: JSON, `[{"ids": […], "tokens": […]}]`.
+ * @throws INVALID_FILE if it is something else
+ */
+export function readGolden(name: string, value: JsonValue | undefined, vocabSize: number): Golden[] {
+  if (value === undefined) return [];
+  const isIds = (list: unknown): list is number[] =>
+    Array.isArray(list) &&
+    list.length > 0 &&
+    list.every((id) => Number.isInteger(id) && id >= 0 && id < vocabSize);
+  try {
+    const golden: unknown = typeof value === 'string' ? JSON.parse(value) : value;
+    if (Array.isArray(golden) && golden.every(({ ids, tokens }) => isIds(ids) && isIds(tokens)))
+      return golden;
+  } catch {} // no JSON, or no objects in it
+  throw new EdgeError(
+    'INVALID_FILE',
+    `${name}: 'selftest' of the metadata must be a JSON list of { ids, tokens }`,
+  );
 }
 
 export interface SelfTestParts {
@@ -125,7 +147,7 @@ async function continued(
   );
   sequence.follow(sampled!.id);
   return {
-    logits: copy,
+    logits: logits!,
     tokens: [sampled!.id, ...(await greedy(sequence, new Int32Array(0), CONTINUED - 1))],
   };
 }

@@ -10,11 +10,11 @@ import { tokenBytes } from './bytes.ts';
 import { findFault, largestId } from './check.ts';
 import { ByteStream, type DecodeStream, WindowStream } from './decode_stream.ts';
 
-/** A tokenizer as text: `tokenizer.json` and, if there is one, `tokenizer_config.json`. */
+/** The text of `tokenizer.json` and, if there is one, what `tokenizer_config.json` holds. */
 export interface TokenizerFiles {
   name: string; // for messages: the path or URL of tokenizer.json
   tokenizer: string;
-  config?: string;
+  config?: JsonObject | null;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -89,8 +89,6 @@ export class Tokenizer {
  */
 export function parseTokenizer(files: TokenizerFiles, vocabSize: number): Tokenizer {
   const json = parseObject(files.tokenizer, files.name);
-  const config =
-    files.config === undefined ? {} : parseObject(files.config, `tokenizer_config.json of ${files.name}`);
   const fault = findFault(json);
   if (fault) throw invalid(files.name, fault);
   const largest = largestId(json);
@@ -99,7 +97,7 @@ export function parseTokenizer(files: TokenizerFiles, vocabSize: number): Tokeni
       files.name,
       `has ids up to ${largest}, but the model's vocabulary has ${vocabSize}: they don't belong together`,
     );
-  const library = construct(files.name, json, config);
+  const library = construct(files.name, json, files.config ?? {});
   return new Tokenizer(library, vocabSize, isByteLevel(json.decoder));
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Token } from '../../src/engine/types.ts';
 import { generate, handle, ids, open, rejects, take } from './drive.ts';
 import { type FakeOptions, fakeEngine, toyLogits, toyState } from './fake.ts';
 
@@ -156,7 +157,7 @@ describe('maxContext', () => {
     expect(engine.position(s)).toBe(17);
     const generation = handle();
     await engine.startGeneration(generation, s, '', { maxTokens: 100 });
-    const tokens = [];
+    const tokens: Token[] = [];
     await rejects(
       (async () => {
         for (;;) tokens.push(...(await engine.nextBurst(generation)).tokens);

@@ -1,0 +1,267 @@
+import { findArchitecture } from '../../models/index.ts';
+import type { Blueprint } from '../../models/types.ts';
+import { type Candidate, noBackend, type Rejection, rankBackends, reasons } from '../backends/select.ts';
+import {
+  type Backend,
+  type Executor,
+  type ExecutorOptions,
+  type MemoryPlan,
+  UPLOAD_ROWS,
+} from '../backends/types.ts';
+import { EdgeError, throwIfAborted } from '../errors.ts';
+import { type FileSetSource, openFileSet } from '../io/fileset.ts';
+import type { FileSet } from '../io/types.ts';
+import type { Program } from '../ops/program.ts';
+import { parseTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import type { BackendName, WeightFormat } from '../types.ts';
+import { openCheckpoint } from '../weights/checkpoint.ts';
+import { type WeightPlan, weightFormats } from '../weights/plan.ts';
+import type { Checkpoint } from '../weights/types.ts';
+import { uploadWeights } from '../weights/upload.ts';
+import { DamageWatch } from './damage.ts';
+import { Engine, SHADOW_SLOTS } from './engine.ts';
+import { knownAnswer } from './known_answer.ts';
+import { type LoadSettings, readLoadOptions } from './load_options.ts';
+import { readGolden } from './selftest.ts';
+import type { EngineOptions, ModelInfo, Progress } from './types.ts';
+
+export interface LoadContext {
+  /** What this build and runtime have to offer; the order does not matter. */
+  backends: readonly Backend[];
+  onProgress?: ((progress: Progress) => void) | null | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** What is known of a model before a device is started and a weight is read. */
+export type ModelDescription = Omit<ModelInfo, 'variant' | 'device' | 'threads' | 'fingerprint'>;
+
+/** A checkpoint with the program to run it. */
+interface Plan {
+  checkpoint: Checkpoint;
+  blueprint: Blueprint;
+  program: Program;
+  weights: WeightPlan;
+  tokenizer: Tokenizer | null;
+  settings: LoadSettings;
+  execution: ExecutorOptions;
+}
+
+/**
+ * Loads a model: its files, the program for its architecture, the best backend that runs here, its weights.
+ * @throws NOT_FOUND, NETWORK, INVALID_FILE, UNSUPPORTED_MODEL, UNSUPPORTED_BACKEND, OUT_OF_MEMORY, ABORTED,
+ *   INVALID_ARGUMENT
+ */
+export async function loadEngine(
+  source: FileSet | FileSetSource,
+  options: EngineOptions,
+  context: LoadContext,
+): Promise<Engine> {
+  const { onProgress, signal } = context;
+  onProgress?.({ stage: 'open', loaded: 0, total: 0 });
+  return withPlan(source, options, signal, async (plan) => {
+    const { backend, executor, why } = await startBackend(plan, context.backends);
+    try {
+      throwIfAborted(signal);
+      const watch = await upload(plan, executor, context);
+      const { memory, info } = executor;
+      const facts = describeModel(plan, backend.name, memory, why(info.why));
+      const { variant, device, threads } = info;
+      const fingerprint = await plan.checkpoint.fingerprint(signal);
+      const engine = new Engine({
+        executor,
+        program: plan.program,
+        tokenizer: plan.tokenizer,
+        info: { ...facts, variant, device, threads, fingerprint },
+        golden: readGolden(plan.checkpoint.name, plan.checkpoint.metadata.selftest, plan.program.vocabSize),
+        findDamage: async () => watch.report(),
+        testOps: () => knownAnswer(backend, plan.settings.numerics),
+      });
+      throwIfAborted(signal);
+      onProgress?.({ stage: 'ready', loaded: plan.weights.bytes, total: plan.weights.bytes });
+      return engine;
+    } catch (error) {
+      await executor.dispose();
+      throw error;
+    }
+  });
+}
+
+/** The memory contract of a model, before anything is loaded: what `edge-ssm info` prints. */
+export async function describe(
+  source: FileSet | FileSetSource,
+  options: EngineOptions,
+  { backends, signal }: LoadContext,
+): Promise<ModelDescription> {
+  return withPlan(source, options, signal, async (plan) => {
+    const { ranked, rejected } = rankBackends(plan.settings.backend, await candidates(backends));
+    const backend = backends.find(({ name }) => name === ranked[0])!;
+    const memory = backend.plan(plan.program, plan.weights.formats, plan.execution);
+    return describeModel(plan, backend.name, memory, explain(plan.settings, rejected));
+  });
+}
+
+/** Opens a checkpoint and plans for it; closes it at the end. */
+async function withPlan<T>(
+  source: FileSet | FileSetSource,
+  options: EngineOptions,
+  signal: AbortSignal | undefined,
+  run: (plan: Plan) => Promise<T>,
+): Promise<T> {
+  const settings = readLoadOptions(options);
+  throwIfAborted(signal);
+  const files = isFileSet(source) ? source : await openFileSet(source);
+  const checkpoint = await openCheckpoint(files, signal ? { signal } : {});
+  try {
+    return await run(makePlan(checkpoint, settings));
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+function isFileSet(source: FileSet | FileSetSource): source is FileSet {
+  return typeof source === 'object' && 'open' in source && typeof source.open === 'function';
+}
+
+function makePlan(checkpoint: Checkpoint, settings: LoadSettings): Plan {
+  const blueprint = findArchitecture(checkpoint.config).read(checkpoint.config, checkpoint.tensors);
+  const program = blueprint.program({ chunk: settings.chunk, maxContext: settings.maxContext });
+  const weights = weightFormats(checkpoint, blueprint.sources, program.weights, settings.quantize);
+  const { numerics, threads, memoryBudget, maxSessions } = settings;
+  const execution: ExecutorOptions = { slots: maxSessions + SHADOW_SLOTS, numerics, threads };
+  if (memoryBudget !== undefined) execution.memoryBudget = memoryBudget;
+  const tokenizer =
+    checkpoint.tokenizer === null
+      ? null
+      : parseTokenizer(
+          {
+            name: `of ${checkpoint.name}`,
+            tokenizer: checkpoint.tokenizer,
+            config: checkpoint.tokenizerConfig,
+          },
+          program.vocabSize,
+        );
+  return { checkpoint, blueprint, program, weights, tokenizer, settings, execution };
+}
+
+async function candidates(backends: readonly Backend[]): Promise<Candidate[]> {
+  return Promise.all(
+    backends.map(async (backend) => ({ name: backend.name, unavailable: await backend.unavailable() })),
+  );
+}
+
+interface Started {
+  backend: Backend;
+  executor: Executor;
+  why(reason: string): string;
+}
+
+/** The first backend that takes the model; with 'auto' it must also pass the known-answer test on this device. */
+async function startBackend(plan: Plan, backends: readonly Backend[]): Promise<Started> {
+  const { settings, program, weights, execution } = plan;
+  const offered = await candidates(backends);
+  const { ranked, rejected } = rankBackends(settings.backend, offered);
+  const failures: Rejection[] = [...rejected];
+  let cause: unknown;
+  for (const name of ranked) {
+    const backend = backends.find((other) => other.name === name)!;
+    try {
+      if (settings.backend === 'auto') {
+        const { ok, detail } = await knownAnswer(backend, settings.numerics);
+        if (!ok) throw new EdgeError('UNSUPPORTED_BACKEND', `its self-test failed: ${detail}`);
+      }
+      const executor = await backend.create(program, weights.formats, execution);
+      return { backend, executor, why: (reason) => `${reason}${explain(settings, failures, '; ')}` };
+    } catch (error) {
+      if (settings.backend !== 'auto') throw error;
+      failures.push({ name, reason: error instanceof Error ? error.message : String(error) });
+      cause = error;
+    }
+  }
+  // One that would have run, had there been room, says so itself.
+  if (cause instanceof EdgeError && cause.code === 'OUT_OF_MEMORY') throw cause;
+  throw noBackend(settings.backend, failures, offered, cause);
+}
+
+function explain({ backend }: LoadSettings, rejected: readonly Rejection[], separator = ''): string {
+  if (backend !== 'auto') return `${separator}asked for`;
+  return rejected.length > 0 ? `${separator}not ${reasons(rejected)}` : '';
+}
+
+async function upload(
+  plan: Plan,
+  executor: Executor,
+  { onProgress, signal }: LoadContext,
+): Promise<DamageWatch> {
+  const { checkpoint, blueprint, program, weights } = plan;
+  const watch = new DamageWatch();
+  await uploadWeights(
+    checkpoint,
+    blueprint.sources,
+    program.weights,
+    weights.formats,
+    (name, row, tensor) => {
+      watch.look(name, row, tensor);
+      executor.upload(name, row, tensor);
+    },
+    {
+      blockRows: UPLOAD_ROWS,
+      signal,
+      onProgress: (loaded, total) => onProgress?.({ stage: 'weights', loaded, total }),
+    },
+  );
+  await executor.ready();
+  return watch;
+}
+
+function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why: string): ModelDescription {
+  const { checkpoint, blueprint, program, weights, tokenizer, settings, execution } = plan;
+  const { weightBytes, stateBytes, scratchBytes, totalBytes } = memory;
+  return {
+    name: checkpoint.name,
+    architecture: blueprint.architecture,
+    backend,
+    why,
+    numerics: settings.numerics,
+    weights: mostFrequent(program, weights.formats),
+    parameters: weights.parameters,
+    vocabSize: program.vocabSize,
+    dModel: blueprint.dModel,
+    nLayer: blueprint.nLayer,
+    maxSessions: settings.maxSessions,
+    maxContext: program.maxContext,
+    chunk: program.chunk,
+    slotBytes: stateBytes / execution.slots,
+    bosTokenId: blueprint.bosTokenId,
+    eosTokenIds: eosTokens(plan),
+    hasTokenizer: tokenizer !== null,
+    weightBytes,
+    stateBytes,
+    scratchBytes,
+    totalBytes,
+  };
+}
+
+/** generation_config.json knows better than config.json. */
+function eosTokens({ checkpoint, blueprint, program }: Plan): readonly number[] {
+  const ids = checkpoint.eosTokenIds ?? blueprint.eosTokenIds;
+  const odd = ids.find((id) => id >= program.vocabSize);
+  if (odd === undefined) return ids;
+  throw new EdgeError(
+    'INVALID_FILE',
+    `${checkpoint.name}: the eos token is ${odd}, but the vocabulary has ${program.vocabSize} ids`,
+  );
+}
+
+/** The format that most values of linear weights have. */
+function mostFrequent(program: Program, formats: WeightPlan['formats']): WeightFormat {
+  const counts = new Map<string, { format: WeightFormat; values: number }>();
+  for (const [name, { shape, role }] of Object.entries(program.weights)) {
+    if (role !== 'linear') continue;
+    const format = formats[name]!;
+    const entry = counts.get(JSON.stringify(format)) ?? { format, values: 0 };
+    entry.values += shape.reduce((a, b) => a * b, 1);
+    counts.set(JSON.stringify(format), entry);
+  }
+  const [first] = [...counts.values()].sort((a, b) => b.values - a.values);
+  return first?.format ?? { kind: 'float', dtype: 'f32' };
+}

@@ -1,0 +1,54 @@
+import { requireArgument } from '../errors.ts';
+import { show } from './options.ts';
+import type { EngineOptions } from './types.ts';
+
+/** `EngineOptions`, checked, with the defaults that depend on nothing else filled in. */
+export type LoadSettings = Required<Omit<EngineOptions, 'quantize' | 'memoryBudget'>> &
+  Pick<EngineOptions, 'quantize' | 'memoryBudget'>;
+
+/** @throws INVALID_ARGUMENT, naming the option and what it takes */
+export function readLoadOptions(options: EngineOptions): LoadSettings {
+  requireArgument(
+    typeof options === 'object' && options !== null,
+    `Load options must be an object, found ${show(options)}`,
+  );
+  const { quantize, memoryBudget } = options;
+  const settings: LoadSettings = {
+    backend: choice('backend', options.backend ?? 'auto', ['auto', 'metal', 'webgpu', 'wasm', 'reference']),
+    numerics: choice('numerics', options.numerics ?? 'exact', ['exact', 'i16', 'i8']),
+    threads: integer('threads', options.threads ?? 0, 0, 1024),
+    maxSessions: integer('maxSessions', options.maxSessions ?? 4, 1, 65_536),
+    maxContext: integer('maxContext', options.maxContext ?? 4096, 1, 2 ** 31 - 1),
+    chunk: integer('chunk', options.chunk ?? 64, 1, 65_536),
+  };
+  if (quantize !== undefined) settings.quantize = choice('quantize', quantize, ['q4', 'q8', 'none']);
+  if (memoryBudget !== undefined) {
+    requireArgument(
+      typeof memoryBudget === 'number' && memoryBudget > 0,
+      `memoryBudget must be a number of bytes above 0, found ${show(memoryBudget)}`,
+    );
+    settings.memoryBudget = memoryBudget;
+  }
+  for (const name of Object.keys(options))
+    requireArgument(
+      name in settings || options[name as keyof EngineOptions] === undefined,
+      `Unknown load option '${name}'; the engine takes ${[...Object.keys(settings), 'quantize', 'memoryBudget'].join(', ')}`,
+    );
+  return settings;
+}
+
+function choice<T extends string>(name: string, value: T, choices: readonly T[]): T {
+  requireArgument(
+    choices.includes(value),
+    `${name} must be one of ${choices.join(', ')}; found ${show(value)}`,
+  );
+  return value;
+}
+
+function integer(name: string, value: number, least: number, most: number): number {
+  requireArgument(
+    Number.isInteger(value) && value >= least && value <= most,
+    `${name} must be an integer from ${least} to ${most}, found ${show(value)}`,
+  );
+  return value;
+}
