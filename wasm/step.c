@@ -17,10 +17,12 @@ static void run_call(const call *c, const step *s, const thread *t) {
   }
 }
 
-// A thread's part of a step; call[] lies at `program`.
+// A thread's part of a step; call[] lies at `program`. After the last barrier nothing of the step may be read: the first
+// thread may already be writing the next one.
 void run_calls(u32 program, const step *s, const thread *t) {
   const call *calls = AT(const call, program);
-  for (u32 i = s->first_call; i < s->last_call; i++) {
+  const u32 last = s->last_call;
+  for (u32 i = s->first_call; i < last; i++) {
     run_call(calls + i, s, t);
     team_barrier(t);
   }
@@ -30,6 +32,7 @@ void run_calls(u32 program, const step *s, const thread *t) {
 EXPORT("step") u32 run_step(u32 team, u32 program, u32 step_offset) {
   const step *s = AT(const step, step_offset);
   thread t = {0, s->threads, team};
+  if (s->first_call >= s->last_call) return 0; // no barrier would hold the others back
   if (s->threads > 1) team_start(team, program, step_offset, s->threads);
   run_calls(program, s, &t);
   return s->threads > 1 && AT(team_block, team)->lost;

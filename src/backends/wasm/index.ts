@@ -31,6 +31,7 @@ export interface WasmOverrides {
   simd?: Simd;
   threaded?: boolean; // take the threaded module even for one thread, or never
   gap?: number; // bytes between the regions of the memory
+  wrap?: (parts: Parts) => Parts; // sees and may replace what the executor is made of
 }
 
 /** The WASM backend. `options.threads` 0 lets it choose. */
@@ -53,7 +54,8 @@ export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Back
       checkProgram(program);
       const choice = choose(host, overrides, program, formats, options);
       checkBudget(choice.layout.plan.totalBytes, options.memoryBudget);
-      return new WasmExecutor(await start(host, choice, options));
+      const parts = await start(host, choice, options);
+      return new WasmExecutor(overrides.wrap?.(parts) ?? parts);
     },
   };
 }

@@ -1,0 +1,50 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { MODULE_BYTES } from '../../src/backends/wasm/memory.ts';
+import type { OpName } from '../../src/ops/index.ts';
+import type { Numerics, WeightFormat } from '../../src/types.ts';
+import { formatName, quant } from '../helpers/tensors.ts';
+import type { OpCase } from '../ops/build.ts';
+import { cases } from '../ops/cases.ts';
+import { runCase } from '../ops/run_case.ts';
+import { variant } from './host.ts';
+import { NativeRunner, type RecordedStep, recordSteps } from './native.ts';
+
+const native = new NativeRunner();
+afterAll(() => native.dispose());
+const LARGEST = 12 * 2 ** 20; // bytes of an image
+
+/** The first float format, and a packed one of each kind that a case has. */
+function formatsOf({ formats }: OpCase): WeightFormat[] {
+  const wanted = [quant(4, 32), quant(8, 64), quant(4, 64, true), quant(8, 16, true, 'f32')].map(formatName);
+  return [formats[0]!, ...formats.filter((format) => wanted.includes(formatName(format)))];
+}
+
+describe('the ops under sanitizers', () => {
+  for (const op of Object.keys(cases) as OpName[])
+    for (const testCase of cases[op])
+      test(`${op}: ${testCase.name}`, async (context) => {
+        if (native.obstacle) context.skip(native.obstacle);
+        for (const format of formatsOf(testCase))
+          for (const numerics of ['exact', 'i16', 'i8'] as Numerics[]) {
+            if (format.kind === 'float' && numerics !== 'exact') continue;
+            const steps: RecordedStep[] = [];
+            const backend = variant('scalar', { gap: 64, threaded: false, wrap: recordSteps(steps) });
+            await runCase(backend, op, testCase, format, { numerics, threads: 1 });
+            expect(steps.length).toBeGreaterThan(0);
+            if (steps[0]!.before.length > LARGEST) continue;
+            const found = native.run(steps);
+            for (const [i, step] of steps.entries())
+              expect(firstDifference(found[i]!, step), `${formatName(format)}, ${numerics}`).toBe('none');
+          }
+      });
+});
+
+/** The region where native memory and that of the module differ; the module's own is left out. */
+function firstDifference(found: Uint8Array, { after, regions }: RecordedStep): string {
+  for (let i = MODULE_BYTES; i < after.length; i++)
+    if (found[i] !== after[i]) {
+      const region = regions.findLast(({ offset }) => offset <= i);
+      return `byte ${i - region!.offset} of ${region!.name} (${region!.bytes})`;
+    }
+  return 'none';
+}
