@@ -5,6 +5,7 @@ import { writeProgram } from './encode.ts';
 import type { Layout } from './layout.ts';
 import type { Kernels } from './module.ts';
 import { Outputs } from './outputs.ts';
+import type { Pace } from './pace.ts';
 import { StepWriter } from './steps.ts';
 import type { Team } from './threads.ts';
 import { Weights } from './weights.ts';
@@ -16,6 +17,7 @@ export interface Parts {
   kernels: Kernels;
   team: Team | null;
   info: ExecutorInfo;
+  pace: Pace | null; // null: always all threads
 }
 
 /** One model in one WebAssembly memory. A whole step is one call into the module. */
@@ -64,16 +66,20 @@ export class WasmExecutor implements Executor {
     for (let begin = 0; begin === 0 || begin < outputs.length; begin += maxOutputs) {
       const part = outputs.slice(begin, begin + maxOutputs);
       this.steps.writeOutputs(part, this.outputs);
-      this.run(parts, begin === 0 ? 0 : tail, last);
+      this.run(parts, step.ids.length, begin === 0 ? 0 : tail, last);
       for (const [i, output] of part.entries()) results.push(this.outputs.read(i, output));
     }
     return results;
   }
 
-  private run({ kernels, team, info }: Parts, first: number, last: number): void {
+  private run({ kernels, team, pace }: Parts, rows: number, first: number, last: number): void {
     const { layout } = this;
-    this.steps.writeRange(first, last, Math.min(info.threads, team?.size ?? 1));
+    const available = team?.size ?? 1;
+    const threads = pace ? pace.threads(rows, available) : available;
+    this.steps.writeRange(first, last, threads);
+    const begin = performance.now();
     const lost = kernels.step(layout.team, layout.calls, layout.step);
+    if (available > 1 && first === 0) pace?.record(rows, threads, performance.now() - begin);
     if (!lost) return;
     this.dispose().catch(() => {});
     throw new EdgeError(

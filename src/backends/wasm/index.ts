@@ -6,6 +6,7 @@ import { type Parts, WasmExecutor } from './executor.ts';
 import { type Layout, layOut } from './layout.ts';
 import { checkBudget, createMemory } from './memory.ts';
 import { instantiate } from './module.ts';
+import { Pace } from './pace.ts';
 import { MAX_THREADS, type SpawnThread, Team } from './threads.ts';
 import { detectAtomics, detectSimd, type ModuleName, moduleName, type Simd } from './variants.ts';
 
@@ -31,6 +32,7 @@ export interface WasmOverrides {
   simd?: Simd;
   threaded?: boolean; // take the threaded module even for one thread, or never
   gap?: number; // bytes between the regions of the memory
+  allThreads?: boolean; // in every step, however slow
   wrap?: (parts: Parts) => Parts; // sees and may replace what the executor is made of
 }
 
@@ -54,7 +56,7 @@ export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Back
       checkProgram(program);
       const choice = choose(host, overrides, program, formats, options);
       checkBudget(choice.layout.plan.totalBytes, options.memoryBudget);
-      const parts = await start(host, choice, options);
+      const parts = await start(host, choice, options, overrides.allThreads ?? false);
       return new WasmExecutor(overrides.wrap?.(parts) ?? parts);
     },
   };
@@ -125,7 +127,12 @@ function threadReason(obstacle: string | null, asked: number, count: number, cor
   return count === 1 && cores > 1 ? '1 thread: the model is small' : `${threads} for ${cores} cores`;
 }
 
-async function start(host: WasmHost, choice: Choice, options: ExecutorOptions): Promise<Parts> {
+async function start(
+  host: WasmHost,
+  choice: Choice,
+  options: ExecutorOptions,
+  allThreads: boolean,
+): Promise<Parts> {
   const { simd, threaded, layout, why } = choice;
   const memory = createMemory(layout.plan.totalBytes, threaded);
   const module = await WebAssembly.compile(await host.module(moduleName(simd, threaded)));
@@ -142,5 +149,5 @@ async function start(host: WasmHost, choice: Choice, options: ExecutorOptions): 
     threads: team?.size ?? 1,
     numerics: options.numerics,
   };
-  return { layout, memory, kernels, team, info };
+  return { layout, memory, kernels, team, info, pace: allThreads ? null : new Pace() };
 }
