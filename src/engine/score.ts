@@ -1,5 +1,6 @@
 import type { Output } from '../backends/types.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
+import { exp } from '../weights/math.ts';
 import type { Call } from './call.ts';
 import { type Device, Sequence } from './sequence.ts';
 import type { Score } from './types.ts';
@@ -19,7 +20,7 @@ export async function score(device: Device, ids: Int32Array, call: Call): Promis
     }),
   );
   const total = logprobs.subarray(1).reduce((sum, logprob) => sum + logprob, 0);
-  return { ids, logprobs, total, perplexity: Math.exp(-total / rows.length) };
+  return { ids, logprobs, total, perplexity: exp(-total / rows.length) };
 }
 
 /** [last, vocab]: the logits of the last `last` positions of `ids`, from a fresh state. */
