@@ -52,7 +52,7 @@ export interface ModelInfo extends MemoryPlan {
 
 export interface GenerateOptions {
   maxTokens?: number; // 256
-  temperature?: number; // 0: greedy, the default
+  temperature?: number; // 0: greedy, the default; else 0.0001 to 10,000
   topK?: number;
   topP?: number;
   minP?: number;
@@ -92,7 +92,11 @@ export interface GenerateResult {
   usage: Usage;
 }
 
-/** A burst of tokens from the engine, and how the generation ended if it did. `text` is what is left to emit then. */
+/**
+ * A burst of tokens from the engine, and how the generation ended if it did. `text` is what is left to emit then.
+ * Tokens of eos and stop tokens are not among them; what a stop string hides is, without its text. On a session, the
+ * end comes in a burst of its own, without tokens: until it is asked for, the session can go back to any of them.
+ */
 export interface Burst {
   tokens: Token[];
   end: (Omit<GenerateResult, 'text' | 'tokens'> & { text: string }) | null;
@@ -123,7 +127,10 @@ export interface EngineService {
   openSession(session: Handle): Promise<void>;
   closeSession(session: Handle): Promise<void>;
   resetSession(session: Handle): Promise<void>;
-  /** Consumes a prompt (its last token stays pending); resolves to the new position. */
+  /**
+   * Consumes a prompt (its last token stays pending); resolves to the new position. If it fails or is aborted, the
+   * session is as it was before.
+   */
   append(session: Handle, prompt: Prompt, call: Handle): Promise<number>;
   /** Tokens consumed so far. */
   position(session: Handle): number | Promise<number>;
@@ -134,17 +141,23 @@ export interface EngineService {
     prompt: Prompt,
     options: GenerateOptions,
   ): Promise<void>;
-  /** Prefills if need be and decodes until a burst is worth sending (about 20 ms, at least one token). */
+  /**
+   * Prefills and gives the first token, or decodes until a burst is worth sending (about 20 ms, at least one token).
+   * Asking for a burst says that all tokens of the last one were taken. Aborted within the prompt, or failed, the
+   * session is as it was before.
+   */
   nextBurst(generation: Handle): Promise<Burst>;
   /**
    * Ends a generation early. `delivered` counts the tokens that the user took: the session is then exactly
-   * where it would be had it stopped after that token (which stays pending).
+   * where it would be had it stopped after that token (which stays pending), or as before the prompt if it is 0.
+   * Harmless after the end.
    */
   stopGeneration(generation: Handle, delivered: number): Promise<void>;
   /** [rows, vocab] of the last `last` positions of ids run from a fresh state. */
   logits(ids: readonly number[] | Int32Array, last: number, call: Handle): Promise<Float32Array>;
   score(prompt: Prompt, call: Handle): Promise<Score>;
   selfTest(): Promise<SelfTestReport>;
+  /** A call rejects with ABORTED, a generation ends with reason 'aborted'; nothing happens if there is none. */
   abort(call: Handle): void | Promise<void>;
   dispose(): Promise<void>;
 }
