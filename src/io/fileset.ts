@@ -4,7 +4,7 @@ import { blobFileSet, blobName } from './blob.ts';
 import { directoryFileSet, openFileSource } from './file.ts';
 import { requirePlainName } from './range.ts';
 import type { ByteSource, FileSet } from './types.ts';
-import { openUrl, urlFileSet } from './url.ts';
+import { openBlobUrl, openUrl, urlFileSet } from './url.ts';
 
 /** A directory or file path, a URL of a folder or file, or the files themselves. */
 export type FileSetSource = string | URL | Blob | readonly Blob[];
@@ -37,11 +37,12 @@ async function openLocation(location: string): Promise<FileSet> {
   if (isFileUrl(location)) return openPath(pathOfFileUrl(location));
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(location)?.[1]?.toLowerCase(); // one letter is a drive
   if (scheme === undefined) return openPath(location);
-  if (scheme === 'blob' || scheme === 'data')
-    return {
-      ...urlsFileSet(location.slice(0, 80), { 'model.safetensors': location }),
-      main: 'model.safetensors',
-    };
+  if (scheme === 'blob' || scheme === 'data') {
+    const main = 'model.safetensors'; // or whatever its first bytes say
+    const open: FileSet['open'] = async (file, signal) =>
+      file === main ? openBlobUrl(location, signal) : null;
+    return { name: location.slice(0, 80), main, open, list: async () => [main] };
+  }
   if (scheme === 'http' || scheme === 'https') return openHttp(location);
   if (await statPath(location).catch(() => null)) return openPath(location); // a colon in a file's name
   throw new EdgeError(

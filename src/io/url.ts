@@ -1,4 +1,5 @@
 import { EdgeError, throwIfAborted } from '../errors.ts';
+import { BlobSource } from './blob.ts';
 import { MemorySource } from './memory.ts';
 import { checkRange, requirePlainName } from './range.ts';
 import type { ByteSource, FileSet } from './types.ts';
@@ -18,7 +19,8 @@ class RangeSource implements ByteSource {
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
     throwIfAborted(signal);
     checkRange(this, offset, length);
-    if (offset + length <= this.head.length) return this.head.subarray(offset, offset + length);
+    if (length === 0 || offset + length <= this.head.length)
+      return this.head.subarray(offset, offset + length);
     const response = await request(this.name, { range: [offset, offset + length - 1] }, signal);
     const range = response.status === 206 ? contentRange(response) : null;
     if (!range || range.begin !== offset || range.total !== this.size || this.changed(response)) {
@@ -70,6 +72,12 @@ export async function openUrl(url: string, signal?: AbortSignal): Promise<ByteSo
   if (whole.status === 200) return new MemorySource(url, await readWhole(url, whole, signal));
   await discard(whole);
   throw new EdgeError('NETWORK', `${url}: the server answered ${whole.status} ${whole.statusText}`);
+}
+
+/** Opens a `blob:` or `data:` URL, whose bytes are here already. */
+export async function openBlobUrl(url: string, signal?: AbortSignal): Promise<ByteSource> {
+  const response = await request(url, {}, signal);
+  return new BlobSource(url.slice(0, 80), await response.blob());
 }
 
 /** Files beside each other under a base URL. `main` is a file's own URL, query and all. */
@@ -134,10 +142,11 @@ async function readBody(
   exact: boolean,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  let bytes = allocate(url, expected);
   let filled = 0;
+  let bytes = new Uint8Array(0);
   const reader = response.body?.getReader();
   try {
+    bytes = allocate(url, expected);
     while (reader) {
       const { done, value } = await reader.read();
       if (done) break;

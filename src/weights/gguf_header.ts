@@ -123,6 +123,7 @@ interface Info {
 
 function readInfo(reader: Reader): Info {
   const name = reader.string(GGUF_LIMITS.nameLength);
+  if (name === '') throw reader.fault('a tensor without a name');
   const count = reader.u32();
   if (count > GGUF_LIMITS.dims)
     throw reader.fault(

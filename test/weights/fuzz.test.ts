@@ -1,0 +1,350 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { findArchitecture } from '../../models/index.ts';
+import { EdgeError } from '../../src/errors.ts';
+import { MemorySource } from '../../src/io/memory.ts';
+import type { ByteSource, FileSet } from '../../src/io/types.ts';
+import { openCheckpoint } from '../../src/weights/checkpoint.ts';
+import { convertCheckpoint } from '../../src/weights/convert.ts';
+import { weightFormats } from '../../src/weights/plan.ts';
+import { Q4, Q8 } from '../../src/weights/quantize.ts';
+import { uploadWeights } from '../../src/weights/upload.ts';
+import { fixtureFolder } from '../helpers/fixtures.ts';
+import { Random } from '../helpers/random.ts';
+import { files, json, simpleSafetensors } from './files.ts';
+import { gguf } from './gguf_file.ts';
+
+type Contents = Record<string, Uint8Array>;
+
+/** Readers may not ask for more than there is: that is what keeps their memory below the file's size. */
+class WatchedSource implements ByteSource {
+  readonly size: number;
+  private readonly inner: MemorySource;
+  constructor(
+    readonly name: string,
+    bytes: Uint8Array,
+  ) {
+    this.size = bytes.length;
+    this.inner = new MemorySource(name, bytes);
+  }
+  read(offset: number, length: number): Promise<Uint8Array> {
+    if (!(length <= this.size)) throw new Error(`a read of ${length} of ${this.size} bytes`);
+    return this.inner.read(offset, length);
+  }
+  async close(): Promise<void> {}
+}
+
+function watched(contents: Contents): FileSet {
+  return {
+    name: 'fuzz',
+    open: async (file) => (contents[file] ? new WatchedSource(file, contents[file]) : null),
+    list: async () => Object.keys(contents),
+  };
+}
+
+/** Everything that loading does before a device is needed. */
+async function load(contents: Contents): Promise<void> {
+  const checkpoint = await openCheckpoint(watched(contents));
+  await checkpoint.fingerprint();
+  const { sources, program } = findArchitecture(checkpoint.config).read(
+    checkpoint.config,
+    checkpoint.tensors,
+  );
+  const { weights } = program({ chunk: 64, maxContext: 512 });
+  const { formats } = weightFormats(checkpoint, sources, weights);
+  await uploadWeights(checkpoint, sources, weights, formats, () => {}, { blockRows: 64 });
+}
+
+const TOKENS = [
+  '0',
+  '-1',
+  '1e999',
+  '9007199254740993',
+  '1152921504606846976',
+  '4294967296',
+  '""',
+  '[]',
+  '{}',
+  'null',
+  'true',
+  'NaN',
+  'Infinity',
+  '"F16"',
+  '"U8"',
+  ',',
+  ':',
+  '}',
+  ']',
+  '{"a":',
+  '[[[[[[[[[[[[',
+];
+
+function flipBits(bytes: Uint8Array, random: Random, within: number): Uint8Array {
+  const out = bytes.slice();
+  for (let n = 1 + random.below(8); n > 0; n--) out[random.below(within)]! ^= 1 << random.below(8);
+  return out;
+}
+
+function splice(bytes: Uint8Array, at: number, remove: number, insert: Uint8Array): Uint8Array {
+  const out = new Uint8Array(bytes.length - remove + insert.length);
+  out.set(bytes.subarray(0, at));
+  out.set(insert, at);
+  out.set(bytes.subarray(at + remove), at + insert.length);
+  return out;
+}
+
+/** One of the ways in which files go wrong. `header`: bytes that are not plain data. */
+function mutate(bytes: Uint8Array, random: Random, header: number): Uint8Array {
+  const anywhere = random.below(header);
+  switch (random.below(7)) {
+    case 0:
+      return flipBits(bytes, random, header);
+    case 1:
+      return flipBits(bytes, random, bytes.length);
+    case 2:
+      return bytes.slice(0, random.below(bytes.length));
+    case 3: // a piece is missing
+      return splice(
+        bytes,
+        anywhere,
+        Math.min(1 + random.below(64), bytes.length - anywhere),
+        new Uint8Array(0),
+      );
+    case 4: // a piece occurs twice
+      return splice(bytes, anywhere, 0, bytes.slice(anywhere, anywhere + 1 + random.below(200)));
+    case 5: {
+      // a number is a lie
+      const out = bytes.slice();
+      const width = [1, 2, 4, 8][random.below(4)]!;
+      for (let i = 0; i < width && anywhere + i < out.length; i++)
+        out[anywhere + i] = [0, 255, 127, random.below(256)][random.below(4)]!;
+      return out;
+    }
+    default: {
+      const text = new TextEncoder().encode(TOKENS[random.below(TOKENS.length)]!);
+      return splice(bytes, anywhere, Math.min(random.below(12), bytes.length - anywhere), text);
+    }
+  }
+}
+
+/** A change that keeps the header's declared length true, so that what follows is reached. */
+function editHeader(bytes: Uint8Array, random: Random): Uint8Array {
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const text = new TextDecoder().decode(bytes.subarray(8, 8 + length));
+  const spots = [...text.matchAll(/-?\d+(\.\d+)?|"[^"]*"|null|true|false/g)];
+  const spot = spots[random.below(spots.length)]!;
+  const token = random.below(3)
+    ? TOKENS[random.below(TOKENS.length)]!
+    : spots[random.below(spots.length)]![0];
+  const edited = new TextEncoder().encode(
+    text.slice(0, spot.index) + token + text.slice(spot.index + spot[0].length),
+  );
+  const out = splice(bytes, 8, length, edited);
+  new DataView(out.buffer).setBigUint64(0, BigInt(edited.length), true);
+  return out;
+}
+
+function editJson(bytes: Uint8Array, random: Random): Uint8Array {
+  const prefixed = splice(bytes, 0, 0, new Uint8Array(8));
+  new DataView(prefixed.buffer).setBigUint64(0, BigInt(bytes.length), true);
+  return editHeader(prefixed, random).slice(8);
+}
+
+async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk.slice());
+  return new Uint8Array(Buffer.concat(all));
+}
+
+/** Shrinks a fixture: a real structure, small enough to be loaded thousands of times. */
+function smallMamba2(): Contents {
+  const F32 = (...shape: number[]) => ({ dtype: 'F32', shape });
+  const mixer = 'backbone.layers.0.mixer';
+  return {
+    'config.json': json({
+      architectures: ['Mamba2ForCausalLM'],
+      model_type: 'mamba2',
+      hidden_size: 8,
+      num_hidden_layers: 1,
+      vocab_size: 16,
+      conv_kernel: 4,
+      state_size: 4,
+      n_groups: 1,
+      num_heads: 2,
+      head_dim: 8,
+      expand: 2,
+      tie_word_embeddings: true,
+      eos_token_id: 0,
+      time_step_limit: [0, { __float__: 'Infinity' }],
+    }),
+    'model.safetensors': simpleSafetensors(
+      {
+        'backbone.embeddings.weight': { dtype: 'F16', shape: [16, 8] },
+        'backbone.norm_f.weight': F32(8),
+        'backbone.layers.0.norm.weight': F32(8),
+        [`${mixer}.in_proj.weight`]: { dtype: 'BF16', shape: [16 + 16 + 8 + 2, 8] },
+        [`${mixer}.conv1d.weight`]: F32(24, 1, 4),
+        [`${mixer}.conv1d.bias`]: F32(24),
+        [`${mixer}.dt_bias`]: F32(2),
+        [`${mixer}.A_log`]: F32(2),
+        [`${mixer}.D`]: F32(2),
+        [`${mixer}.norm.weight`]: F32(16),
+        [`${mixer}.out_proj.weight`]: F32(8, 16),
+      },
+      { format: 'pt' },
+    ),
+    'generation_config.json': json({ eos_token_id: [0] }),
+  };
+}
+
+async function container(contents: Contents): Promise<Contents> {
+  const checkpoint = await openCheckpoint(files(contents));
+  const formats = new Map(
+    [...checkpoint.tensors]
+      .filter(([name]) => /(embeddings|proj)\.weight/.test(name))
+      .map(([name], i) => [name, i % 2 ? Q4 : Q8]),
+  );
+  return { 'model.safetensors': await bytesOf(convertCheckpoint(checkpoint, formats)) };
+}
+
+function sharded({ 'model.safetensors': model, ...rest }: Contents): Contents {
+  const length = Number(new DataView(model!.buffer).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(model!.subarray(8, 8 + length))) as object;
+  const names = Object.keys(header).filter((name) => name !== '__metadata__');
+  return {
+    ...rest,
+    'one.safetensors': model!,
+    'model.safetensors.index.json': json({
+      weight_map: Object.fromEntries(names.map((name) => [name, 'one.safetensors'])),
+    }),
+  };
+}
+
+function smallGguf(): Uint8Array {
+  const f32 = (n: number) => new Uint8Array(4 * n).fill(60);
+  const q8 = (blocks: number) => new Uint8Array(34 * blocks).fill(20);
+  return gguf(
+    [
+      ['general.architecture', { string: 'mamba2' }],
+      ['mamba2.embedding_length', { u32: 32 }],
+      ['mamba2.block_count', { u32: 1 }],
+      ['mamba2.ssm.conv_kernel', { u32: 4 }],
+      ['mamba2.ssm.inner_size', { u32: 64 }],
+      ['mamba2.ssm.state_size', { u32: 4 }],
+      ['mamba2.ssm.time_step_rank', { u32: 2 }],
+      ['mamba2.ssm.group_count', { u32: 1 }],
+      ['mamba2.attention.layer_norm_rms_epsilon', { f32: 1e-5 }],
+      ['tokenizer.ggml.tokens', { array: [8, ['a', 'b', 'c']] }],
+      ['tokenizer.ggml.eos_token_id', { u32: 0 }],
+    ],
+    [
+      { name: 'token_embd.weight', ne: [32, 8], type: 8, data: q8(8) },
+      { name: 'output_norm.weight', ne: [32], type: 0, data: f32(32) },
+      { name: 'blk.0.attn_norm.weight', ne: [32], type: 0, data: f32(32) },
+      { name: 'blk.0.ssm_in.weight', ne: [32, 138], type: 2, data: new Uint8Array(18 * 138).fill(33) },
+      { name: 'blk.0.ssm_conv1d.weight', ne: [4, 72], type: 0, data: f32(288) },
+      { name: 'blk.0.ssm_conv1d.bias', ne: [72], type: 0, data: f32(72) },
+      { name: 'blk.0.ssm_dt.bias', ne: [2], type: 0, data: f32(2) },
+      { name: 'blk.0.ssm_a', ne: [1, 2], type: 0, data: f32(2) },
+      { name: 'blk.0.ssm_d', ne: [1, 2], type: 0, data: f32(2) },
+      { name: 'blk.0.ssm_norm.weight', ne: [64, 1], type: 0, data: f32(64) },
+      { name: 'blk.0.ssm_out.weight', ne: [64, 32], type: 8, data: q8(64) },
+    ],
+  );
+}
+
+/** Of models/: a config that counts more than 2³² layers. To be removed with it. */
+const KNOWN = /^RangeError: Invalid array length$/;
+
+interface Tally {
+  loaded: number;
+  refused: number;
+  slowest: number; // ms
+}
+
+/** Loads mutants. Anything but success and an EdgeError that is no defect of ours fails. */
+async function fuzz(seed: string, count: number, mutant: (random: Random) => Contents): Promise<Tally> {
+  const random = new Random(seed);
+  const tally: Tally = { loaded: 0, refused: 0, slowest: 0 };
+  for (let i = 0; i < count; i++) {
+    const contents = mutant(random);
+    const began = performance.now();
+    try {
+      await load(contents);
+      tally.loaded++;
+    } catch (error) {
+      if (KNOWN.test(String(error))) continue;
+      if (!(error instanceof EdgeError) || error.code === 'INTERNAL')
+        throw new Error(`mutant ${i} of '${seed}' gives ${error}`, { cause: error });
+      expect(error.message.length).toBeLessThan(1000);
+      tally.refused++;
+    }
+    tally.slowest = Math.max(tally.slowest, performance.now() - began);
+  }
+  return tally;
+}
+
+/** A hang is minutes; a busy machine is not to fail this. */
+function check({ refused, slowest }: Tally, atLeast: number): void {
+  expect(refused).toBeGreaterThan(atLeast);
+  expect(slowest).toBeLessThan(10_000);
+}
+
+describe('mutated files', () => {
+  test('the originals load', async () => {
+    const original = smallMamba2();
+    await load(original);
+    await load(await container(original));
+    await load(sharded(original));
+    await openCheckpoint(files({ 'x.gguf': smallGguf() }));
+  });
+
+  test('7,000 safetensors', async () => {
+    const original = smallMamba2();
+    const quantized = await container(original);
+    const tally = await fuzz('safetensors', 7000, (random) => {
+      const from = random.below(2) ? original : quantized;
+      const model = from['model.safetensors']!;
+      const header = 8 + Number(new DataView(model.buffer).getBigUint64(0, true));
+      return {
+        ...from,
+        'model.safetensors': random.below(2) ? editHeader(model, random) : mutate(model, random, header),
+      };
+    });
+    check(tally, 4000);
+  });
+
+  test('3,000 configs, indices and generation configs', async () => {
+    const originals = [smallMamba2(), sharded(smallMamba2())];
+    const tally = await fuzz('config', 3000, (random) => {
+      const from = originals[random.below(2)]!;
+      const names = Object.keys(from).filter((name) => name.endsWith('.json'));
+      const name = names[random.below(names.length)]!;
+      const bytes = from[name]!;
+      return {
+        ...from,
+        [name]: random.below(3) ? editJson(bytes, random) : mutate(bytes, random, bytes.length),
+      };
+    });
+    check(tally, 1500);
+  });
+
+  test('500 of real fixtures', async () => {
+    const folder = fixtureFolder('rene-a');
+    const config = new Uint8Array(readFileSync(`${folder}/config.json`));
+    const model = new Uint8Array(readFileSync(`${folder}/model.safetensors`));
+    const header = 8 + Number(new DataView(model.buffer).getBigUint64(0, true));
+    const tally = await fuzz('fixtures', 500, (random) => ({
+      'config.json': random.below(4) ? config : editJson(config, random),
+      'model.safetensors': random.below(4) ? editHeader(model, random) : mutate(model, random, header),
+    }));
+    check(tally, 250);
+  });
+
+  test('5,000 GGUF', async () => {
+    const original = smallGguf();
+    const header = original.length - 34 * 72 - 18 * 138; // about
+    const tally = await fuzz('gguf', 5000, (random) => ({ 'x.gguf': mutate(original, random, header) }));
+    check(tally, 2000);
+  });
+});
