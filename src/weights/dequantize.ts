@@ -1,10 +1,16 @@
 import type { QuantTensor, Tensor } from '../types.ts';
 import { f16ToF32 } from './half.ts';
 
-/** The f32 values of rows, [rows, cols]: exact for floats, `fround(scale · q + bias)` for codes. */
-export function toF32(tensor: Tensor): Float32Array {
+/**
+ * The f32 values of rows, [rows, cols]: exact for floats, `fround(scale · q + bias)` for codes.
+ * Values of f16 go into `scratch` if one that is large enough is given.
+ */
+export function toF32(tensor: Tensor, scratch?: Float32Array): Float32Array {
   if ('q' in tensor) return dequantize(tensor);
-  return tensor.data instanceof Float32Array ? tensor.data : f16ToF32(tensor.data);
+  const { data } = tensor;
+  if (data instanceof Float32Array) return data;
+  const fits = scratch && scratch.length >= data.length;
+  return fits ? f16ToF32(data, scratch.subarray(0, data.length)) : f16ToF32(data);
 }
 
 function dequantize({ rows, cols, q, scale, bias, format }: QuantTensor): Float32Array {

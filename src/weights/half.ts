@@ -45,10 +45,12 @@ function f16Of(word: number): number {
   return sign | (bits[0]! - 0x3f000000);
 }
 
-/** Values of binary16 bits. */
-export function f16ToF32(halves: Uint16Array): Float32Array {
+/** Values of binary16 bits, into `out` if it is given. */
+export function f16ToF32(
+  halves: Uint16Array,
+  out: Float32Array = new Float32Array(halves.length),
+): Float32Array {
   const values = f16Table();
-  const out = new Float32Array(halves.length);
   for (let i = 0; i < halves.length; i++) out[i] = values[halves[i]!]!;
   return out;
 }

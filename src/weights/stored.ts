@@ -92,13 +92,13 @@ export function floatStored(what: Stored, bytes: StoredBytes): StoredTensor {
   };
 }
 
-/** A tensor of codes, scales and perhaps biases, each with bytes of its own. */
+/** A matrix [rows, cols] of codes, scales and perhaps biases, each with bytes of its own. */
 export function quantStored(
-  what: Stored,
+  what: Stored & { shape: readonly [number, number] },
   format: QuantTensor['format'],
   parts: { q: StoredBytes; scale: StoredBytes; bias: StoredBytes | null },
 ): StoredTensor {
-  const { rows, cols } = matrixOf(what.shape);
+  const [rows, cols] = what.shape; // a column of 1 stays one: each row has bytes of its own
   const rowBytes = Math.ceil((cols * format.bits) / 8);
   const groupBytes = Math.ceil(cols / format.group) * (format.scaleDtype === 'f16' ? 2 : 4);
   const present = [parts.q, parts.scale, ...(parts.bias ? [parts.bias] : [])];

@@ -8,12 +8,14 @@ import { storedTensor } from './plan.ts';
 import { type Quantizer, roundToNearest } from './quantize.ts';
 import type { Checkpoint, StoredTensor, WeightSource } from './types.ts';
 
+const YIELD = 16 * 2 ** 20; // bytes between two looks at the event loop
+
 type ByName<T> = Readonly<Record<string, T>>;
 
 export interface UploadOptions {
   /** Blocks hold a multiple of this many rows, the last of a weight aside: UPLOAD_ROWS of the backends. */
   blockRows: number;
-  /** Bytes read at once, as long as they hold `blockRows` rows; 4 MiB. */
+  /** Bytes read at once, as long as they hold `blockRows` rows; 2 MiB. */
   blockBytes?: number;
   quantizer?: Quantizer; // roundToNearest
   signal?: AbortSignal | undefined;
@@ -42,7 +44,7 @@ export async function uploadWeights(
   weights: ByName<WeightSpec>,
   formats: ByName<WeightFormat>,
   upload: (name: string, row: number, tensor: Tensor) => void,
-  { blockRows, blockBytes = 4 * 2 ** 20, quantizer = roundToNearest, signal, onProgress }: UploadOptions,
+  { blockRows, blockBytes = 2 * 2 ** 20, quantizer = roundToNearest, signal, onProgress }: UploadOptions,
 ): Promise<void> {
   const blocks = [...cutBlocks(checkpoint, sources, weights, blockRows, blockBytes)];
   const share = ({ stored, rows }: Block) => (stored.rows === 0 ? 0 : (stored.bytes / stored.rows) * rows);
@@ -52,6 +54,8 @@ export async function uploadWeights(
     pending?.catch(() => {}); // it is awaited below, if nothing fails before
     return pending;
   };
+  // Values on their way to the quantizer: reused, since garbage of this size would pile up.
+  const scratch = new Float32Array(Math.ceil(blockBytes / 2));
   let loaded = 0;
   let unyielded = 0;
   let next = read(blocks[0]);
@@ -62,11 +66,11 @@ export async function uploadWeights(
     const { weight, shape, row } = block;
     const shaped = { ...tensor, ...shape } as Tensor;
     const values = sources[weight]!.transform === 'neg_exp' ? transformed(shaped) : shaped;
-    upload(weight, row, convert(values, formats[weight]!, quantizer));
+    upload(weight, row, convert(values, formats[weight]!, quantizer, scratch));
     loaded += share(block);
     unyielded += share(block);
     onProgress?.(Math.round(loaded), Math.round(total));
-    if (unyielded >= blockBytes) {
+    if (unyielded >= YIELD) {
       unyielded = 0;
       await macrotask(); // reads from memory never leave the microtask queue: let timers and aborts run
     }
@@ -99,14 +103,19 @@ function* cutBlocks(
 }
 
 /** Rows in another format. Codes stay codes or become floats; floats become anything. */
-export function convert(tensor: Tensor, format: WeightFormat, quantizer: Quantizer): Tensor {
+export function convert(
+  tensor: Tensor,
+  format: WeightFormat,
+  quantizer: Quantizer,
+  scratch?: Float32Array,
+): Tensor {
   if (sameFormat(tensor.format, format)) return tensor;
   const { rows, cols } = tensor;
-  const values = toF32(tensor);
   if (format.kind === 'quant') {
     if ('q' in tensor) throw new EdgeError('INTERNAL', 'Codes are not quantized a second time');
-    return quantizer(values, rows, cols, format);
+    return quantizer(toF32(tensor, scratch), rows, cols, format);
   }
+  const values = toF32(tensor);
   return { format, rows, cols, data: format.dtype === 'f32' ? values : f32ToF16(values) };
 }
 

@@ -260,6 +260,29 @@ describe('our container', () => {
     await expectError(() => open(good, meta({ 'w.weight': q }, '2')), 'UNSUPPORTED_MODEL', /version '2'/);
   });
 
+  test('a column of 1 and widths that fill no byte are read by rows', async () => {
+    for (const cols of [1, 3, 33]) {
+      const from = Float32Array.from({ length: 5 * cols }, (_, i) => (i % 7) - 3);
+      const { q, scale } = roundToNearest(from, 5, cols, Q4);
+      const tensors = {
+        'w.scales': { dtype: 'F16', shape: [5, Math.ceil(cols / 32)] },
+        'w.weight': { dtype: 'U8', shape: [5, Math.ceil(cols / 2)] },
+      };
+      const file = simpleSafetensors(tensors, {
+        'edge_ssm.version': '1',
+        'edge_ssm.config': '{}',
+        'edge_ssm.quantization': JSON.stringify({ tensors: { 'w.weight': { bits: 4, group: 32, cols } } }),
+      });
+      file.set(new Uint8Array(scale.buffer), file.length - q.length - scale.byteLength);
+      file.set(q, file.length - q.length);
+      const stored = (await openCheckpoint(files({ 'model.safetensors': file }))).tensors.get('w.weight')!;
+      for (let r = 0; r < 5; r++)
+        expect(toF32(await stored.read(r, 1))).toEqual(
+          toF32(roundToNearest(from.slice(r * cols, (r + 1) * cols), 1, cols, Q4)),
+        );
+    }
+  });
+
   test('a file that shrinks while it is open is an INVALID_FILE', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-'));
     try {

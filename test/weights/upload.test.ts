@@ -107,8 +107,8 @@ describe('uploadWeights', () => {
   });
 
   test('an abort between blocks ends it; reads from memory let timers run', async () => {
-    const weights = { w: { shape: [64 * 200, 64], role: 'linear' } } as const;
-    const model = simpleSafetensors({ w: { dtype: 'F32', shape: [64 * 200, 64] } });
+    const weights = { w: { shape: [64 * 200, 1024], role: 'linear' } } as const;
+    const model = simpleSafetensors({ w: { dtype: 'F32', shape: [64 * 200, 1024] } });
     const checkpoint = await openCheckpoint(files({ 'model.safetensors': model, 'config.json': json({}) }));
     const controller = new AbortController();
     let blocks = 0;
