@@ -41,7 +41,7 @@ export interface MemoryPlan {
 export interface ExecutorOptions {
   slots: number;
   numerics: Numerics;
-  threads: number;
+  threads: number; // 0: the backend chooses
   /** Ceiling of totalBytes; more is refused with OUT_OF_MEMORY before anything is allocated. */
   memoryBudget?: number;
 }

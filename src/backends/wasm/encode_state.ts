@@ -60,7 +60,7 @@ export const stateEncoders: Encoders<
   },
 };
 
-/** `room` of wasm/ops/sample.c: two rows of logits, and the masses and counts of a radix pass. */
+/** `room` of wasm/ops/select.h: two rows of logits, and the masses and counts of a radix pass. */
 function sampleScratch(vocab: number): number {
   return 2 * 4 * ceilTo(vocab, 16) + 2048 * (8 + 4);
 }
