@@ -118,8 +118,6 @@ static inline void store_up_to(f32 *p, f4 v, u32 n) {
   else store_part(p, v, n);
 }
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
 static inline f32 *view_row(const view *v, u32 row) { return AT(f32, v->base) + row * v->stride; }
 
 #endif

@@ -3,7 +3,7 @@
 
 enum { COLUMNS = 64 }; // of one unit of work
 
-ALWAYS_INLINE void activate(const f32 *x, const f32 *gate, f32 *y, u32 n, u32 kind) {
+INLINE void activate(const f32 *x, const f32 *gate, f32 *y, u32 n, u32 kind) {
   for (u32 i = 0; i < n; i += 4) {
     f4 v = load_up_to((gate ? gate : x) + i, n - i);
     if (kind == ACT_GELU) v = gelu4(v);

@@ -3,7 +3,7 @@
 #include "../math.h"
 
 // Channels [c, c + live) of one segment, live ≤ 4.
-ALWAYS_INLINE void conv_group(const conv1d_args *a, const segment *g, u32 k, u32 c, u32 live) {
+INLINE void conv_group(const conv1d_args *a, const segment *g, u32 k, u32 c, u32 live) {
   const u32 channels = a->x.width;
   f32 *ring = AT(f32, a->state.base + g->slot * a->state.stride) + c; // [k, channels]
   const f32 *weight = AT(const f32, a->weight) + c;                   // [k, channels]

@@ -13,9 +13,7 @@ static f32 gate_and_square(const f32 *x, const f32 *z, f32 *y, u32 n) {
     u32 k = i / 4 % 4;
     sums[k] = f4_add(sums[k], f4_mul(v, v));
   }
-  f32 lanes[4];
-  f4_store(lanes, f4_add(f4_add(sums[0], sums[1]), f4_add(sums[2], sums[3])));
-  return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+  return f4_sum(f4_add(f4_add(sums[0], sums[1]), f4_add(sums[2], sums[3])));
 }
 
 // y = x · inverse ⊙ g (⊙ silu(z))

@@ -7,12 +7,6 @@ enum { BLOCK = 64 };
 
 // ---- log-softmax ----
 
-static f32 sum4(f4 v) {
-  f32 x[4];
-  f4_store(x, v);
-  return (x[0] + x[1]) + (x[2] + x[3]);
-}
-
 static f32 largest(const f32 *l, u32 n) {
   f4 best = f4_splat(-__builtin_inff());
   u32 i = 0;
@@ -35,7 +29,7 @@ static f64 log_sum(const f32 *l, u32 n, f32 max) {
     u32 end = begin + BLOCK < n ? begin + BLOCK : n, i = begin;
     f4 sum = f4_splat(0.0f);
     for (; i + 4 <= end; i += 4) sum = f4_add(sum, exp4(f4_sub(f4_load(l + i), f4_splat(max))));
-    total += (f64)sum4(sum);
+    total += (f64)f4_sum(sum);
     for (; i < end; i++) {
       f32 x[4];
       f4_store(x, exp4(f4_splat(l[i] - max)));

@@ -24,7 +24,7 @@ static void prepare_dt(const ssd_scan_args *a, u32 rows, u32 head_begin, u32 hea
 }
 
 // Channels [p, p + live) of head h, live ≤ 4 nv, through all rows of a segment.
-ALWAYS_INLINE void scan_block(const ssd_scan_args *a, const segment *g, const decays *d, const u32 nv, u32 h, u32 p,
+INLINE void scan_block(const ssd_scan_args *a, const segment *g, const decays *d, const u32 nv, u32 h, u32 p,
                               u32 live) {
   const u32 d_state = a->d_state, x_at = h * a->headdim + p, group = h * a->ngroups / a->nheads * d_state;
   const u32 padded = (a->headdim + 3) & ~3u, last = live - 4 * (nv - 1); // channels of the last vector

@@ -10,12 +10,6 @@ typedef struct { // keys or values of one key-value head: position p in row p mo
 
 static const f32 *cached(const cache *c, u32 position) { return c->base + position % c->ring * c->stride; }
 
-static f32 sum4(f4 v) {
-  f32 x[4];
-  f4_store(x, v);
-  return (x[0] + x[1]) + (x[2] + x[3]);
-}
-
 static f32 dot(const f32 *a, const f32 *b, u32 n) {
   f4 even = f4_splat(0.0f), odd = even;
   u32 i = 0;
@@ -24,7 +18,7 @@ static f32 dot(const f32 *a, const f32 *b, u32 n) {
     odd = f4_add(odd, f4_mul(f4_load(a + i + 4), f4_load(b + i + 4)));
   }
   for (; i < n; i += 4) even = f4_add(even, f4_mul(load_up_to(a + i, n - i), load_up_to(b + i, n - i)));
-  return sum4(f4_add(even, odd));
+  return f4_sum(f4_add(even, odd));
 }
 
 // Scores of `count` keys from `first` on become weights e^(score − largest), padded with zeros to a multiple of 4.
@@ -46,11 +40,11 @@ static f32 weigh(const f32 *q, const cache *keys, u32 first, u32 count, u32 dim,
     f4_store(weights + i, w);
     sum = f4_add(sum, w);
   }
-  return sum4(sum);
+  return f4_sum(sum);
 }
 
 // y[0, 4 nv) = Σ weights · values / total; the last vector has `last` channels.
-ALWAYS_INLINE void blend(const cache *values, u32 first, u32 count, const f32 *weights, f32 inverse, f32 *y,
+INLINE void blend(const cache *values, u32 first, u32 count, const f32 *weights, f32 inverse, f32 *y,
                          const u32 nv, u32 at, u32 last) {
   f4 sums[4];
   for (u32 v = 0; v < nv; v++) sums[v] = f4_splat(0.0f);
