@@ -38,6 +38,15 @@ export interface WasmOverrides {
 
 /** The WASM backend. `options.threads` 0 lets it choose. */
 export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Backend {
+  const modules = new Map<ModuleName, Promise<WebAssembly.Module>>(); // compiled once
+  const compiled = (name: ModuleName) => {
+    const known = modules.get(name);
+    if (known) return known;
+    const module = host.module(name).then((bytes) => WebAssembly.compile(bytes));
+    modules.set(name, module);
+    module.catch(() => modules.delete(name)); // bytes that could not be fetched may come the next time
+    return module;
+  };
   const plan = (program: Program, formats: WeightFormats, options: ExecutorOptions) =>
     choose(host, overrides, program, formats, options).layout.plan;
   return {
@@ -47,16 +56,14 @@ export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Back
       if (overrides.simd === undefined || overrides.simd === 'scalar') return null;
       const order: Simd[] = ['scalar', 'simd', 'relaxed'];
       const best = detectSimd();
-      return order.indexOf(overrides.simd) <= order.indexOf(best)
-        ? null
-        : `this runtime has no ${overrides.simd} SIMD`;
+      return order.indexOf(overrides.simd) <= order.indexOf(best.simd) ? null : best.why;
     },
     plan,
     async create(program, formats, options) {
       checkProgram(program);
       const choice = choose(host, overrides, program, formats, options);
       checkBudget(choice.layout.plan.totalBytes, options.memoryBudget);
-      const parts = await start(host, choice, options, overrides.allThreads ?? false);
+      const parts = await start(host, compiled, choice, options, overrides.allThreads ?? false);
       return new WasmExecutor(overrides.wrap?.(parts) ?? parts);
     },
   };
@@ -82,7 +89,9 @@ function choose(
       'INVALID_ARGUMENT',
       `threads must be an integer from 0 (choose) to ${MAX_THREADS}, found ${threads}`,
     );
-  const simd = overrides.simd ?? detectSimd();
+  const { simd, why } = overrides.simd
+    ? { simd: overrides.simd, why: `${overrides.simd} module as asked for` }
+    : detectSimd();
   const gap = overrides.gap ?? 0;
   const alone = layOut(program, formats, { slots, numerics, threads: 1, gap });
   const obstacle = threadObstacle(host, overrides);
@@ -93,7 +102,7 @@ function choose(
     simd,
     threaded,
     layout: count === 1 ? alone : layOut(program, formats, { slots, numerics, threads: count, gap }),
-    why: `${simdReason(overrides, simd)}; ${threadReason(obstacle, threads, count, host.cores)}`,
+    why: `${why}; ${threadReason(obstacle, threads, count, host.cores)}`,
   };
 }
 
@@ -114,12 +123,6 @@ function threadObstacle(host: WasmHost, overrides: WasmOverrides): string | null
   return detectAtomics() ? null : 'this runtime has no atomics';
 }
 
-function simdReason(overrides: WasmOverrides, simd: Simd): string {
-  if (overrides.simd) return `${simd} module as asked for`;
-  if (simd === 'relaxed') return 'relaxed SIMD is there';
-  return simd === 'simd' ? 'SIMD is there, relaxed SIMD is not' : 'this runtime has no SIMD';
-}
-
 function threadReason(obstacle: string | null, asked: number, count: number, cores: number): string {
   if (obstacle) return `1 thread: ${obstacle}`;
   const threads = count === 1 ? '1 thread' : `${count} threads`;
@@ -129,13 +132,14 @@ function threadReason(obstacle: string | null, asked: number, count: number, cor
 
 async function start(
   host: WasmHost,
+  compiled: (name: ModuleName) => Promise<WebAssembly.Module>,
   choice: Choice,
   options: ExecutorOptions,
   allThreads: boolean,
 ): Promise<Parts> {
   const { simd, threaded, layout, why } = choice;
   const memory = createMemory(layout.plan.totalBytes, threaded);
-  const module = await WebAssembly.compile(await host.module(moduleName(simd, threaded)));
+  const module = await compiled(moduleName(simd, threaded));
   const kernels = await instantiate(module, memory);
   const team =
     host.spawnThread && layout.threads > 1
