@@ -1,0 +1,39 @@
+// Reading packed weights: scales, codes.
+#ifndef EDGE_LINEAR_WEIGHTS_H
+#define EDGE_LINEAR_WEIGHTS_H
+#include "linear.h"
+
+typedef struct { f4 v[2]; } f8; // of the 8 rows of a tile
+
+INLINE f32 half_factor(const weight_ref *w) { return *AT(const f32, w->base); }
+INLINE const u8 *tile_at(const weight_ref *w, u32 tile) { return AT(const u8, w->base) + 64 + tile * w->tile_bytes; }
+
+// 4 f16 to f32, exactly; `half` is the weight's factor. The bits are shifted to where f32 has them, then the exponent
+// is rebased by a multiplication, which takes subnormals along.
+INLINE f4 halves(const u8 *p, f4 half) {
+  i4 bits = i4_and(i4_shl(i4_load16(p), 13), i4_splat((i32)0x8fffe000u));
+  return f4_mul(i4_floats(bits), half);
+}
+
+// 8 scales, offsets or values, f32 or f16.
+INLINE f8 load_f8(const u8 *p, u32 wide, f4 half) {
+  if (wide) return (f8){{f4_load((const f32 *)(const void *)p), f4_load((const f32 *)(const void *)(p + 16))}};
+  return (f8){{halves(p, half), halves(p + 8, half)}};
+}
+
+INLINE u32 scale_bytes(u32 wide) { return TILE * (wide ? 4 : 2); }
+
+// Of 8 columns of a tile.
+INLINE u32 grain_bytes(u32 kind) {
+  return kind == F32_WEIGHTS ? 256 : kind == F16_WEIGHTS ? 128 : kind == Q4_WEIGHTS ? 32 : 64;
+}
+
+// Column i of the codes of 4 rows, times 2^(bits · i) unless it is the uppermost: no shift is needed, and the inputs
+// are prepared accordingly.
+INLINE f4 code_floats(i4 codes, u32 bits, u32 i) {
+  const u32 mask = (1u << bits) - 1;
+  if ((i + 1) * bits == 32) return i4_convert(i4_shr(codes, 32 - bits));
+  return i4_convert(i4_and(codes, i4_splat((i32)(mask << bits * i))));
+}
+
+#endif

@@ -1,0 +1,3 @@
+#include "../linear/linear.h"
+
+OP(norm_linear) { run_linear(arguments, s, t); }

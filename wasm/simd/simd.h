@@ -1,0 +1,31 @@
+// Vectors of 16 bytes, implemented by plain C (scalar builds, native ones) or by WebAssembly SIMD. Every operation
+// gives the same bits in all builds: no fused or relaxed float arithmetic, integers wrap.
+//   f4  4 floats      s8   8 signed 16-bit integers
+//   i4  4 integers    b16  16 bytes
+// Masks (of f4_lt, …) are i4 lanes of −1 or 0.
+#ifndef EDGE_SIMD_H
+#define EDGE_SIMD_H
+#include "../step.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+#ifdef __wasm_simd128__
+#include "simd_wasm.h"
+#else
+#include "simd_scalar.h"
+#endif
+
+// The sum of the lanes, in an order of its own.
+INLINE f32 f4_sum(f4 a) {
+  f32 x[4];
+  f4_store(x, a);
+  return (x[0] + x[1]) + (x[2] + x[3]);
+}
+
+INLINE i32 i4_sum(i4 a) {
+  i32 x[4];
+  i4_store(x, a);
+  return (i32)((u32)x[0] + (u32)x[1] + (u32)x[2] + (u32)x[3]);
+}
+
+#endif
