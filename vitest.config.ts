@@ -17,7 +17,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/full/**', 'test/browser/**', '**/node_modules/**'],
-    globalSetup: ['scripts/vitest-setup.ts'],
+    globalSetup: ['scripts/vitest-setup.mjs'],
     testTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,

@@ -1,9 +1,9 @@
-import { type Remote, wrap } from 'comlink';
+import { expose, type Remote, wrap } from 'comlink';
 import type { WorkerHandle } from '#runtime';
-import { EdgeError, throwIfAborted } from '../src/errors.ts';
 import type { Handle } from '../src/engine/types.ts';
+import { EdgeError, throwIfAborted } from '../src/errors.ts';
 import { asEdgeError, installErrorTransfer } from './errors.ts';
-import type { EngineProtocol, RemoteEngine } from './protocol.ts';
+import type { EngineProtocol, Loader, RemoteEngine } from './protocol.ts';
 
 interface End {
   code: 'WORKER_DIED' | 'CLOSED';
@@ -37,8 +37,10 @@ export class EngineClient {
     });
   }
 
-  static inWorker(worker: WorkerHandle): EngineClient {
+  /** Both sides call each other over one endpoint: Comlink tells calls from answers. */
+  static inWorker(worker: WorkerHandle, loader: Loader): EngineClient {
     installErrorTransfer();
+    expose(loader, worker.endpoint);
     const remote: Remote<EngineProtocol> = wrap<EngineProtocol>(worker.endpoint);
     return new EngineClient(remote as unknown as RemoteEngine, worker);
   }
@@ -109,11 +111,6 @@ export class EngineClient {
     if (!alive) return;
     if (this.#worker) await this.#worker.terminate();
     else await this.#engine.dispose();
-  }
-
-  /** Kills the worker at once, whatever it is doing; what is pending rejects. */
-  async kill(): Promise<void> {
-    await this.#worker?.terminate();
   }
 
   #finish(end: End): void {

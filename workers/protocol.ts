@@ -6,20 +6,20 @@ export type WireSource =
   | { kind: 'urls'; name: string; urls: Record<string, string> } // by file name
   | { kind: 'blobs'; files: { name: string; blob: Blob }[] };
 
-/**
- * What is proxied by Comlink between the user's thread and the engine's worker. `load` comes first and once.
- * To abort a load, the worker is terminated; in place, `signal` does it.
- */
+/** The engine's side of the boundary, proxied by Comlink. `load` comes first and once. */
 export interface EngineProtocol extends EngineService {
-  load(
-    source: WireSource,
-    options: EngineOptions,
-    onProgress: ((progress: Progress) => void) | null,
-    signal?: AbortSignal,
-  ): Promise<ModelInfo>;
+  /** To abort it, the worker is terminated; in place, `signal` does it. */
+  load(source: WireSource, options: EngineOptions, signal?: AbortSignal): Promise<ModelInfo>;
 }
 
-/** The protocol from the far side: every call is asynchronous. */
+/** The loader's side, proxied the other way: what the engine asks of the thread that started it. */
+export interface Loader {
+  progress(progress: Progress): void | Promise<void>;
+  /** The bytes of a module of wasm/modules. Workers made of a Blob can't find files beside the package. */
+  wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** The engine from the far side: every call is asynchronous. */
 export type RemoteEngine = {
   [K in keyof EngineProtocol]: (
     ...args: Parameters<EngineProtocol[K]>

@@ -115,6 +115,21 @@ export function isThread(): boolean {
   return (globalThis as { name?: string }).name === THREAD;
 }
 
+// Each is a chunk of its own: a page fetches the one that it runs.
+const MODULES: Record<string, () => Promise<{ default: Uint8Array<ArrayBuffer> }>> = {
+  'edge.scalar': () => import('../../wasm/modules/edge.scalar.wasm'),
+  'edge.scalar.threads': () => import('../../wasm/modules/edge.scalar.threads.wasm'),
+  'edge.simd': () => import('../../wasm/modules/edge.simd.wasm'),
+  'edge.simd.threads': () => import('../../wasm/modules/edge.simd.threads.wasm'),
+  'edge.relaxed': () => import('../../wasm/modules/edge.relaxed.wasm'),
+  'edge.relaxed.threads': () => import('../../wasm/modules/edge.relaxed.threads.wasm'),
+};
+
+/** The bytes of a module of wasm/modules. */
+export async function wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  return (await MODULES[name]!()).default;
+}
+
 /** URLs of the embedded model's files, by file name. Each is spelled out for bundlers to find. */
 export function tinyFiles(): Record<string, string> {
   return {
@@ -122,4 +137,10 @@ export function tinyFiles(): Record<string, string> {
     'model.safetensors': new URL('../../models/tiny/model.safetensors', import.meta.url).href,
     'tokenizer.json': new URL('../../models/tiny/tokenizer.json', import.meta.url).href,
   };
+}
+
+/** A location that means the same in a worker, whose own base is a Blob URL. */
+export function absoluteLocation(location: string): string {
+  const base = 'document' in globalThis ? document.baseURI : globalThis.location.href;
+  return new URL(location, base).href;
 }

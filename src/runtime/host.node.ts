@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { parentPort, Worker } from 'node:worker_threads';
 import type { Endpoint } from 'comlink';
@@ -108,6 +109,11 @@ export function serveThread(prepare: (data: unknown) => Promise<() => void>): vo
   });
 }
 
+/** The bytes of a module of wasm/modules. */
+export async function wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await readFile(new URL(`../../wasm/modules/${name}.wasm`, import.meta.url)));
+}
+
 /** URLs of the embedded model's files, by file name. */
 export function tinyFiles(): Record<string, string> {
   const url = (name: string) => new URL(`../../models/tiny/${name}`, import.meta.url).href;
@@ -116,4 +122,9 @@ export function tinyFiles(): Record<string, string> {
     'model.safetensors': url('model.safetensors'),
     'tokenizer.json': url('tokenizer.json'),
   };
+}
+
+/** A location that means the same in a worker: paths do. */
+export function absoluteLocation(location: string): string {
+  return location;
 }

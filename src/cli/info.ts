@@ -1,0 +1,30 @@
+import { describe } from '../../workers/load.ts';
+import { print } from '../runtime/terminal.node.ts';
+import { type Command, MODEL_OPTIONS, modelArgument } from './command.ts';
+import { bytes, count, weightFormat } from './report.ts';
+
+export const info: Command = {
+  name: 'info',
+  usage: 'info [MODEL] [options]',
+  help: 'what a model is and the memory it will take; loads nothing',
+  options: MODEL_OPTIONS,
+  run: async (options) => {
+    const model = await describe(modelArgument(options), options.loading());
+    if (options.flag('json')) return print(`${JSON.stringify(model)}\n`);
+    const context = Number.isFinite(model.maxContext) ? `${model.maxContext} tokens` : 'unbounded';
+    const rows: [string, string][] = [
+      ['model', model.name],
+      ['architecture', `${model.architecture}, ${model.nLayer} layers of width ${model.dModel}`],
+      ['parameters', count(model.parameters)],
+      ['vocabulary', `${model.vocabSize}${model.hasTokenizer ? '' : ', no tokenizer: takes ids only'}`],
+      ['context', context],
+      ['backend', model.why === '' ? model.backend : `${model.backend} (${model.why})`],
+      ['numerics', model.numerics],
+      ['weights', `${bytes(model.weightBytes)}, ${weightFormat(model.weights)}`],
+      ['state', `${bytes(model.stateBytes)}, ${model.maxSessions} sessions of ${bytes(model.slotBytes)}`],
+      ['scratch', bytes(model.scratchBytes)],
+      ['total', `${bytes(model.totalBytes)}, whatever the number of tokens`],
+    ];
+    await print(rows.map(([name, value]) => `${name.padEnd(14)}${value}\n`).join(''));
+  },
+};

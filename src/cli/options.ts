@@ -1,0 +1,170 @@
+import type { EngineOptions, GenerateOptions } from '../engine/types.ts';
+import { type ParseArgsConfig, parseArgs } from '../runtime/terminal.node.ts';
+
+/** A command line that makes no sense: exit code 2. */
+export class UsageError extends Error {}
+
+type Kind = 'number' | 'text' | 'texts' | 'flag';
+interface Option {
+  kind: Kind;
+  value?: string; // what stands for it in the help
+  help: string;
+}
+
+const LOADING = {
+  model: { kind: 'text', value: 'MODEL', help: "'tiny' (the default), a folder or file, or a URL" },
+  backend: { kind: 'text', value: 'NAME', help: 'auto, wasm' },
+  threads: { kind: 'number', value: 'N', help: 'CPU threads' },
+  numerics: { kind: 'text', value: 'MODE', help: 'exact, i16 or i8 activations on CPUs' },
+  quantize: { kind: 'text', value: 'HOW', help: 'q4, q8 or none, for checkpoints of floats' },
+  'memory-budget': { kind: 'number', value: 'BYTES', help: 'refuse to take more' },
+  'max-context': { kind: 'number', value: 'N', help: 'where attention is unbounded' },
+} as const satisfies Record<string, Option>;
+
+const SAMPLING = {
+  'max-tokens': { kind: 'number', value: 'N', help: 'stop after so many (256)' },
+  temperature: { kind: 'number', value: 'T', help: '0 takes the most probable token (the default)' },
+  'top-k': { kind: 'number', value: 'K', help: 'sample from the K most probable tokens' },
+  'top-p': { kind: 'number', value: 'P', help: 'sample from the most probable tokens that make up P' },
+  'min-p': { kind: 'number', value: 'P', help: 'leave out tokens less probable than P times the best' },
+  'repetition-penalty': { kind: 'number', value: 'X', help: '1 is none' },
+  'frequency-penalty': { kind: 'number', value: 'X', help: '0 is none' },
+  'presence-penalty': { kind: 'number', value: 'X', help: '0 is none' },
+  seed: { kind: 'number', value: 'N', help: 'the same seed gives the same text' },
+  stop: { kind: 'texts', value: 'TEXT', help: 'stop before this text; may be given again' },
+  'ignore-eos': { kind: 'flag', help: "don't stop at the end of a text" },
+} as const satisfies Record<string, Option>;
+
+const ALWAYS = {
+  json: { kind: 'flag', help: 'print JSON' },
+  help: { kind: 'flag', help: 'print this' },
+  version: { kind: 'flag', help: 'print the version' },
+} as const satisfies Record<string, Option>;
+
+const OWN = {
+  ids: { kind: 'text', value: '1,2,3', help: 'token ids' },
+  text: { kind: 'text', value: 'TEXT', help: 'a text instead of ids or a file' },
+  'text-file': { kind: 'text', value: 'FILE', help: 'a text in UTF-8' },
+  last: { kind: 'number', value: 'N', help: 'only the last N positions' },
+  out: { kind: 'text', value: 'FILE', help: 'the safetensors file to write' },
+  'prompt-tokens': { kind: 'number', value: 'N', help: 'length of the prompt (512)' },
+  tokens: { kind: 'number', value: 'N', help: 'tokens to decode (128)' },
+  repeat: { kind: 'number', value: 'N', help: 'runs, of which the median counts (3)' },
+} as const satisfies Record<string, Option>;
+
+const ALL = { ...LOADING, ...SAMPLING, ...OWN, ...ALWAYS };
+export type OptionName = keyof typeof ALL;
+export const LOADING_OPTIONS = Object.keys(LOADING) as OptionName[];
+export const SAMPLING_OPTIONS = Object.keys(SAMPLING) as OptionName[];
+
+/** The options of one command, as they were given. */
+export class Options {
+  readonly #values: Record<string, unknown>;
+  readonly positionals: string[];
+
+  /** @throws UsageError for options that the command doesn't have */
+  constructor(args: string[], names: readonly OptionName[]) {
+    const options: NonNullable<ParseArgsConfig['options']> = {};
+    for (const name of [...names, 'json', 'help', 'version'] as OptionName[]) {
+      const { kind } = ALL[name];
+      options[name] = { type: kind === 'flag' ? 'boolean' : 'string', multiple: kind === 'texts' };
+    }
+    options.help = { type: 'boolean', short: 'h' };
+    options.version = { type: 'boolean', short: 'v' };
+    try {
+      const parsed = parseArgs({ args: joinNegatives(args), options, allowPositionals: true });
+      this.#values = parsed.values;
+      this.positionals = parsed.positionals;
+    } catch (error) {
+      throw new UsageError((error as Error).message.split('. To specify')[0]!);
+    }
+  }
+
+  text(name: OptionName): string | undefined {
+    return this.#values[name] as string | undefined;
+  }
+
+  texts(name: OptionName): string[] | undefined {
+    return this.#values[name] as string[] | undefined;
+  }
+
+  flag(name: OptionName): boolean {
+    return this.#values[name] === true;
+  }
+
+  number(name: OptionName): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value))
+      throw new UsageError(`--${name} takes a number, found '${text}'`);
+    return value;
+  }
+
+  /** Whole numbers separated by commas. */
+  ids(name: OptionName): number[] | undefined {
+    return this.text(name)
+      ?.split(',')
+      .map((part) => {
+        if (!/^\s*\d+\s*$/.test(part))
+          throw new UsageError(`--${name} takes token ids separated by commas, found '${part}'`);
+        return Number(part);
+      });
+  }
+
+  loading(): EngineOptions {
+    return given({
+      backend: this.text('backend') as EngineOptions['backend'],
+      threads: this.number('threads'),
+      numerics: this.text('numerics') as EngineOptions['numerics'],
+      quantize: this.text('quantize') as EngineOptions['quantize'],
+      memoryBudget: this.number('memory-budget'),
+      maxContext: this.number('max-context'),
+    });
+  }
+
+  sampling(): GenerateOptions {
+    return given({
+      maxTokens: this.number('max-tokens'),
+      temperature: this.number('temperature'),
+      topK: this.number('top-k'),
+      topP: this.number('top-p'),
+      minP: this.number('min-p'),
+      repetitionPenalty: this.number('repetition-penalty'),
+      frequencyPenalty: this.number('frequency-penalty'),
+      presencePenalty: this.number('presence-penalty'),
+      seed: this.number('seed'),
+      stop: this.texts('stop'),
+      ignoreEos: this.flag('ignore-eos') || undefined,
+    });
+  }
+}
+
+/** `--temperature -1` is a value, which the engine refuses by name; parseArgs would take it for an option. */
+function joinNegatives(args: string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const before = joined.at(-1);
+    if (/^-\d/.test(arg) && before !== undefined && /^--[a-z-]+$/.test(before))
+      joined.push(`${joined.pop()}=${arg}`);
+    else joined.push(arg);
+  }
+  return joined;
+}
+
+type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** Leaves out what was not given. */
+function given<T extends object>(options: T): Given<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>;
+}
+
+/** Options as the help prints them. */
+export function optionHelp(names: readonly OptionName[]): string {
+  const rows = names.map((name) => {
+    const option: Option = ALL[name];
+    return [`  --${name}${option.value ? ` ${option.value}` : ''}`, option.help] as const;
+  });
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  return rows.map(([left, right]) => `${left.padEnd(width)}${right}\n`).join('');
+}

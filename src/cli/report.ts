@@ -1,0 +1,64 @@
+import type { ModelInfo, Progress, Usage } from '../engine/types.ts';
+import { errorIsTerminal, peakMemory, printError } from '../runtime/terminal.node.ts';
+import type { WeightFormat } from '../types.ts';
+
+export function bytes(count: number): string {
+  if (count < 1024) return `${count} B`;
+  const units = ['KiB', 'MiB', 'GiB', 'TiB'];
+  let value = count;
+  let unit = -1;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value.toFixed(value < 100 ? 1 : 0)} ${units[unit]}`;
+}
+
+export function count(value: number): string {
+  if (value >= 1e9) return `${(value / 1e9).toFixed(2)} B`;
+  return value >= 1e5 ? `${(value / 1e6).toFixed(2)} M` : String(value);
+}
+
+export function weightFormat(format: WeightFormat): string {
+  if (format.kind === 'float') return format.dtype;
+  return `${format.bits} bits in groups of ${format.group}`;
+}
+
+/** Tokens per second, with the first token counted to the prompt: both prefill and decode take one step for each. */
+export function speeds({ promptTokens, completionTokens, prefillMs, decodeMs }: Usage) {
+  const rate = (tokens: number, ms: number) => (tokens > 0 && ms > 0 ? (1000 * tokens) / ms : null);
+  return { prefill: rate(promptTokens, prefillMs), decode: rate(completionTokens - 1, decodeMs) };
+}
+
+/** One line of figures. */
+export function figures(info: ModelInfo, usage: Usage): string {
+  const { prefill, decode } = speeds(usage);
+  const rate = (value: number | null) =>
+    value === null ? '–' : `${value.toFixed(value < 100 ? 1 : 0)} tok/s`;
+  return [
+    `${info.backend} ${info.variant} on ${info.threads} ${info.threads === 1 ? 'thread' : 'threads'} (${info.why})`,
+    `${usage.promptTokens} + ${usage.completionTokens} tokens`,
+    `prefill ${rate(prefill)}, decode ${rate(decode)}`,
+    `weights ${bytes(info.weightBytes)}, state ${bytes(info.stateBytes)}, peak ${bytes(peakMemory())}`,
+  ].join(' | ');
+}
+
+/** A progress bar on standard error, if that is a terminal. */
+export function progressBar(): { show(progress: Progress): void; clear(): void } {
+  if (!errorIsTerminal()) return { show() {}, clear() {} };
+  const WIDTH = 30;
+  let shown = '';
+  return {
+    show({ stage, loaded, total }) {
+      const part = total > 0 ? loaded / total : 0;
+      const bar = '█'.repeat(Math.round(part * WIDTH)).padEnd(WIDTH, '░');
+      const line = stage === 'open' ? 'opening …' : `${bar} ${bytes(loaded)} of ${bytes(total)}`;
+      if (line !== shown) printError(`\r\x1b[K${line}`);
+      shown = line;
+    },
+    clear() {
+      if (shown !== '') printError('\r\x1b[K');
+      shown = '';
+    },
+  };
+}

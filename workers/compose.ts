@@ -1,0 +1,18 @@
+import { canBlock, canShareMemory, coreCount, runtimeName, spawnThread } from '#runtime';
+import type { Backend } from '../src/backends/types.ts';
+import { wasmBackend } from '../src/backends/wasm/index.ts';
+import type { Loader } from './protocol.ts';
+
+/** The composition root: the backends of this build, with what the runtime gives them. */
+export function createBackends(loader: Pick<Loader, 'wasmModule'>): Backend[] {
+  return [
+    wasmBackend({
+      module: (name) => loader.wasmModule(name),
+      spawnThread,
+      cores: coreCount(),
+      canShareMemory: canShareMemory(),
+      canBlock: canBlock(),
+      device: runtimeName(),
+    }),
+  ];
+}

@@ -1,0 +1,72 @@
+import type { ModelInfo, Prompt, Score, SelfTestReport } from '../src/engine/types.ts';
+import type { EngineClient } from './client.ts';
+import { Generation, type GenerationOptions } from './generation.ts';
+import { Session } from './session.ts';
+
+type Cancellable = { signal?: AbortSignal };
+
+/** Text to ids and back, as the model's own tokenizer does it. */
+export interface ModelTokenizer {
+  /** @throws NO_TOKENIZER */
+  encode(text: string): Promise<Int32Array>;
+  /** @throws NO_TOKENIZER, INVALID_ARGUMENT for ids out of range */
+  decode(ids: readonly number[] | Int32Array): Promise<string>;
+}
+
+/** Weights, tokenizer and config, loaded once by `load()`; immutable until it is disposed. */
+export class Model {
+  /** What was loaded, what runs it and why, and the bytes that it takes: none of it grows with use. */
+  readonly info: ModelInfo;
+  readonly tokenizer: ModelTokenizer;
+  readonly #client: EngineClient;
+
+  /** @internal */
+  constructor(client: EngineClient, info: ModelInfo) {
+    this.#client = client;
+    this.info = info;
+    this.tokenizer = {
+      encode: (text) => client.call((engine) => engine.encode(text)),
+      decode: (ids) => client.call((engine) => engine.decode(Int32Array.from(ids))),
+    };
+  }
+
+  /** Generates from a fresh state, on a slot of its own that is freed at the end. */
+  generate(prompt: Prompt, options: GenerationOptions = {}): Generation {
+    return new Generation(this.#client, null, prompt, options);
+  }
+
+  /** Opens a session. @throws OUT_OF_MEMORY if all `maxSessions` slots are taken */
+  session(): Promise<Session> {
+    return Session.open(this.#client);
+  }
+
+  /**
+   * Logits of the last `last` positions of a prompt (all by default) run from a fresh state: [rows × vocabSize].
+   * @throws OUT_OF_MEMORY where that is too large to hold
+   */
+  async logits(prompt: Prompt, options: Cancellable & { last?: number } = {}): Promise<Float32Array> {
+    const ids = typeof prompt === 'string' ? await this.tokenizer.encode(prompt) : prompt;
+    return this.#client.abortable(options.signal, (engine, call) =>
+      engine.logits(ids, options.last ?? ids.length, call),
+    );
+  }
+
+  /** Log-probability of every token given those before it, and the perplexity of the whole. */
+  score(prompt: Prompt, options: Cancellable = {}): Promise<Score> {
+    return this.#client.abortable(options.signal, (engine, call) => engine.score(prompt, call));
+  }
+
+  /** Checks this very device: golden tokens and every op against the reference. */
+  selfTest(): Promise<SelfTestReport> {
+    return this.#client.call((engine) => engine.selfTest());
+  }
+
+  /** Frees everything; pending calls reject with CLOSED, later ones too. Calling it again is harmless. */
+  dispose(): Promise<void> {
+    return this.#client.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

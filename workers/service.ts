@@ -1,0 +1,132 @@
+import { transfer } from 'comlink';
+import type { Backend } from '../src/backends/types.ts';
+import type { Engine } from '../src/engine/engine.ts';
+import { describe, loadEngine, type ModelDescription } from '../src/engine/load.ts';
+import type {
+  Burst,
+  EngineOptions,
+  GenerateOptions,
+  Handle,
+  ModelInfo,
+  Prompt,
+  Score,
+  SelfTestReport,
+} from '../src/engine/types.ts';
+import { EdgeError } from '../src/errors.ts';
+import { blobFileSet } from '../src/io/blob.ts';
+import { openFileSet, urlsFileSet } from '../src/io/fileset.ts';
+import type { FileSet } from '../src/io/types.ts';
+import type { EngineProtocol, Loader, WireSource } from './protocol.ts';
+
+/** The engine's end of the boundary: one engine once it is loaded. Large results give their buffers away. */
+export class EngineHost implements EngineProtocol {
+  readonly #loader: Loader;
+  readonly #backends: readonly Backend[];
+  #engine: Engine | null = null;
+
+  constructor(loader: Loader, backends: (loader: Loader) => readonly Backend[]) {
+    this.#loader = loader;
+    this.#backends = backends(loader);
+  }
+
+  async load(source: WireSource, options: EngineOptions, signal?: AbortSignal): Promise<ModelInfo> {
+    if (this.#engine) throw new EdgeError('INTERNAL', 'One engine holds one model');
+    this.#engine = await loadEngine(await openSource(source), options, {
+      backends: this.#backends,
+      onProgress: (progress) => void this.#loader.progress(progress),
+      signal,
+    });
+    return this.#engine.info;
+  }
+
+  /** The memory contract; loads nothing. */
+  async describe(source: WireSource, options: EngineOptions): Promise<ModelDescription> {
+    return describe(await openSource(source), options, { backends: this.#backends });
+  }
+
+  async encode(text: string): Promise<Int32Array> {
+    return moved(this.#loaded().encode(text));
+  }
+
+  async decode(ids: Int32Array): Promise<string> {
+    return this.#loaded().decode(ids);
+  }
+
+  openSession(session: Handle): Promise<void> {
+    return this.#loaded().openSession(session);
+  }
+
+  closeSession(session: Handle): Promise<void> {
+    return this.#loaded().closeSession(session);
+  }
+
+  resetSession(session: Handle): Promise<void> {
+    return this.#loaded().resetSession(session);
+  }
+
+  append(session: Handle, prompt: Prompt, call: Handle): Promise<number> {
+    return this.#loaded().append(session, prompt, call);
+  }
+
+  position(session: Handle): number {
+    return this.#loaded().position(session);
+  }
+
+  startGeneration(
+    generation: Handle,
+    session: Handle | null,
+    prompt: Prompt,
+    options: GenerateOptions,
+  ): Promise<void> {
+    return this.#loaded().startGeneration(generation, session, prompt, options);
+  }
+
+  nextBurst(generation: Handle): Promise<Burst> {
+    return this.#loaded().nextBurst(generation);
+  }
+
+  stopGeneration(generation: Handle, delivered: number): Promise<void> {
+    return this.#loaded().stopGeneration(generation, delivered);
+  }
+
+  async logits(ids: readonly number[] | Int32Array, last: number, call: Handle): Promise<Float32Array> {
+    return moved(await this.#loaded().logits(ids, last, call));
+  }
+
+  async score(prompt: Prompt, call: Handle): Promise<Score> {
+    const score = await this.#loaded().score(prompt, call);
+    return transfer(score, [score.ids.buffer, score.logprobs.buffer] as ArrayBuffer[]);
+  }
+
+  selfTest(): Promise<SelfTestReport> {
+    return this.#loaded().selfTest();
+  }
+
+  abort(call: Handle): void {
+    this.#loaded().abort(call);
+  }
+
+  async dispose(): Promise<void> {
+    await this.#engine?.dispose();
+  }
+
+  #loaded(): Engine {
+    if (!this.#engine) throw new EdgeError('INTERNAL', 'The engine was used before it was loaded');
+    return this.#engine;
+  }
+}
+
+async function openSource(source: WireSource): Promise<FileSet> {
+  switch (source.kind) {
+    case 'location':
+      return openFileSet(source.location);
+    case 'urls':
+      return urlsFileSet(source.name, source.urls);
+    case 'blobs':
+      return blobFileSet(source.files);
+  }
+}
+
+function moved<T extends Int32Array | Float32Array>(array: T): T {
+  return transfer(array, [array.buffer as ArrayBuffer]);
+}
