@@ -1,8 +1,7 @@
-import { load } from '../../workers/load.ts';
 import type { Model } from '../../workers/model.ts';
 import type { ModelInfo } from '../engine/types.ts';
 import { peakMemory, print } from '../runtime/terminal.node.ts';
-import { type Command, MODEL_OPTIONS, modelArgument } from './command.ts';
+import { type Command, loadModel, MODEL_OPTIONS, modelArgument } from './command.ts';
 import { UsageError } from './options.ts';
 import { bytes, speeds } from './report.ts';
 
@@ -29,7 +28,7 @@ export const bench: Command = {
     let last: ModelInfo | undefined;
     for (let i = size('repeat', 3, 1); i > 0; i--) {
       const begin = performance.now();
-      const model = await load(source, { ...options.loading(), maxSessions: 1 });
+      const model = await loadModel(source, options, { maxSessions: 1 });
       const loadMs = performance.now() - begin;
       try {
         runs.push({ loadMs, ...(await measure(model, promptTokens, tokens)) });
@@ -50,7 +49,7 @@ export const bench: Command = {
       return print(`${JSON.stringify({ ...result, peakBytes: peakMemory(), runs, command, info })}\n`);
     }
     await print(
-      `${info.name}: ${info.backend} ${info.variant}, ${info.threads} threads, ${info.numerics} numerics, ${info.device}\n` +
+      `${info.name}: ${info.backend} ${info.variant}, ${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}, ${info.numerics} numerics, ${info.device}\n` +
         `load     ${result.loadMs.toFixed(0)} ms, weights ${bytes(info.weightBytes)}, peak ${bytes(peakMemory())}\n` +
         `prefill  ${result.prefill.toFixed(1)} tok/s (${promptTokens} tokens)\n` +
         `decode   ${result.decode.toFixed(1)} tok/s (${tokens} tokens)\n`,

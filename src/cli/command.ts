@@ -1,5 +1,6 @@
 import { type LoadOptions, load } from '../../workers/load.ts';
 import type { Model } from '../../workers/model.ts';
+import { enableRelaxedSimd } from '../runtime/terminal.node.ts';
 import { LOADING_OPTIONS, type OptionName, type Options, UsageError } from './options.ts';
 import { progressBar } from './report.ts';
 
@@ -14,7 +15,15 @@ export interface Command {
 
 export const MODEL_OPTIONS: readonly OptionName[] = LOADING_OPTIONS;
 
-/** Loads the model that the options ask for, with a progress bar, and disposes it at the end. */
+/** Loads the model that the options ask for. */
+export function loadModel(source: string, options: Options, more: LoadOptions = {}): Promise<Model> {
+  const loading = options.loading();
+  // Only integer dot products gain from it, and it costs time to compile.
+  if (loading.numerics !== undefined && loading.numerics !== 'exact') enableRelaxedSimd();
+  return load(source, { ...loading, ...more });
+}
+
+/** The same with a progress bar; disposes the model at the end. */
 export async function withModel(
   source: string,
   options: Options,
@@ -24,7 +33,7 @@ export async function withModel(
   const bar = progressBar();
   let model: Model;
   try {
-    model = await load(source, { ...options.loading(), ...more, onProgress: bar.show });
+    model = await loadModel(source, options, { ...more, onProgress: bar.show });
   } finally {
     bar.clear();
   }

@@ -1,6 +1,7 @@
 /** The command line's view of the terminal: Node, Bun and Deno. Not part of the library. */
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { setFlagsFromString } from 'node:v8';
 
 export { type ParseArgsConfig, parseArgs } from 'node:util';
 
@@ -44,6 +45,16 @@ export function tolerateClosedOutput(): void {
 /** @throws what the file system says, with its code */
 export function readText(path: string): Promise<string> {
   return readFile(path, 'utf8');
+}
+
+/**
+ * Node 20 has relaxed SIMD behind a flag, and its baseline compiler gets the dot product wrong: it goes too.
+ * Process-wide, so the library never does this. To be called before anything is compiled.
+ */
+export function enableRelaxedSimd(): void {
+  if (!process.versions.node.startsWith('20.')) return;
+  setFlagsFromString('--experimental-wasm-relaxed-simd');
+  setFlagsFromString('--no-liftoff');
 }
 
 /** The most memory that this process has held, in bytes. */
