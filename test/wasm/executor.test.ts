@@ -174,17 +174,22 @@ describe('memory', () => {
     );
     expect(tight).toMatchObject({ code: 'OUT_OF_MEMORY' });
     expect(tight.message).toContain(String(totalBytes));
-    const huge = { ...testCase.program, weights: { ...testCase.program.weights } };
-    huge.weights.w = { shape: [1 << 20, 4096], role: 'linear' };
-    const calls = testCase.program.calls.map((call) => (call.op === 'logits' ? call : call));
-    const x = { ...testCase.program.buffers, x: { width: 4096 } };
-    const wide = { ...huge, buffers: x, calls };
-    const large = { ...wide, weights: { ...huge.weights, g: { shape: [4096], role: 'vector' as const } } };
-    const logits = large.calls[0]!;
-    if (logits.op !== 'logits') throw new Error('expected logits');
-    const program = { ...large, vocabSize: 1 << 20, calls: [{ ...logits, x: { ...logits.x, width: 4096 } }] };
+    const [vocab, width] = [1 << 20, 4096]; // 16 GiB of f32
+    const [logits] = testCase.program.calls;
+    if (logits?.op !== 'logits') throw new Error('a program that begins with its logits was expected');
+    const program = {
+      ...testCase.program,
+      buffers: { x: { width } },
+      weights: {
+        g: { shape: [width], role: 'vector' as const },
+        w: { shape: [vocab, width], role: 'linear' as const },
+      },
+      calls: [{ ...logits, x: { ...logits.x, width } }],
+      vocabSize: vocab,
+    };
     const error = await refusal(backend.create(program, { ...formats, w: F32 }, options));
     expect(error).toMatchObject({ code: 'OUT_OF_MEMORY' });
+    expect(error.message).toContain('4294967296');
   });
 
   test('missing and foreign weights are told', async () => {
