@@ -13,6 +13,7 @@ expose(
   new EngineHost(
     {
       progress: (progress) => void loader.progress(progress),
+      readFile: (index, offset, length) => loader.readFile(index, offset, length),
       wasmModule: (name) => loader.wasmModule(name),
     },
     createBackends,

@@ -1,3 +1,4 @@
+import { transfer } from 'comlink';
 import { spawnEngine, wasmModule } from '#runtime';
 import type { ModelDescription } from '../src/engine/load.ts';
 import type { EngineOptions, ModelSource, Progress } from '../src/engine/types.ts';
@@ -24,9 +25,17 @@ export interface LoadOptions extends EngineOptions {
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
   const { worker = true, workerUrl, signal, onProgress, ...engineOptions } = options;
-  const from = toWireSource(source);
+  const { wire, blobs } = toWireSource(source);
   throwIfAborted(signal);
-  const loader: Loader = { wasmModule, progress: (progress) => onProgress?.(progress) };
+  let thrown: { error: unknown } | null = null; // by the listener: it ends the load
+  const loader = createLoader(blobs, (progress) => {
+    try {
+      if (!thrown) onProgress?.(progress);
+    } catch (error) {
+      thrown = { error };
+      abort();
+    }
+  });
   const client = worker
     ? EngineClient.inWorker(await spawnEngine(workerUrl), loader)
     : EngineClient.inPlace(await createInPlace(loader));
@@ -36,13 +45,14 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     throwIfAborted(signal);
     // A worker is terminated when the signal aborts; in place, the engine must look at it.
     const info = await client.call((engine) =>
-      worker ? engine.load(from, engineOptions) : engine.load(from, engineOptions, signal),
+      worker ? engine.load(wire, engineOptions) : engine.load(wire, engineOptions, signal),
     );
     throwIfAborted(signal);
     return new Model(client, info);
   } catch (error) {
     await client.close();
-    throwIfAborted(signal); // rather than CLOSED
+    if (thrown) throw (thrown as { error: unknown }).error; // rather than CLOSED
+    throwIfAborted(signal);
     if (error instanceof EdgeError && error.code === 'WORKER_DIED' && workerUrl !== undefined)
       throw new EdgeError('WORKER_DIED', `The worker at ${workerUrl} did not start: ${error.message}`, {
         cause: error,
@@ -53,10 +63,25 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   }
 }
 
-/** The memory contract of a model, from its headers alone: nothing is loaded. @throws as `load` */
+/**
+ * The memory contract of a model, from its headers alone: nothing is loaded. @throws as `load`
+ * @internal
+ */
 export async function describe(source: ModelSource, options: EngineOptions = {}): Promise<ModelDescription> {
-  const engine = await createInPlace({ wasmModule, progress() {} });
-  return engine.describe(toWireSource(source), options);
+  const { wire, blobs } = toWireSource(source);
+  const engine = await createInPlace(createLoader(blobs));
+  return engine.describe(wire, options);
+}
+
+function createLoader(blobs: readonly Blob[], onProgress?: (progress: Progress) => void): Loader {
+  return {
+    wasmModule,
+    progress: (progress) => onProgress?.(progress),
+    async readFile(index, offset, length) {
+      const bytes = await blobs[index]!.slice(offset, offset + length).arrayBuffer();
+      return transfer(bytes, [bytes]);
+    },
+  };
 }
 
 /** An engine in this thread; its code is only fetched if it is asked for. */

@@ -1,10 +1,10 @@
 import type { EngineOptions, EngineService, ModelInfo, Progress } from '../src/engine/types.ts';
 
-/** A model source that survives structured cloning: URLs are absolute strings, files are blobs with names. */
+/** A model source that survives structured cloning. URLs are absolute; files are read through the loader. */
 export type WireSource =
   | { kind: 'location'; location: string } // a path, or an absolute URL
   | { kind: 'urls'; name: string; urls: Record<string, string> } // by file name
-  | { kind: 'blobs'; files: { name: string; blob: Blob }[] };
+  | { kind: 'files'; files: { name: string; size: number }[] };
 
 /** The engine's side of the boundary, proxied by Comlink. `load` comes first and once. */
 export interface EngineProtocol extends EngineService {
@@ -15,6 +15,8 @@ export interface EngineProtocol extends EngineService {
 /** The loader's side, proxied the other way: what the engine asks of the thread that started it. */
 export interface Loader {
   progress(progress: Progress): void | Promise<void>;
+  /** Bytes of the source's file at `index`. Not every runtime can hand a Blob to a worker. */
+  readFile(index: number, offset: number, length: number): Promise<ArrayBuffer>;
   /** The bytes of a module of wasm/modules. Workers made of a Blob can't find files beside the package. */
   wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>>;
 }

@@ -31,7 +31,7 @@ export class EngineHost implements EngineProtocol {
 
   async load(source: WireSource, options: EngineOptions, signal?: AbortSignal): Promise<ModelInfo> {
     if (this.#engine) throw new EdgeError('INTERNAL', 'One engine holds one model');
-    this.#engine = await loadEngine(await openSource(source), options, {
+    this.#engine = await loadEngine(await openSource(source, this.#loader), options, {
       backends: this.#backends,
       onProgress: (progress) => void this.#loader.progress(progress),
       signal,
@@ -41,7 +41,7 @@ export class EngineHost implements EngineProtocol {
 
   /** The memory contract; loads nothing. */
   async describe(source: WireSource, options: EngineOptions): Promise<ModelDescription> {
-    return describe(await openSource(source), options, { backends: this.#backends });
+    return describe(await openSource(source, this.#loader), options, { backends: this.#backends });
   }
 
   async encode(text: string): Promise<Int32Array> {
@@ -116,14 +116,22 @@ export class EngineHost implements EngineProtocol {
   }
 }
 
-async function openSource(source: WireSource): Promise<FileSet> {
+async function openSource(source: WireSource, loader: Loader): Promise<FileSet> {
   switch (source.kind) {
     case 'location':
       return openFileSet(source.location);
     case 'urls':
       return urlsFileSet(source.name, source.urls);
-    case 'blobs':
-      return blobFileSet(source.files);
+    case 'files':
+      return blobFileSet(
+        source.files.map(({ name, size }, index) => ({
+          name,
+          blob: {
+            size,
+            slice: (begin, end) => ({ arrayBuffer: () => loader.readFile(index, begin, end - begin) }),
+          },
+        })),
+      );
   }
 }
 

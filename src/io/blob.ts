@@ -2,13 +2,19 @@ import { EdgeError, requireArgument, throwIfAborted } from '../errors.ts';
 import { checkRange, requirePlainName } from './range.ts';
 import type { ByteSource, FileSet } from './types.ts';
 
+/** What is read of a Blob; a worker's may stand for one of the thread that started it. */
+export interface Sliceable {
+  readonly size: number; // bytes
+  slice(begin: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> };
+}
+
 /** A Blob or File, read by slices. */
 export class BlobSource implements ByteSource {
   readonly size: number;
 
   constructor(
     readonly name: string,
-    private readonly blob: Blob,
+    private readonly blob: Sliceable,
   ) {
     this.size = blob.size;
   }
@@ -36,12 +42,12 @@ export class BlobSource implements ByteSource {
 
 export interface NamedBlob {
   name: string;
-  blob: Blob;
+  blob: Sliceable;
 }
 
 /** The files of one model, as chosen in a page. One alone is the model, whatever its name. */
 export function blobFileSet(files: readonly NamedBlob[]): FileSet {
-  const byName = new Map<string, Blob>();
+  const byName = new Map<string, Sliceable>();
   for (const { name, blob } of files) {
     requireArgument(
       !byName.has(name),

@@ -1,0 +1,36 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { TestContext } from 'vitest';
+
+/** Debian's Chromium, or the one that CHROMIUM names. */
+export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+
+/** Where scripts/setup.sh installs other runtimes, and tests their scratch projects. */
+export const CACHE = fileURLToPath(new URL('../../node_modules/.cache/edge-ssm/', import.meta.url));
+
+const arm = process.arch === 'arm64';
+const RUNTIMES = {
+  bun: `@oven/bun-linux-${arm ? 'aarch64' : 'x64'}/bin/bun`,
+  deno: `@deno/linux-${arm ? 'arm64' : 'x64'}-glibc/deno`,
+  'node-24': `node-linux-${arm ? 'arm64' : 'x64'}/bin/node`,
+};
+export type Runtime = keyof typeof RUNTIMES;
+
+export function runtimeBinary(name: Runtime): string {
+  return `${CACHE}runtimes/node_modules/${RUNTIMES[name]}`;
+}
+
+/** Why something that `npm run setup` installs is missing; null if it is there. In CI that is a failure. */
+export function missing(what: 'chromium' | Runtime): string | null {
+  const path = what === 'chromium' ? CHROMIUM : runtimeBinary(what);
+  if (existsSync(path)) return null;
+  const obstacle = `no ${what} at ${path} (npm run setup)`;
+  if (process.env.CI === 'true') throw new Error(`CI must provide it: ${obstacle}`);
+  return obstacle;
+}
+
+/** Skips a test with the reason where `what` is missing; in CI it fails. */
+export function provided(context: Pick<TestContext, 'skip'>, what: 'chromium' | Runtime): void {
+  const obstacle = missing(what);
+  if (obstacle) context.skip(`SKIP: ${obstacle}`);
+}
