@@ -1,0 +1,260 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { load } from '../../src/index.ts';
+import { parseSafetensors } from '../helpers/safetensors.ts';
+
+const CLI = fileURLToPath(new URL('../../dist/node/cli.js', import.meta.url));
+const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-cli-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Outcome {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+function start(args: string[]): {
+  child: ChildProcess;
+  ended: Promise<Outcome>;
+  until(text: string): Promise<void>;
+} {
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: 'pipe' });
+  let [out, err] = ['', ''];
+  const waiting = new Map<string, () => void>();
+  const look = () => {
+    for (const [text, resolve] of waiting) if ((out + err).includes(text)) resolve();
+  };
+  child.stdout!.on('data', (chunk) => {
+    out += chunk;
+    look();
+  });
+  child.stderr!.on('data', (chunk) => {
+    err += chunk;
+    look();
+  });
+  return {
+    child,
+    ended: new Promise((resolve) => child.on('close', (code) => resolve({ code, out, err }))),
+    until: (text) =>
+      new Promise((resolve) => {
+        waiting.set(text, resolve);
+        look();
+      }),
+  };
+}
+
+async function edgeSsm(args: string[], input = ''): Promise<Outcome> {
+  const { child, ended } = start(args);
+  child.stdin!.end(input);
+  return ended;
+}
+
+const json = async (args: string[]) => {
+  const { code, out, err } = await edgeSsm([...args, '--json']);
+  expect({ code, err }).toMatchObject({ code: 0 });
+  return JSON.parse(out);
+};
+
+const PROMPT = 'Once upon a time';
+
+describe('edge-ssm run', () => {
+  test('without arguments: the embedded model and one line of figures', async () => {
+    const { code, out, err } = await edgeSsm(['--max-tokens', '12']);
+    expect(code).toBe(0);
+    expect(out.length).toBeGreaterThan(60);
+    expect(out.endsWith('\n')).toBe(true);
+    expect(err.trim().split('\n').length).toBe(1);
+    expect(err).toMatch(
+      /^wasm .+ \| \d+ \+ 12 tokens \| prefill [\d.]+ tok\/s, decode [\d.]+ tok\/s \| weights .+, state .+, peak .+\n$/,
+    );
+  });
+
+  test('the library gives the same text', async () => {
+    const model = await load(NANO);
+    const { text } = await model.generate(PROMPT, { maxTokens: 20 }).result();
+    await model.dispose();
+    const { out } = await edgeSsm(['run', PROMPT, '--model', NANO, '--max-tokens', '20']);
+    expect(out).toBe(`${PROMPT}${text}\n`);
+  });
+
+  test('--json, sampling options and a seed', async () => {
+    const args = [PROMPT, '--model', NANO, '--max-tokens', '15', '--temperature', '0.7', '--top-p', '0.9'];
+    const first = await json([...args, '--seed', '1']);
+    expect(first).toMatchObject({
+      prompt: PROMPT,
+      seed: 1,
+      info: { backend: 'wasm', threads: expect.any(Number) },
+    });
+    expect(first.ids.length).toBe(first.usage.completionTokens);
+    expect((await json([...args, '--seed', '1'])).ids).toEqual(first.ids);
+    const stopped = await json([PROMPT, '--model', NANO, '--stop', first.text.slice(0, 1), '--stop', ' ']);
+    expect(stopped.finishReason).toBe('stop');
+  });
+
+  test('--ids, --threads, --backend, --quantize', async () => {
+    const args = [
+      '--ids',
+      '5,6,7',
+      '--model',
+      NANO,
+      '--threads',
+      '2',
+      '--backend',
+      'wasm',
+      '--quantize',
+      'q4',
+    ];
+    const { info, usage } = await json([...args, '--max-tokens', '2']);
+    expect(info).toMatchObject({ threads: 2, backend: 'wasm', weights: { kind: 'quant', bits: 4 } });
+    expect(usage).toMatchObject({ promptTokens: 3 });
+  });
+
+  test('a reader that goes away', async () => {
+    const { child, ended, until } = start(['--max-tokens', '5000', '--ignore-eos']);
+    await until(' ');
+    child.stdout!.destroy();
+    expect(await ended).toMatchObject({ code: 0, err: '' });
+  });
+});
+
+describe('mistakes', () => {
+  test.each<[string[], number, string]>([
+    [['--nonsense'], 2, '--nonsense'],
+    [['--max-tokens', 'many'], 2, '--max-tokens takes a number'],
+    [['--ids', '1,x'], 2, "found 'x'"],
+    [['info', 'a', 'b'], 2, 'one model'],
+    [['logits', '--ids', '1'], 2, '--out'],
+    [['score'], 2, '--text-file'],
+    [['score', '--json', '--seed', '1'], 2, '--seed'],
+    [['bench', '--repeat', '0'], 2, '--repeat'],
+    [['--model', '/absent/model'], 1, 'NOT_FOUND'],
+    [['info', '/absent/model'], 1, '/absent/model'],
+    [['--temperature', '-1'], 1, 'temperature'],
+    [['--backend', 'cuda'], 1, 'cuda'],
+    [['--memory-budget', '1000'], 1, 'OUT_OF_MEMORY'],
+    [['score', NANO, '--text-file', '/absent.txt'], 1, '/absent.txt'],
+    [['--model', NANO, '--ids', '999999'], 1, '999999'],
+  ])('%j: one clear line, exit code %i', async (args, code, message) => {
+    const { code: found, out, err } = await edgeSsm(args);
+    expect({ found, out }).toEqual({ found: code, out: '' });
+    const [line, ...more] = err.trimEnd().split('\n');
+    expect(line).toMatch(/^edge-ssm: /);
+    expect(line).toContain(message);
+    expect(more).toEqual(code === 2 ? ['Try: edge-ssm --help'] : []);
+  });
+});
+
+describe('the other commands', () => {
+  test('--help and --version', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    expect(await edgeSsm(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
+    const { out } = await edgeSsm(['--help']);
+    for (const command of ['run', 'chat', 'info', 'logits', 'score', 'bench']) {
+      expect(out).toContain(`edge-ssm ${command === 'run' ? '[run]' : command}`);
+      const help = await edgeSsm([command, '--help']);
+      expect(help).toMatchObject({ code: 0, err: '' });
+      for (const option of ['--backend', '--threads', '--json']) expect(help.out).toContain(option);
+    }
+  });
+
+  test('info tells the memory that a load then takes', async () => {
+    const described = await json(['info', NANO]);
+    const { info } = await json([PROMPT, '--model', NANO, '--max-tokens', '1']);
+    for (const name of ['architecture', 'parameters', 'weightBytes', 'vocabSize', 'slotBytes'])
+      expect(described[name], name).toEqual(info[name]);
+    const { out } = await edgeSsm(['info', NANO]);
+    for (const word of ['rene', 'weights', 'state', 'scratch', 'total']) expect(out).toContain(word);
+  });
+
+  test('logits writes what the library gives', async () => {
+    const out = join(folder, 'logits.safetensors');
+    const ids = [5, 6, 7, 8];
+    expect(await json(['logits', NANO, '--ids', ids.join(), '--out', out])).toMatchObject({ ids: 4 });
+    const file = parseSafetensors(readFileSync(out));
+    const model = await load(NANO);
+    const logits = await model.logits(ids);
+    await model.dispose();
+    expect(Array.from(file.get('ids')!.values)).toEqual(ids);
+    expect(file.get('logits')!.shape).toEqual([4, model.info.vocabSize]);
+    expect(Float32Array.from(file.get('logits')!.values)).toEqual(logits);
+    expect((await json(['logits', NANO, '--ids', '5,6,7', '--last', '1', '--out', out])).shape[0]).toBe(1);
+  });
+
+  test('score reads a file', async () => {
+    const file = join(folder, 'text.txt');
+    const text = 'The little dog ran to the tree. It was happy.';
+    writeFileSync(file, text);
+    const found = await json(['score', NANO, '--text-file', file]);
+    expect(found.logprobs).toHaveLength(found.tokens);
+    expect(found.logprobs[0]).toBeNull();
+    expect(found.perplexity).toBeCloseTo(Math.exp(-found.total / (found.tokens - 1)), 4);
+    const same = await json(['score', NANO, '--text', text]);
+    expect(same.total).toBe(found.total);
+    const { out } = await edgeSsm(['score', NANO, '--text-file', file]);
+    expect(out).toContain(`perplexity ${found.perplexity.toFixed(4)}`);
+  });
+
+  test('bench measures load, prefill and decode', async () => {
+    const args = ['bench', NANO, '--prompt-tokens', '40', '--tokens', '9', '--repeat', '2'];
+    const result = await json(args);
+    expect(result.runs).toHaveLength(2);
+    for (const name of ['loadMs', 'prefill', 'decode', 'peakBytes']) expect(result[name]).toBeGreaterThan(0);
+    expect((await edgeSsm(args)).out).toMatch(
+      /prefill +[\d.]+ tok\/s \(40 tokens\)\ndecode +[\d.]+ tok\/s \(9/,
+    );
+  });
+});
+
+describe('edge-ssm chat', () => {
+  const args = ['chat', '--model', NANO, '--max-tokens', '6', '--ignore-eos'];
+
+  test('keeps its session until /reset', async () => {
+    const model = await load(NANO);
+    const session = await model.session();
+    const options = { maxTokens: 6, ignoreEos: true };
+    const texts: string[] = [];
+    for (const line of [PROMPT, ' and then', '/reset', PROMPT])
+      if (line === '/reset') await session.reset();
+      else texts.push((await session.generate(line, options).result()).text);
+    await model.dispose();
+    expect(texts[2]).toBe(texts[0]);
+    const { code, out } = await edgeSsm(args, `${PROMPT}\n and then\n/reset\n${PROMPT}\n/exit\nnot read\n`);
+    expect({ code, out }).toEqual({ code: 0, out: `${texts.join('\n')}\n` });
+  });
+
+  test('--json tells the position', async () => {
+    const { out } = await edgeSsm([...args, '--json'], `${PROMPT}\nmore\n`);
+    const [first, second] = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(first.finishReason).toBe('length');
+    expect(second.position).toBeGreaterThan(first.position);
+  });
+
+  const endless = ['chat', '--model', NANO, '--max-tokens', '1000000000', '--ignore-eos'];
+
+  test('Ctrl-C stops a reply, and the conversation goes on', async () => {
+    const { child, ended, until } = start(endless);
+    await until('/exit');
+    child.stdin!.write(`${PROMPT}\n`);
+    await until(' the');
+    child.kill('SIGINT');
+    child.stdin!.write('/exit\n');
+    expect((await ended).code).toBe(0);
+  });
+
+  test('Ctrl-C twice leaves, at once', async () => {
+    const { child, ended, until } = start(endless);
+    await until('/exit');
+    child.kill('SIGINT');
+    await until('Ctrl-C again');
+    child.kill('SIGINT');
+    expect((await ended).code).toBe(130);
+  });
+});
