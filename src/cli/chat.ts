@@ -18,7 +18,6 @@ export const chat: Command = {
       options,
       async (model) => {
         const session = await model.session();
-        printError(HINT);
         await converse(session, options);
         await session.close();
       },
@@ -36,6 +35,7 @@ async function converse(session: Session, options: Options): Promise<void> {
     if (reply) reply.abort();
     else printError('\n(Ctrl-C again, or /exit, to leave)\n');
   });
+  printError(HINT);
   try {
     for (let line = await lines.ask('> '); line !== null && line !== '/exit'; line = await lines.ask('> ')) {
       interrupted = false;

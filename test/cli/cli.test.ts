@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,39 +18,33 @@ interface Outcome {
   err: string;
 }
 
-function start(args: string[]): {
-  child: ChildProcess;
-  ended: Promise<Outcome>;
-  until(text: string): Promise<void>;
-} {
+function start(args: string[]) {
   const child = spawn(process.execPath, [CLI, ...args], { stdio: 'pipe' });
-  let [out, err] = ['', ''];
-  const waiting = new Map<string, () => void>();
+  const text = { stdout: '', stderr: '' };
+  type Stream = keyof typeof text;
+  const waiting: { stream: Stream; part: string; resolve: () => void }[] = [];
   const look = () => {
-    for (const [text, resolve] of waiting) if ((out + err).includes(text)) resolve();
+    for (const { stream, part, resolve } of waiting) if (text[stream].includes(part)) resolve();
   };
-  child.stdout!.on('data', (chunk) => {
-    out += chunk;
-    look();
-  });
-  child.stderr!.on('data', (chunk) => {
-    err += chunk;
-    look();
-  });
-  return {
-    child,
-    ended: new Promise((resolve) => child.on('close', (code) => resolve({ code, out, err }))),
-    until: (text) =>
-      new Promise((resolve) => {
-        waiting.set(text, resolve);
-        look();
-      }),
-  };
+  for (const stream of ['stdout', 'stderr'] as const)
+    child[stream].on('data', (chunk) => {
+      text[stream] += chunk;
+      look();
+    });
+  const ended = new Promise<Outcome>((resolve) =>
+    child.on('close', (code) => resolve({ code, out: text.stdout, err: text.stderr })),
+  );
+  const until = (stream: Stream, part: string) =>
+    new Promise<void>((resolve) => {
+      waiting.push({ stream, part, resolve });
+      look();
+    });
+  return { child, ended, until };
 }
 
 async function edgeSsm(args: string[], input = ''): Promise<Outcome> {
   const { child, ended } = start(args);
-  child.stdin!.end(input);
+  child.stdin.end(input);
   return ended;
 }
 
@@ -116,8 +110,8 @@ describe('edge-ssm run', () => {
 
   test('a reader that goes away', async () => {
     const { child, ended, until } = start(['--max-tokens', '5000', '--ignore-eos']);
-    await until(' ');
-    child.stdout!.destroy();
+    await until('stdout', ' ');
+    child.stdout.destroy();
     expect(await ended).toMatchObject({ code: 0, err: '' });
   });
 });
@@ -241,19 +235,19 @@ describe('edge-ssm chat', () => {
 
   test('Ctrl-C stops a reply, and the conversation goes on', async () => {
     const { child, ended, until } = start(endless);
-    await until('/exit');
-    child.stdin!.write(`${PROMPT}\n`);
-    await until(' the');
+    await until('stderr', '/exit');
+    child.stdin.write(`${PROMPT}\n`);
+    await until('stdout', ' ');
     child.kill('SIGINT');
-    child.stdin!.write('/exit\n');
+    child.stdin.write('/exit\n');
     expect((await ended).code).toBe(0);
   });
 
   test('Ctrl-C twice leaves, at once', async () => {
     const { child, ended, until } = start(endless);
-    await until('/exit');
+    await until('stderr', '/exit');
     child.kill('SIGINT');
-    await until('Ctrl-C again');
+    await until('stderr', 'Ctrl-C again');
     child.kill('SIGINT');
     expect((await ended).code).toBe(130);
   });
