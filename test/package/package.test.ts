@@ -1,0 +1,145 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { describe, expect, test } from 'vitest';
+import { CONSUMER, INSTALLED, runCommand, runScript, TARBALL } from './context.ts';
+
+const binary = (path: string) => fileURLToPath(new URL(`../../node_modules/${path}`, import.meta.url));
+const manifest = JSON.parse(readFileSync(join(INSTALLED, 'package.json'), 'utf8'));
+
+describe('the packed tarball', () => {
+  test('holds what users need, and no sources or tests', () => {
+    const entries = readdirSync(INSTALLED).sort();
+    for (const name of ['LICENSE', 'NOTICE', 'dist', 'models', 'package.json', 'wasm'])
+      expect(entries).toContain(name);
+    for (const name of ['src', 'workers', 'test', 'scripts', 'node_modules'])
+      expect(entries).not.toContain(name);
+  });
+
+  test('needs no install script', () => {
+    expect(
+      Object.keys(manifest.scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name)),
+    ).toEqual([]);
+  });
+
+  test('publint finds nothing', async () => {
+    const bytes = readFileSync(TARBALL);
+    const tarball = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
+    const { messages, pkg } = await publint({ pack: { tarball } });
+    expect(messages.map((message) => formatMessage(message, pkg!))).toEqual([]);
+  });
+
+  test('types resolve for node16 and bundlers', async () => {
+    const attw = [process.execPath, binary('@arethetypeswrong/cli/dist/index.js')];
+    const options = ['--profile', 'esm-only', '--exclude-entrypoints', './worker', '--format', 'json'];
+    const { stdout } = await runCommand([...attw, TARBALL, ...options]);
+    const problems = Object.values(JSON.parse(stdout).problems).flat() as { resolutionKind?: string }[];
+    // The package is ESM: require() and the resolution of Node 10 are none of its business.
+    expect(problems.filter(({ resolutionKind }) => !/^node10$|-cjs$/.test(resolutionKind ?? ''))).toEqual([]);
+  });
+
+  test.each([
+    ['node16', 'node16'],
+    ['esnext', 'bundler'],
+  ])('a strict program type-checks (module %s, resolution %s)', async (module, moduleResolution) => {
+    const program = `
+      import { EdgeError, load, type Model, type ModelInfo, type Session, type Token } from 'edge-ssm';
+      export async function use(files: File[]): Promise<number> {
+        await using model: Model = await load(files, { threads: 2, onProgress: ({ stage, loaded }) => void [stage, loaded] });
+        const info: ModelInfo = model.info;
+        const session: Session = await model.session();
+        for await (const token of session.generate('', { maxTokens: 3, stop: ['x'] })) { const t: Token = token; void t; }
+        const { text, usage } = await model.generate([1, 2]).result();
+        const error = new EdgeError('BUSY', text);
+        // @ts-expect-error there is no such option
+        model.generate('', { maxToken: 1 });
+        return info.weightBytes + usage.promptTokens + error.code.length;
+      }`;
+    const compile = [
+      process.execPath,
+      binary('typescript/bin/tsc'),
+      '--noEmit',
+      '--strict',
+      '--target',
+      'es2022',
+    ];
+    const libraries = ['--lib', 'es2022,esnext.disposable,dom,dom.asynciterable', '--types', ''];
+    await runScript(`${module}.ts`, program, [
+      ...compile,
+      ...libraries,
+      '--module',
+      module,
+      '--moduleResolution',
+      moduleResolution,
+    ]);
+  });
+
+  test('what a page loads stays within 300 kB gzip', () => {
+    const folder = join(INSTALLED, 'dist/browser');
+    const gzipped = (name: string) => gzipSync(readFileSync(join(folder, name)), { level: 9 }).length;
+    const names = readdirSync(folder);
+    const modules = names.filter((name) => name.startsWith('edge.'));
+    const inPlace = names.filter((name) => /^(service|compose)-/.test(name)); // only with worker: false
+    const worker = names.filter((name) => name === 'engine-worker.js'); // the inlined one again
+    const rest = names.filter((name) => ![...modules, ...inPlace, ...worker].includes(name));
+    expect(modules.length).toBe(6);
+    expect(inPlace.length).toBe(2);
+    const sum = rest.reduce((sum, name) => sum + gzipped(name), 0) + Math.max(...modules.map(gzipped));
+    expect(sum).toBeGreaterThan(50_000);
+    expect(sum).toBeLessThanOrEqual(300_000);
+    // And all there is, each module once.
+    const wasm = join(INSTALLED, 'wasm/modules');
+    const all = readdirSync(wasm).map(
+      (name) => gzipSync(readFileSync(join(wasm, name)), { level: 9 }).length,
+    );
+    console.log(
+      `a page loads at most ${sum} bytes; JS ${rest.reduce((s, name) => s + gzipped(name), 0)}, all modules ${all.reduce((a, b) => a + b)}`,
+    );
+  });
+
+  test('the embedded model is at most 14 MB', () => {
+    const folder = join(INSTALLED, 'models/tiny');
+    const size = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+    expect(size).toBeLessThanOrEqual(14e6);
+  });
+});
+
+describe('importing the package does nothing', () => {
+  // Node's own build, and the one of browsers as a server that renders pages may import it.
+  test.each(['edge-ssm', './node_modules/edge-ssm/dist/browser/index.js'])('%s', async (specifier) => {
+    const script = `
+      const before = new Set(Reflect.ownKeys(globalThis));
+      const touched = [];
+      process.on('worker', () => touched.push('worker'));
+      for (const name of ['fetch', 'setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask']) {
+        const real = globalThis[name];
+        globalThis[name] = (...args) => (touched.push(name), real(...args));
+      }
+      const compile = WebAssembly.compile;
+      WebAssembly.compile = (...args) => (touched.push('compile'), compile(...args));
+      const { load, EdgeError } = await import(${JSON.stringify(specifier)});
+      const added = Reflect.ownKeys(globalThis).filter((key) => !before.has(key)).map(String);
+      console.log(JSON.stringify({ touched, added, exports: [typeof load, typeof EdgeError] }));`;
+    const found = JSON.parse(await runScript('import.mjs', script));
+    expect(found).toEqual({ touched: [], added: [], exports: ['function', 'function'] });
+  });
+
+  test('and names are few', async () => {
+    const script = "console.log(JSON.stringify(Object.keys(await import('edge-ssm'))));";
+    expect(JSON.parse(await runScript('names.mjs', script))).toEqual(['EdgeError', 'load']);
+  });
+});
+
+test('the command line is installed', async () => {
+  const { stdout, stderr } = await runCommand([
+    join(CONSUMER, 'node_modules/.bin/edge-ssm'),
+    'Once',
+    '--max-tokens',
+    '3',
+  ]);
+  expect(stdout).toMatch(/^Once.+\n$/);
+  expect(stderr).toMatch(/decode [\d.]+ tok\/s/);
+});

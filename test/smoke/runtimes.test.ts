@@ -1,0 +1,98 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { provided, type Runtime, runtimeBinary } from '../helpers/provided.ts';
+import { CONSUMER, runCommand, runScript } from '../package/context.ts';
+
+const PROMPT = 'Once upon a time, there was a little';
+
+/** The same program everywhere; prints what it saw as JSON, and ends by itself: idle workers keep nothing alive. */
+const SCRIPT = `
+  import { readFile } from 'node:fs/promises';
+  import { EdgeError, load } from 'edge-ssm';
+  const code = (promise) => promise.then(() => 'none', (e) => (e instanceof EdgeError ? e.code + ':' + typeof e.cause : String(e)));
+  const seen = {};
+  for (const threads of [1, 2]) {
+    const model = await load('tiny', { threads });
+    const { tokens, text } = await model.generate(${JSON.stringify(PROMPT)}, { maxTokens: 40 }).result();
+    seen['threads ' + threads] = { ids: tokens.map(({ id }) => id), text, threads: model.info.threads };
+    await model.dispose();
+  }
+  const folder = new URL('node_modules/edge-ssm/models/tiny/', import.meta.url);
+  const files = await Promise.all(['config.json', 'model.safetensors', 'tokenizer.json'].map(async (name) =>
+    new File([await readFile(new URL(name, folder))], name)));
+  const stages = [];
+  const model = await load(files, { maxSessions: 2, onProgress: ({ stage }) => stages.push(stage) });
+  seen.device = model.info.device;
+  seen.stages = [...new Set(stages)];
+  const session = await model.session();
+  const left = [];
+  for await (const { id } of session.generate(${JSON.stringify(PROMPT)})) if (left.push(id) === 7) break;
+  const rest = await session.generate('', { maxTokens: 33 }).result();
+  seen.left = [...left, ...rest.tokens.map(({ id }) => id)];
+  const sampled = { maxTokens: 24, temperature: 0.8, topP: 0.9, repetitionPenalty: 1.1, seed: 42 };
+  seen.sampled = (await model.generate('The dog', sampled).result()).text;
+  const logits = await model.logits([5, 6, 7]);
+  const words = new Uint32Array(logits.buffer);
+  seen.logits = [words.length, words.reduce((hash, word) => Math.imul(hash ^ word, 0x01000193) >>> 0, 1)];
+  seen.selfTest = (await model.selfTest()).ok;
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(new Error('enough')), 50);
+  seen.aborted = await code(session.append(new Int32Array(1e6).fill(5), { signal: controller.signal }));
+  seen.busy = await code((async () => {
+    for await (const _ of session.generate('x')) await session.append('y');
+  })());
+  seen.refused = await code(model.generate('x', { temperature: -1 }).result());
+  seen.absent = await code(load('/absent/model'));
+  const pending = code(model.score(new Int32Array(1e6).fill(5)));
+  await model.dispose();
+  seen.disposed = [await pending, await code(model.session())];
+  await load('tiny'); // never disposed
+  console.log(JSON.stringify(seen));`;
+
+type Seen = Record<string, unknown> & { device: string };
+let expected: Seen;
+
+beforeAll(async () => {
+  expected = JSON.parse(await runScript('smoke.mjs', SCRIPT));
+});
+
+test('this Node', () => {
+  const { ids, text } = expected['threads 1'] as { ids: number[]; text: string };
+  expect(ids.length).toBe(40);
+  expect(text.length).toBeGreaterThan(80);
+  expect(expected).toMatchObject({
+    'threads 2': { ids, text, threads: 2 },
+    left: ids,
+    device: expect.stringContaining(`Node.js ${process.versions.node}`),
+    stages: ['open', 'weights', 'ready'],
+    selfTest: true,
+    aborted: 'ABORTED:object',
+    busy: 'BUSY:undefined',
+    refused: 'INVALID_ARGUMENT:undefined',
+    absent: expect.stringMatching(/^NOT_FOUND:/),
+    disposed: ['CLOSED:undefined', 'CLOSED:undefined'],
+  });
+});
+
+const COMMANDS: [Runtime, string, string[]][] = [
+  ['node-24', 'Node.js 24', []],
+  ['bun', 'Bun', []],
+  ['deno', 'Deno', ['run', '--allow-all', '--node-modules-dir=manual']],
+];
+
+describe.each(COMMANDS)('%s', (runtime, device, args) => {
+  test('gives the same tokens, bits and errors as Node', async (context) => {
+    provided(context, runtime);
+    const seen: Seen = JSON.parse(await runScript('smoke.mjs', SCRIPT, [runtimeBinary(runtime), ...args]));
+    expect(seen.device).toContain(device);
+    expect({ ...seen, device: null }).toEqual({ ...expected, device: null });
+  });
+
+  test('runs the command line', async (context) => {
+    provided(context, runtime);
+    const cli = `${CONSUMER}/node_modules/edge-ssm/dist/node/cli.js`;
+    const line = [cli, PROMPT, '--max-tokens', '12', '--json'];
+    const { stdout } = await runCommand([runtimeBinary(runtime), ...args, ...line]);
+    const { ids } = expected['threads 1'] as { ids: number[] };
+    expect(JSON.parse(stdout).ids).toEqual(ids.slice(0, 12));
+  });
+});
