@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { defineConfig, type Plugin } from 'vitest/config';
 
 /** `.wasm` imports are bytes, as in the build. */
-const wasm: Plugin = {
+export const wasm: Plugin = {
   name: 'wasm',
   enforce: 'pre',
   load(id) {
@@ -16,7 +16,11 @@ export default defineConfig({
   plugins: [wasm],
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/full/**', 'test/browser/**', '**/node_modules/**'],
+    exclude: [
+      ...(process.env.EDGE_SSM_FULL === '1' ? [] : ['test/full/**']),
+      'test/{package,smoke,browser}/**', // vitest.packed.config.ts
+      '**/node_modules/**',
+    ],
     globalSetup: ['scripts/vitest-setup.mjs'],
     testTimeout: 60_000,
     pool: 'forks',

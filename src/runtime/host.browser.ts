@@ -41,6 +41,12 @@ async function inlinedUrl(): Promise<string> {
   return URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
 }
 
+const notLoaded = (url: string | URL | undefined) =>
+  url === undefined
+    ? "its script was not loaded; if the page's Content-Security-Policy forbids blob: workers, serve the script of " +
+      'edge-ssm/worker and give its address as workerUrl'
+    : `its script was not loaded from ${url}`;
+
 /** Starts the engine's worker: a Blob URL of the inlined script, or the script at `url`. */
 export async function spawnEngine(url?: string | URL): Promise<WorkerHandle> {
   if (url === undefined) inlined ??= inlinedUrl();
@@ -54,7 +60,7 @@ export async function spawnEngine(url?: string | URL): Promise<WorkerHandle> {
     listener?.(cause);
   };
   worker.addEventListener('error', (event) => {
-    die(event.error ?? new Error(event.message || 'The worker script could not be loaded'));
+    die(event.error ?? new Error(event.message || notLoaded(url)));
   });
   worker.addEventListener('messageerror', () => die(new Error('A message could not be read')));
   return {

@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+// npm test: style and types, the bytes of the WASM modules, and every suite. `--full` adds the long ones.
+// With CI=true everything that scripts/setup.sh installs must be there; otherwise what is missing is skipped.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const full = process.argv.includes('--full');
+const ci = process.env.CI === 'true';
+const reports = mkdtempSync(join(tmpdir(), 'edge-ssm-test-'));
+const total = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
+
+function run(title, command, args, environment = {}) {
+  console.log(`\n── ${title}`);
+  const env = { ...process.env, ...environment };
+  return spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env }).status === 0;
+}
+
+/** A step without tests of its own counts as one. */
+function step(title, command, args) {
+  if (run(title, command, args)) total.passed++;
+  else fail(title);
+}
+
+function skip(title, reason) {
+  console.log(`\n── ${title}\nSKIP: ${reason}`);
+  total.skipped++;
+}
+
+function fail(title) {
+  total.failed++;
+  failures.push(title);
+}
+
+/** A suite's tests, counted from its report. */
+function suite(title, config, environment) {
+  const report = join(reports, `${total.passed}.json`);
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const fine = run(title, process.execPath, [vitest, 'run', '-c', config, ...reporters], environment);
+  if (existsSync(report)) {
+    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
+    total.passed += numPassedTests;
+    total.failed += numFailedTests;
+    total.skipped += numPendingTests;
+    for (const { assertionResults } of testResults)
+      for (const { status, fullName } of assertionResults) if (status === 'failed') failures.push(fullName);
+    if (fine || numFailedTests > 0) return;
+  }
+  if (!fine) fail(`${title} (did not finish)`);
+}
+
+const node = process.execPath;
+const chromium = process.env.CHROMIUM ?? '/usr/bin/chromium';
+if (ci) step('setup', join(root, 'scripts/setup.sh'), []);
+step('style', node, [join(root, 'node_modules/@biomejs/biome/bin/biome'), 'check', '.']);
+step('types', node, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmit']);
+if (ci || existsSync(join(root, 'wasm/node_modules/@yowasp/clang')))
+  step('WASM modules are what their sources give', node, ['wasm/build.mjs', '--check']);
+else skip('WASM modules are what their sources give', 'their compiler is not installed (npm run setup)');
+suite('units and suites in Node', 'vitest.config.ts', full ? { EDGE_SSM_FULL: '1' } : {});
+suite('the packed tarball: package, other runtimes, pages', 'vitest.packed.config.ts');
+if (ci || existsSync(chromium)) suite('parity and goldens in Chromium', 'vitest.browser.config.ts');
+else skip('parity and goldens in Chromium', `no Chromium at ${chromium} (npm run setup)`);
+
+rmSync(reports, { recursive: true, force: true });
+if (failures.length > 0) console.log(`\nFailed:\n${failures.map((name) => `  ${name}`).join('\n')}`);
+if (total.skipped > 0) console.log(`\n${total.skipped} skipped`);
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed > 0 ? 1 : 0;

@@ -1,0 +1,254 @@
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build as esbuild } from 'esbuild';
+import type { Browser } from 'playwright-core';
+import { createServer, build as vite } from 'vite';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { provided } from '../helpers/provided.ts';
+import { CONSUMER, INSTALLED, runScript } from '../package/context.ts';
+import { launch } from './chromium.ts';
+import { ISOLATION, type Site, serve } from './server.ts';
+
+const PROMPT = 'Once upon a time, there was a little';
+const NOTHING = '<!doctype html><meta charset="utf-8"><title>edge-ssm</title>';
+
+/** What a page does with the package; it is bundled, and called by the tests. */
+const PAGE = `
+  import { EdgeError, load } from 'edge-ssm';
+
+  const code = (promise) => promise.then(() => 'none', (e) => (e instanceof EdgeError ? e.code : String(e)));
+
+  globalThis.use = async ({ source = 'tiny', ...options }, prompt) => {
+    const seen = { isolated: crossOriginIsolated };
+    const model = await load(source, options);
+    const { threads, variant, why, device } = model.info;
+    Object.assign(seen, { threads, variant, why, device });
+    const { tokens } = await model.generate(prompt, { maxTokens: 40 }).result();
+    seen.ids = tokens.map(({ id }) => id);
+    const session = await model.session();
+    const left = [];
+    for await (const { id } of session.generate(prompt)) if (left.push(id) === 7) break;
+    const rest = await session.generate('', { maxTokens: 33 }).result();
+    seen.left = [...left, ...rest.tokens.map(({ id }) => id)];
+    const logits = await model.logits([5, 6, 7]);
+    seen.logits = new Uint32Array(logits.buffer).reduce((hash, word) => Math.imul(hash ^ word, 0x01000193) >>> 0, 1);
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 50);
+    seen.aborted = await code(session.append(new Int32Array(1e6).fill(5), { signal: controller.signal }));
+    seen.selfTest = (await model.selfTest()).ok;
+    const pending = code(model.score(new Int32Array(1e6).fill(5)));
+    await model.dispose();
+    seen.disposed = [await pending, await code(model.session())];
+    return seen;
+  };
+
+  globalThis.useFiles = async (prompt, base) => {
+    const names = ['config.json', 'model.safetensors', 'tokenizer.json'];
+    const files = await Promise.all(names.map(async (name) =>
+      new File([await (await fetch(base + name)).blob()], name)));
+    const stages = new Set();
+    const model = await load(files, { threads: 1, onProgress: ({ stage }) => stages.add(stage) });
+    const { text, tokens } = await model.generate(prompt, { maxTokens: 12 }).result();
+    await model.dispose();
+    return { ids: tokens.map(({ id }) => id), stages: [...stages], text };
+  };
+
+  globalThis.fail = async (source, options) => {
+    const error = await load(source, options).then(() => null, (e) => e);
+    return { edge: error instanceof EdgeError, code: error?.code, message: error?.message };
+  };`;
+
+interface Expected {
+  ids: number[];
+  logits: number;
+}
+let expected: Expected;
+let browser: Browser;
+const sites: Site[] = [];
+
+beforeAll(async () => {
+  expected = JSON.parse(
+    await runScript(
+      'expected.mjs',
+      `import { load } from 'edge-ssm';
+       const model = await load('tiny', { threads: 1 });
+       const { tokens } = await model.generate(${JSON.stringify(PROMPT)}, { maxTokens: 40 }).result();
+       const words = new Uint32Array((await model.logits([5, 6, 7])).buffer);
+       const logits = words.reduce((hash, word) => Math.imul(hash ^ word, 0x01000193) >>> 0, 1);
+       console.log(JSON.stringify({ ids: tokens.map(({ id }) => id), logits }));`,
+    ),
+  );
+});
+afterAll(async () => {
+  for (const site of sites) site.close();
+  await browser?.close();
+});
+
+/** Runs a function of the page's in a fresh tab; what the page logs as an error fails the test. */
+async function inPage<T>(url: string, name: string, args: unknown[]): Promise<T> {
+  browser ??= await launch();
+  const page = await browser.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  try {
+    await page.goto(url);
+    await page.waitForFunction('globalThis.use');
+    const result = await page.evaluate(
+      ([name, args]) =>
+        (globalThis as unknown as Record<string, (...args: unknown[]) => unknown>)[name]!(...args),
+      [name, args] as const,
+    );
+    return result as T;
+  } catch (error) {
+    throw new Error(`${error}\n${errors.join('\n')}`);
+  } finally {
+    await page.close();
+  }
+}
+
+async function site(folder: string, headers: Record<string, string>): Promise<string> {
+  const served = await serve(folder, headers);
+  sites.push(served);
+  return served.url;
+}
+
+/** A page and its scripts by esbuild, with the model's files copied beside, as README says. */
+async function esbuildSite(): Promise<string> {
+  const out = join(CONSUMER, 'esbuild-site');
+  mkdirSync(out, { recursive: true });
+  writeFileSync(join(CONSUMER, 'page.js'), PAGE);
+  await esbuild({
+    absWorkingDir: CONSUMER,
+    entryPoints: ['page.js'],
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    outdir: out,
+    logLevel: 'error',
+  });
+  cpSync(join(INSTALLED, 'models/tiny'), join(out, 'models/tiny'), { recursive: true });
+  cpSync(join(INSTALLED, 'dist/browser/engine-worker.js'), join(out, 'engine-worker.js'));
+  writeFileSync(join(out, 'index.html'), `${NOTHING}<script type="module" src="page.js"></script>`);
+  return out;
+}
+
+/** A Vite project: nothing but its page. */
+function viteProject(): string {
+  const project = join(CONSUMER, 'vite-project');
+  mkdirSync(join(project, 'src'), { recursive: true });
+  writeFileSync(join(project, 'src/page.js'), PAGE);
+  writeFileSync(join(project, 'index.html'), `${NOTHING}<script type="module" src="/src/page.js"></script>`);
+  return project;
+}
+
+async function viteSite(): Promise<string> {
+  const project = viteProject();
+  await vite({ root: project, configFile: false, logLevel: 'error' });
+  return join(project, 'dist');
+}
+
+async function viteDevelopment(headers: Record<string, string>): Promise<string> {
+  const server = await createServer({
+    root: viteProject(),
+    configFile: false,
+    logLevel: 'error',
+    cacheDir: join(CONSUMER, `.vite-${Object.keys(headers).length}`),
+    server: { host: '127.0.0.1', port: 0, headers, fs: { strict: false } },
+  });
+  await server.listen();
+  sites.push({ url: '', close: () => void server.close() });
+  return server.resolvedUrls!.local[0]!;
+}
+
+type Bundler = 'esbuild' | 'vite build' | 'vite dev';
+async function urlOf(bundler: Bundler, headers: Record<string, string>): Promise<string> {
+  if (bundler === 'vite dev') return viteDevelopment(headers);
+  return site(bundler === 'esbuild' ? await esbuildSite() : await viteSite(), headers);
+}
+
+for (const bundler of ['esbuild', 'vite build', 'vite dev'] as const)
+  for (const isolated of [true, false])
+    test(`a page by ${bundler}, ${isolated ? '' : 'not '}cross-origin isolated: Node's tokens and bits`, async (context) => {
+      provided(context, 'chromium');
+      const url = await urlOf(bundler, isolated ? ISOLATION : {});
+      const seen = await inPage<Record<string, unknown>>(url, 'use', [{ threads: 2 }, PROMPT]);
+      expect(seen).toMatchObject(expectedWith(isolated));
+    });
+
+function expectedWith(isolated: boolean) {
+  return {
+    isolated,
+    ids: expected.ids,
+    left: expected.ids,
+    logits: expected.logits,
+    threads: isolated ? 2 : 1,
+    why: expect.stringContaining(isolated ? '2 threads as asked for' : 'COOP and COEP'),
+    device: expect.stringMatching(/^Chrome \d+, \d+ cores$/),
+    aborted: 'ABORTED',
+    selfTest: true,
+    disposed: ['CLOSED', 'CLOSED'],
+  };
+}
+
+describe('sources of a page', () => {
+  test('Files that the user chose', async (context) => {
+    provided(context, 'chromium');
+    const url = await urlOf('esbuild', {});
+    const seen = await inPage<object>(url, 'useFiles', [PROMPT, `${url}models/tiny/`]);
+    expect(seen).toMatchObject({ ids: expected.ids.slice(0, 12), stages: ['open', 'weights', 'ready'] });
+  });
+
+  test('a URL relative to the page', async (context) => {
+    provided(context, 'chromium');
+    const url = await urlOf('esbuild', {});
+    const seen = await inPage<object>(url, 'use', [{ source: 'models/tiny/', threads: 1 }, PROMPT]);
+    expect(seen).toMatchObject({ ids: expected.ids, selfTest: true });
+  });
+
+  test('a URL where nothing is: NOT_FOUND, naming it', async (context) => {
+    provided(context, 'chromium');
+    const url = await urlOf('esbuild', {});
+    const seen = await inPage<object>(url, 'fail', ['absent/', {}]);
+    expect(seen).toMatchObject({
+      edge: true,
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('absent/'),
+    });
+  });
+});
+
+describe('a strict Content-Security-Policy', () => {
+  const POLICY =
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'";
+  const headers = { ...ISOLATION, 'Content-Security-Policy': POLICY };
+
+  test('with workerUrl: threads and all', async (context) => {
+    provided(context, 'chromium');
+    const url = await urlOf('esbuild', headers);
+    const seen = await inPage<object>(url, 'use', [{ threads: 2, workerUrl: '/engine-worker.js' }, PROMPT]);
+    expect(seen).toMatchObject(expectedWith(true));
+  });
+
+  test('without it: an error that says so', async (context) => {
+    provided(context, 'chromium');
+    const url = await urlOf('esbuild', headers);
+    const seen = await inPage<object>(url, 'fail', ['tiny', {}]);
+    expect(seen).toMatchObject({
+      edge: true,
+      code: 'WORKER_DIED',
+      message: expect.stringContaining('workerUrl'),
+    });
+  });
+
+  test('a workerUrl where nothing is: an error that names it', async (context) => {
+    provided(context, 'chromium');
+    const url = await urlOf('esbuild', {});
+    const seen = await inPage<object>(url, 'fail', ['tiny', { workerUrl: '/absent.js' }]);
+    expect(seen).toMatchObject({
+      edge: true,
+      code: 'WORKER_DIED',
+      message: expect.stringContaining('/absent.js'),
+    });
+  });
+});
