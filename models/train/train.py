@@ -28,7 +28,7 @@ class Source:
     def window(self):
         epoch, i = divmod(self.taken, self.per_epoch)
         if epoch != self.epoch:
-            rng = np.random.default_rng((self.seed, epoch))
+            rng = np.random.default_rng((*self.seed, epoch))
             self.epoch, self.phase, self.order = epoch, int(rng.integers(self.length)), rng.permutation(self.per_epoch)
         self.taken += 1
         return self.phase + int(self.order[i]) * self.length
