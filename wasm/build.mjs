@@ -21,7 +21,6 @@ const modules = join(here, 'modules');
 
 const COMPILE = [
   '-std=gnu11',
-  '-O3',
   '-ffreestanding',
   '-ffp-contract=off',
   '-fvisibility=hidden',
@@ -38,9 +37,9 @@ const LINK = [
   '--strip-all',
 ];
 const VARIANTS = {
-  scalar: [],
-  simd: ['-msimd128'],
-  relaxed: ['-msimd128', '-mrelaxed-simd'],
+  scalar: ['-Os'],
+  simd: ['-O3', '-msimd128'],
+  relaxed: ['-O3', '-msimd128', '-mrelaxed-simd'],
 };
 const THREADS = { compile: ['-matomics'], link: ['--shared-memory', '--max-memory=4294967296'] };
 

@@ -4,15 +4,15 @@
 
 // Columns [8 i, 8 i + 8) of a tile's values or codes: partial sums of `rows` input rows.
 INLINE void add_grain(f4 partial[][2], const u8 *p, const f32 *const *x, u32 kind, u32 rows, f4 half) {
-  for (u32 i = 0; i < GRAIN; i++) {
+  UNROLL for (u32 i = 0; i < GRAIN; i++) {
     f8 v;
     if (kind < Q4_WEIGHTS) v = load_f8(p + scale_bytes(kind == F32_WEIGHTS) * i, kind == F32_WEIGHTS, half);
     else {
       const u32 bits = kind == Q4_WEIGHTS ? 4 : 8, word = i * bits / 32, at = i % (32 / bits);
-      for (u32 h = 0; h < 2; h++) v.v[h] = code_floats(i4_load(p + 32 * word + 16 * h), bits, at);
+      UNROLL for (u32 h = 0; h < 2; h++) v.v[h] = code_floats(i4_load(p + 32 * word + 16 * h), bits, at);
     }
-    for (u32 r = 0; r < rows; r++)
-      for (u32 h = 0; h < 2; h++) partial[r][h] = f4_add(partial[r][h], f4_mul(v.v[h], f4_splat(x[r][i])));
+    UNROLL for (u32 r = 0; r < rows; r++)
+      UNROLL for (u32 h = 0; h < 2; h++) partial[r][h] = f4_add(partial[r][h], f4_mul(v.v[h], f4_splat(x[r][i])));
   }
 }
 
@@ -23,8 +23,8 @@ INLINE void exact_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u3
   const f4 half = f4_splat(half_factor(w));
   const u8 *p = tile_at(w, tile), *x[2];
   f4 acc[2][2][2]; // tile, row, half of the tile
-  for (u32 k = 0; k < tiles; k++)
-    for (u32 r = 0; r < rows; r++) {
+  UNROLL for (u32 k = 0; k < tiles; k++)
+    UNROLL for (u32 r = 0; r < rows; r++) {
       x[r] = j->prepared + (row + r) * j->args->row_bytes;
       acc[k][r][0] = acc[k][r][1] = f4_splat(0.0f);
     }
@@ -32,7 +32,7 @@ INLINE void exact_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u3
   for (u32 c = 0, left = 0; c < cols; c += block) {
     if (quantized && left == 0) { // a group begins
       left = w->group;
-      for (u32 k = 0; k < tiles; k++) {
+      UNROLL for (u32 k = 0; k < tiles; k++) {
         scale[k] = load_f8(p + k * w->tile_bytes, w->wide, half);
         if (w->has_offset) offset[k] = load_f8(p + k * w->tile_bytes + scale_bytes(w->wide), w->wide, half);
       }
@@ -42,19 +42,19 @@ INLINE void exact_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u3
     const u32 n = cols - c < block ? cols - c : block, grains = (n + GRAIN - 1) / GRAIN;
     const f32 *columns[2];
     f4 partial[2][2][2];
-    for (u32 r = 0; r < rows; r++) {
+    UNROLL for (u32 r = 0; r < rows; r++) {
       columns[r] = (const f32 *)(const void *)(x[r] + sizeof(block_head));
-      for (u32 k = 0; k < tiles; k++)
+      UNROLL for (u32 k = 0; k < tiles; k++)
         partial[k][r][0] = partial[k][r][1] = f4_splat(((const block_head *)(const void *)x[r])->seed_f32);
     }
     for (u32 i = 0; i < grains; i++, p += grain_bytes(kind)) {
-      for (u32 k = 0; k < tiles; k++) add_grain(partial[k], p + k * w->tile_bytes, columns, kind, rows, half);
-      for (u32 r = 0; r < rows; r++) columns[r] += GRAIN;
+      UNROLL for (u32 k = 0; k < tiles; k++) add_grain(partial[k], p + k * w->tile_bytes, columns, kind, rows, half);
+      UNROLL for (u32 r = 0; r < rows; r++) columns[r] += GRAIN;
     }
-    for (u32 r = 0; r < rows; r++) {
+    UNROLL for (u32 r = 0; r < rows; r++) {
       const f4 sum = f4_splat(((const block_head *)(const void *)x[r])->sum);
-      for (u32 k = 0; k < tiles; k++)
-        for (u32 h = 0; h < 2; h++) {
+      UNROLL for (u32 k = 0; k < tiles; k++)
+        UNROLL for (u32 h = 0; h < 2; h++) {
           f4 part = quantized ? f4_mul(partial[k][r][h], scale[k].v[h]) : partial[k][r][h];
           acc[k][r][h] = f4_add(acc[k][r][h], part);
           if (quantized && w->has_offset) acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(offset[k].v[h], sum));
@@ -62,25 +62,34 @@ INLINE void exact_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u3
       x[r] = (const u8 *)columns[r];
     }
   }
-  for (u32 k = 0; k < tiles; k++)
-    for (u32 r = 0; r < rows; r++) finish(j, row + r, tile + k, acc[k][r][0], acc[k][r][1]);
+  UNROLL for (u32 k = 0; k < tiles; k++)
+    UNROLL for (u32 r = 0; r < rows; r++) finish(j, row + r, tile + k, acc[k][r][0], acc[k][r][1]);
 }
 
-#define KERNELS(name, kind) \
+#define ONE(name, kind) \
   static void name##_1(const job *j, u32 row, u32 begin, u32 end) { \
     for (; begin + 2 <= end; begin += 2) exact_tiles(j, row, begin, 2, kind, 1); \
     if (begin < end) exact_tiles(j, row, begin, 1, kind, 1); \
-  } \
+  }
+#define TWO(name, kind) \
   static void name##_2(const job *j, u32 row, u32 begin, u32 end) { \
     for (; begin < end; begin++) exact_tiles(j, row, begin, 1, kind, 2); \
   }
+#if SMALL_CODE
+#define KERNELS(name, kind) ONE(name, kind)
+#define CHOICE(name) ((kernels){name##_1, name##_1, name##_1})
+#else
+#define KERNELS(name, kind) ONE(name, kind) TWO(name, kind)
+#define CHOICE(name) ((kernels){name##_1, name##_2, exact_many})
+#endif
+
 KERNELS(f32, F32_WEIGHTS)
 KERNELS(f16, F16_WEIGHTS)
 KERNELS(q4, Q4_WEIGHTS)
 KERNELS(q8, Q8_WEIGHTS)
 
 kernels exact_kernels(const weight_ref *w) {
-  if (w->kind == F32_WEIGHTS) return (kernels){f32_1, f32_2, exact_many};
-  if (w->kind == F16_WEIGHTS) return (kernels){f16_1, f16_2, exact_many};
-  return w->kind == Q4_WEIGHTS ? (kernels){q4_1, q4_2, exact_many} : (kernels){q8_1, q8_2, exact_many};
+  if (w->kind == F32_WEIGHTS) return CHOICE(f32);
+  if (w->kind == F16_WEIGHTS) return CHOICE(f16);
+  return w->kind == Q4_WEIGHTS ? CHOICE(q4) : CHOICE(q8);
 }

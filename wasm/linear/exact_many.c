@@ -19,10 +19,10 @@ INLINE void store_f8(f32 *p, f8 a) {
 
 // One grain of values or codes as floats.
 static void unpack_grain(const u8 *p, u32 kind, f4 half, f32 *out) {
-  for (u32 k = 0; k < GRAIN; k++, out += TILE) {
+  UNROLL for (u32 k = 0; k < GRAIN; k++, out += TILE) {
     if (kind == F16_WEIGHTS) store_f8(out, load_f8(p + 16 * k, 0, half));
     else
-      for (u32 h = 0; h < 2; h++) {
+      UNROLL for (u32 h = 0; h < 2; h++) {
         f4 v = kind == Q4_WEIGHTS ? code_floats(i4_load(p + 16 * h), 4, k)
                                   : code_floats(i4_load(p + 32 * (k / 4) + 16 * h), 8, k % 4);
         f4_store(out + 4 * h, v);
@@ -61,24 +61,24 @@ static void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8
     const u32 n = cols < block ? cols : block;
     const f32 *columns[ROWS];
     f4 partial[ROWS][2];
-    for (u32 r = 0; r < ROWS; r++) {
+    UNROLL for (u32 r = 0; r < ROWS; r++) {
       partial[r][0] = partial[r][1] = f4_splat(((const block_head *)(const void *)x[r])->seed_f32);
       columns[r] = (const f32 *)(const void *)(x[r] + sizeof(block_head));
     }
     for (u32 i = 0; i < n; i += GRAIN) {
-      for (u32 k = 0; k < GRAIN; k++, v += TILE) {
+      UNROLL for (u32 k = 0; k < GRAIN; k++, v += TILE) {
         const f4 low = f4_load(v), high = f4_load(v + 4);
-        for (u32 r = 0; r < ROWS; r++) {
+        UNROLL for (u32 r = 0; r < ROWS; r++) {
           const f4 xs = f4_splat(columns[r][k]);
           partial[r][0] = f4_add(partial[r][0], f4_mul(low, xs));
           partial[r][1] = f4_add(partial[r][1], f4_mul(high, xs));
         }
       }
-      for (u32 r = 0; r < ROWS; r++) columns[r] += GRAIN;
+      UNROLL for (u32 r = 0; r < ROWS; r++) columns[r] += GRAIN;
     }
-    for (u32 r = 0; r < ROWS; r++) {
+    UNROLL for (u32 r = 0; r < ROWS; r++) {
       const f4 sum = f4_splat(((const block_head *)(const void *)x[r])->sum);
-      for (u32 h = 0; h < 2; h++) {
+      UNROLL for (u32 h = 0; h < 2; h++) {
         f4 a = f4_add(f4_load(acc[r] + 4 * h), f4_mul(partial[r][h], f4_load(from->scale[b] + 4 * h)));
         if (has_offset) a = f4_add(a, f4_mul(f4_load(from->offset[b] + 4 * h), sum));
         f4_store(acc[r] + 4 * h, a);
@@ -101,7 +101,7 @@ static void strip_tile(const job *j, u32 row, u32 rows, u32 tile) {
     fill_panel(&columns, w, &p, &c);
     for (u32 r = 0; r < rows; r += ROWS) {
       const u8 *x[ROWS];
-      for (u32 k = 0; k < ROWS; k++)
+      UNROLL for (u32 k = 0; k < ROWS; k++)
         x[k] = j->prepared + (row + (r + k < rows ? r + k : rows - 1)) * j->args->row_bytes + offset;
       add_panel(&columns, w, w->cols - begin, x, acc + r);
     }

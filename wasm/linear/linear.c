@@ -1,5 +1,5 @@
 // A linear on a team of threads: input rows are prepared, then each thread computes its share of the output rows.
-#include "linear.h"
+#include "weights.h"
 
 void finish(const job *j, u32 row, u32 tile, f4 low, f4 high) {
   const linear_args *a = j->args;
@@ -17,22 +17,35 @@ void finish(const job *j, u32 row, u32 tile, f4 low, f4 high) {
   }
 }
 
+// Reads a tile ahead, all its cache lines at once: kernels that compute more than they read would otherwise meet
+// every line's latency by itself where the processor does not prefetch. There is no instruction for it.
+static void touch(const u8 *p, u32 bytes) {
+  for (u32 i = 0; i < bytes; i += 64) (void)*(const volatile u32 *)(const void *)(p + i);
+}
+
+// Tiles [begin, end) for input rows [row, last), at most STRIP.
+static void run_rows(const job *j, const kernels *k, u32 row, u32 last, u32 begin, u32 end) {
+  const u32 many = SMALL_CODE ? 1 : j->args->w.numerics == EXACT ? STRIP : 4;
+  for (; row < last; row += many) {
+    const u32 rows = last - row;
+    (rows == 1 ? k->one : rows == 2 ? k->two : k->many)(j, row, begin, end);
+  }
+}
+
 // Tiles [begin, end) for all input rows, a strip of them at a time: their inputs stay in the second-level cache.
 static void run_tiles(const job *j, u32 begin, u32 end) {
   const weight_ref *w = &j->args->w;
-  const int exact = w->numerics == EXACT;
-  const kernels k = exact ? exact_kernels(w) : dot_kernels(w);
-  if (j->rows <= 2) {
-    if (begin < end) (j->rows == 1 ? k.one : k.two)(j, 0, begin, end);
+  const kernels k = w->numerics == EXACT ? exact_kernels(w) : dot_kernels(w);
+  if (j->rows == 1 && column_bytes(w->numerics) == 1) { // as fast as memory
+    run_rows(j, &k, 0, 1, begin, end);
     return;
   }
   for (u32 strip = 0; strip < j->rows; strip += STRIP) {
     const u32 last = strip + STRIP < j->rows ? strip + STRIP : j->rows;
-    for (u32 tile = begin; tile < end; tile++) {
-      if (exact) k.many(j, strip, tile, tile + 1);
-      else
-        for (u32 row = strip; row < last; row += 4)
-          (last - row == 1 ? k.one : last - row == 2 ? k.two : k.many)(j, row, tile, tile + 1);
+    for (u32 tile = begin; tile < end; tile += 2) {
+      const u32 next = tile + 2 < end ? tile + 2 : end, after = next + 2 < end ? next + 2 : end;
+      touch(tile_at(w, next), (after - next) * w->tile_bytes);
+      run_rows(j, &k, strip, last, tile, next);
     }
   }
 }

@@ -74,7 +74,7 @@ void finish(const job *j, u32 row, u32 tile, f4 low, f4 high);
 // Computes the output rows of tiles [begin, end) for input rows [row, row + n), n being as many as the kernel takes.
 typedef void kernel(const job *j, u32 row, u32 begin, u32 end);
 
-typedef struct {
+typedef struct { // with SMALL_CODE all for one input row
   kernel *one;  // input row
   kernel *two;  // input rows
   kernel *many; // input rows: of dots 4 or as many as are left, of EXACT up to STRIP

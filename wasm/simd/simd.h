@@ -15,6 +15,17 @@
 #include "simd_scalar.h"
 #endif
 
+// Where there are no vector registers, small code is worth more than what keeps vectors in them. (Native builds are
+// there to check all of it.)
+#if defined(__wasm__) && !defined(__wasm_simd128__)
+#define SMALL_CODE 1
+#define UNROLL
+#else
+#define SMALL_CODE 0
+#define UNROLL _Pragma("GCC unroll 16") // a loop of few and constant rounds: vectors in arrays become registers
+#endif
+#define ROLL _Pragma("GCC unroll 1") // leaves a loop as it is
+
 // The sum of the lanes, in an order of its own.
 INLINE f32 f4_sum(f4 a) {
   f32 x[4];
