@@ -64,7 +64,9 @@ export function mamba2Block(place: Place, dims: Mamba2Dims): Block {
   const taps = weights.taps(`${name}.conv`, `${mixer}.conv1d.weight`, channels, d_conv);
   const convBias = weights.bias(`${name}.conv.bias`, `${mixer}.conv1d.bias`, channels, dims.convBias);
   const dtBias = weights.vector(`${name}.dt_bias`, `${mixer}.dt_bias`, nheads);
-  const A = weights.negExp(`${name}.A`, `${mixer}.A_log`, nheads);
+  const A = weights.has(`${mixer}.A`)
+    ? weights.vector(`${name}.A`, `${mixer}.A`, nheads)
+    : weights.negExp(`${name}.A`, `${mixer}.A_log`, nheads);
   const D = weights.vector(`${name}.D`, `${mixer}.D`, dims.hasHeadDimD ? d_inner : nheads);
   const gate = weights.vector(`${name}.gate_norm`, `${mixer}.norm.weight`, d_inner);
   const outProj = linear(place, 'out_proj', d_inner, dModel, dims.bias);

@@ -20,10 +20,11 @@ export class Config {
     return this.fields[key] !== undefined && this.fields[key] !== null;
   }
 
-  /** A positive integer. */
+  /** A positive integer below 2^31. */
   integer(key: string, fallback?: number): number {
     const value = this.fields[key] ?? fallback;
-    if (!isIndex(value) || value < 1) throw this.invalid(key, 'a positive integer');
+    if (!isIndex(value) || value < 1 || value >= 2 ** 31)
+      throw this.invalid(key, 'a positive integer below 2147483648');
     return value;
   }
 
