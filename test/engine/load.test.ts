@@ -16,13 +16,6 @@ const exact: EngineOptions = { backend: 'reference', quantize: 'none' };
 const load = (options: EngineOptions = exact, backends: readonly Backend[] = [reference]) =>
   loadEngine(NANO, options, { backends });
 
-/** A backend by another name, which can't do something. */
-const _backend = (name: 'metal' | 'webgpu' | 'wasm', changes: Partial<Backend> = {}): Backend => ({
-  ...reference,
-  name,
-  ...changes,
-});
-
 /** Ids that come with the model: prompts, and prompts with their greedy continuation. */
 const known = (name: string) => [...loadFixture('nano').expected.get(name)!.values];
 

@@ -196,12 +196,8 @@ describe('what is refused', () => {
     ['mamba2-a', { n_groups: 3 }, 'INVALID_FILE', /n_groups/],
     ['mamba2-a', { num_hidden_layers: 4 }, 'INVALID_FILE', /no tensor 'backbone.layers.3.norm.weight'/],
     ['mamba2-a', { num_hidden_layers: 2 }, 'INVALID_FILE', /layers.2.*counts 2 layers/],
-    [
-      'mamba2-a',
-      { num_hidden_layers: -1 },
-      'INVALID_FILE',
-      /num_hidden_layers must be a positive integer below 2147483648, found -1/,
-    ],
+    ['mamba2-a', { num_hidden_layers: -1 }, 'INVALID_FILE', /num_hidden_layers must be .* found -1/],
+    ['mamba2-a', { num_hidden_layers: 2 ** 31 }, 'INVALID_FILE', /num_hidden_layers must be .* found 2147/],
     ['mamba2-a', { vocab_size: 250 }, 'INVALID_FILE', /\[256,64\].*\[250,64\]/],
     ['mamba2-a', { use_conv_bias: false }, 'INVALID_FILE', /conv1d.bias.*no bias/],
     ['mamba2-a', { use_bias: true }, 'INVALID_FILE', /no tensor '.*in_proj.bias'/],
@@ -221,7 +217,12 @@ describe('what is refused', () => {
     ['rene-a', { mlp_layer_idx: [6] }, 'INVALID_FILE', /mlp_layer_idx/],
     ['rene-a', { mlp_layer_idx: [2, 5, 8] }, 'INVALID_FILE', /no tensor|as \[/],
     ['rene-a', { attn_cfg: [] }, 'INVALID_FILE', /attn_cfg must be an object/],
-    ['rene-a', { d_model: '64' }, 'INVALID_FILE', /d_model must be a positive integer below 2147483648, found "64"/],
+    [
+      'rene-a',
+      { d_model: '64' },
+      'INVALID_FILE',
+      /d_model must be a positive integer below 2147483648, found "64"/,
+    ],
   ];
   for (const [name, change, code, message] of changes)
     test(`${name} with ${JSON.stringify(change)}`, () => {
