@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Builds wasm/modules/edge.{scalar,simd,relaxed}[.threads].wasm from every C file in this folder.
-//   node wasm/build.mjs [--cc yowasp|clang-19|emcc] [--check]
+//   node wasm/build.mjs [--cc yowasp|clang-19|emcc] [--only edge.simd] [--check]
 // The committed modules come from the pinned yowasp compiler; --check rebuilds them and compares bytes.
 import { execFileSync } from 'node:child_process';
 import {
@@ -122,8 +122,10 @@ function emcc() {
     const settings = [
       'STANDALONE_WASM',
       'IMPORTED_MEMORY=1',
-      `SHARED_MEMORY=${Number(shared)}`,
+      ...(shared ? ['SHARED_MEMORY=1'] : []),
       'ALLOW_MEMORY_GROWTH=1',
+      'INITIAL_MEMORY=131072',
+      'TOTAL_STACK=65536',
       'MAXIMUM_MEMORY=4GB',
     ];
     const link = target.link.filter((flag) => flag.startsWith('--export')).map((flag) => `-Wl,${flag}`);
@@ -132,6 +134,7 @@ function emcc() {
         'emcc',
         [
           ...target.compile,
+          '-mmutable-globals',
           ...link,
           '--no-entry',
           ...settings.flatMap((s) => ['-s', s]),
@@ -157,13 +160,15 @@ function inScratch(build) {
 }
 
 async function main(args) {
-  const option = args.indexOf('--cc');
-  const cc = option < 0 ? 'yowasp' : args[option + 1];
+  const option = (name) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
+  const cc = option('--cc') ?? 'yowasp';
+  const only = option('--only');
   const build = cc === 'yowasp' ? await yowasp() : cc === 'emcc' ? emcc() : nativeClang(cc);
   const files = sources();
   const differing = [];
   mkdirSync(modules, { recursive: true });
   for (const target of targets()) {
+    if (only && target.name !== `${only}.wasm`) continue;
     const bytes = await build(target, files);
     const path = join(modules, target.name);
     if (!args.includes('--check')) writeFileSync(path, bytes);
