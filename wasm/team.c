@@ -10,7 +10,7 @@
 #define WAIT(p, v, ns) __builtin_wasm_memory_atomic_wait32((int *)(p), (int)(v), ns)
 #define NOTIFY(p) __builtin_wasm_memory_atomic_notify((int *)(p), 0xffffffffu)
 
-enum { SPIN = 1 << 14 }; // loads of one cache line: some tens of microseconds
+enum { SPIN = 1 << 17 }; // loads of one cache line: about 50 µs. Waking a sleeper costs as much, and a step has over a hundred barriers
 // A thread counts as lost if it does not come to a barrier within TRIES times this many ns. Several tries, because
 // time also passes for a process that was stopped as a whole.
 #define PATIENCE 4000000000LL
