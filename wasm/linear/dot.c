@@ -1,7 +1,8 @@
 // Kernels of integer numerics: i8 dots where there is an instruction for them, else i16 ones, which give the same sums.
 #include "weights.h"
 
-enum { ROWS = 4 }; // input rows of the largest kernel
+enum { ROWS = 4 };  // input rows of the largest kernel
+enum { TILES = 8 }; // of a kernel for one input row
 
 typedef struct { // of a kernel's `rows` input rows and the 8 rows of a tile
   i4 v[ROWS][2];
@@ -69,54 +70,64 @@ INLINE void block_sums(sums *s, const u8 *codes, const u8 *const *x, u32 grains,
   ROLL for (u32 i = 0; i < words; i++) add_pairs(s, codes, columns, i, kind, rows);
 }
 
-// Input rows [row, row + rows), those beyond the last being the last once more.
-INLINE void dot_tiles(const job *j, u32 row, u32 begin, u32 end, u32 kind, u32 bytes, u32 rows) {
+// Tiles [tile, tile + tiles) for input rows [row, row + rows), those beyond the last being the last once more.
+INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u32 bytes, u32 rows) {
   const weight_ref *w = &j->args->w;
   const u32 group = w->group, wide = w->wide, has_offset = w->has_offset, block = block_columns(w), cols = w->cols;
   const f4 half = f4_splat(half_factor(w));
-  for (u32 tile = begin; tile < end; tile++) {
-    const u8 *codes = tile_at(w, tile), *x[ROWS];
-    f4 acc[ROWS][2];
-    UNROLL for (u32 r = 0; r < rows; r++) {
-      x[r] = j->prepared + (row + r < j->rows ? row + r : j->rows - 1) * j->args->row_bytes;
-      acc[r][0] = acc[r][1] = f4_splat(0.0f);
+  const u8 *codes[TILES], *x[ROWS];
+  f4 acc[TILES][ROWS][2];
+  f8 scale[TILES], offset[TILES];
+  UNROLL for (u32 r = 0; r < rows; r++)
+    x[r] = j->prepared + (row + r < j->rows ? row + r : j->rows - 1) * j->args->row_bytes;
+  UNROLL for (u32 k = 0; k < tiles; k++) {
+    codes[k] = tile_at(w, tile + k);
+    UNROLL for (u32 r = 0; r < rows; r++) acc[k][r][0] = acc[k][r][1] = f4_splat(0.0f);
+  }
+  for (u32 c = 0; c < cols; c += group) {
+    const u32 columns = cols - c < group ? cols - c : group;
+    UNROLL for (u32 k = 0; k < tiles; k++) {
+      scale[k] = load_f8(codes[k], wide, half), codes[k] += scale_bytes(wide);
+      if (has_offset) offset[k] = load_f8(codes[k], wide, half), codes[k] += scale_bytes(wide);
     }
-    for (u32 c = 0; c < cols; c += group) {
-      const u32 columns = cols - c < group ? cols - c : group;
-      const f8 scale = load_f8(codes, wide, half);
-      f8 offset = scale;
-      codes += scale_bytes(wide);
-      if (has_offset) offset = load_f8(codes, wide, half), codes += scale_bytes(wide);
-      for (u32 i = 0; i < columns; i += block) {
-        const u32 n = columns - i < block ? columns - i : block, grains = (n + GRAIN - 1) / GRAIN;
+    for (u32 i = 0; i < columns; i += block) {
+      const u32 n = columns - i < block ? columns - i : block, grains = (n + GRAIN - 1) / GRAIN;
+      UNROLL for (u32 k = 0; k < tiles; k++) {
         sums s;
-        block_sums(&s, codes, x, grains, kind, bytes, rows);
+        block_sums(&s, codes[k], x, grains, kind, bytes, rows);
+        codes[k] += grains * grain_bytes(kind);
         UNROLL for (u32 r = 0; r < rows; r++) {
           const block_head *head = (const block_head *)(const void *)x[r];
           const f4 factor = f4_splat(head->scale), sum = f4_splat(head->sum);
           UNROLL for (u32 h = 0; h < 2; h++) {
-            acc[r][h] = f4_add(acc[r][h], f4_mul(i4_convert(s.v[r][h]), f4_mul(scale.v[h], factor)));
-            if (has_offset) acc[r][h] = f4_add(acc[r][h], f4_mul(offset.v[h], sum));
+            acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(i4_convert(s.v[r][h]), f4_mul(scale[k].v[h], factor)));
+            if (has_offset) acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(offset[k].v[h], sum));
           }
-          x[r] += sizeof(block_head) + grains * GRAIN * bytes;
         }
-        codes += grains * grain_bytes(kind);
       }
+      UNROLL for (u32 r = 0; r < rows; r++) x[r] += sizeof(block_head) + grains * GRAIN * bytes;
     }
-    UNROLL for (u32 r = 0; r < rows && row + r < j->rows; r++) finish(j, row + r, tile, acc[r][0], acc[r][1]);
   }
+  UNROLL for (u32 k = 0; k < tiles; k++)
+    UNROLL for (u32 r = 0; r < rows && row + r < j->rows; r++)
+      finish(j, row + r, tile + k, acc[k][r][0], acc[k][r][1]);
 }
 
-#define KERNEL(name, kind, bytes, rows) \
+// One input row takes TILES tiles at a time: the processor fetches several streams of weights at once.
+#define ONE(name, kind, bytes) \
+  static void name##_1(const job *j, u32 row, u32 begin, u32 end) { \
+    for (; begin + TILES <= end; begin += TILES) dot_tiles(j, row, begin, TILES, kind, bytes, 1); \
+    for (; begin < end; begin++) dot_tiles(j, row, begin, 1, kind, bytes, 1); \
+  }
+#define MANY(name, kind, bytes, rows) \
   static void name##_##rows(const job *j, u32 row, u32 begin, u32 end) { \
-    dot_tiles(j, row, begin, end, kind, bytes, rows); \
+    for (; begin < end; begin++) dot_tiles(j, row, begin, 1, kind, bytes, rows); \
   }
 #if SMALL_CODE
-#define KERNELS(name, kind, bytes) KERNEL(name, kind, bytes, 1)
+#define KERNELS(name, kind, bytes) MANY(name, kind, bytes, 1)
 #define CHOICE(name) ((kernels){name##_1, name##_1, name##_1})
 #else
-#define KERNELS(name, kind, bytes) \
-  KERNEL(name, kind, bytes, 1) KERNEL(name, kind, bytes, 2) KERNEL(name, kind, bytes, 4)
+#define KERNELS(name, kind, bytes) ONE(name, kind, bytes) MANY(name, kind, bytes, 2) MANY(name, kind, bytes, 4)
 #define CHOICE(name) ((kernels){name##_1, name##_2, name##_4})
 #endif
 
