@@ -19,7 +19,7 @@ export const MODEL_OPTIONS: readonly OptionName[] = LOADING_OPTIONS;
 export function loadModel(source: string, options: Options, more: LoadOptions = {}): Promise<Model> {
   const loading = options.loading();
   // Only integer dot products gain from it, and it costs time to compile.
-  if (loading.numerics !== undefined && loading.numerics !== 'exact') enableRelaxedSimd();
+  if (loading.numerics !== 'exact') enableRelaxedSimd();
   return load(source, { ...loading, ...more });
 }
 

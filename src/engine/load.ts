@@ -65,13 +65,13 @@ export async function loadEngine(
       const watch = await upload(plan, executor, context);
       const { memory, info } = executor;
       const facts = describeModel(plan, backend.name, memory, why(info.why));
-      const { variant, device, threads } = info;
+      const { variant, device, threads, numerics } = info;
       const fingerprint = await plan.checkpoint.fingerprint(signal);
       const engine = new Engine({
         executor,
         program: plan.program,
         tokenizer: plan.tokenizer,
-        info: { ...facts, variant, device, threads, fingerprint },
+        info: { ...facts, variant, device, threads, numerics, fingerprint },
         golden: readGolden(plan.checkpoint.name, plan.checkpoint.metadata.selftest, plan.program.vocabSize),
         findDamage: async () => watch.report(),
         testOps: () => knownAnswer(backend, plan.settings.numerics),

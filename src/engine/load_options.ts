@@ -15,7 +15,7 @@ export function readLoadOptions(options: EngineOptions): LoadSettings {
   const { quantize, memoryBudget } = options;
   const settings: LoadSettings = {
     backend: choice('backend', options.backend ?? 'auto', ['auto', 'metal', 'webgpu', 'wasm', 'reference']),
-    numerics: choice('numerics', options.numerics ?? 'exact', ['exact', 'i16', 'i8']),
+    numerics: choice('numerics', options.numerics ?? 'i8', ['exact', 'i16', 'i8']),
     threads: integer('threads', options.threads ?? 0, 0, 1024),
     maxSessions: integer('maxSessions', options.maxSessions ?? 4, 1, 65_536),
     maxContext: integer('maxContext', options.maxContext ?? 4096, 1, 2 ** 31 - 1),

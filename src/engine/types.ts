@@ -10,7 +10,7 @@ export type ModelSource = string | URL | Blob | readonly File[];
 /** Options of `load` that the engine itself reads; all survive structured cloning. */
 export interface EngineOptions {
   backend?: BackendName | 'auto'; // 'auto'
-  numerics?: Numerics; // per model and backend
+  numerics?: Numerics; // of activations on CPUs: 'i8', whose quality is that of 'exact' (docs/adr/0006)
   threads?: number; // per device
   quantize?: Quantize; // float checkpoints: 'q8' below 200 M parameters, 'q4' above
   maxSessions?: number; // 4

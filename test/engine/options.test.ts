@@ -102,7 +102,7 @@ describe('load', () => {
   test('the defaults', () => {
     expect(load({})).toEqual({
       backend: 'auto',
-      numerics: 'exact',
+      numerics: 'i8',
       threads: 0,
       maxSessions: 4,
       maxContext: 4096,

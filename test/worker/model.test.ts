@@ -10,7 +10,7 @@ describe('a model in a worker', () => {
       architecture: 'rene',
       backend: 'wasm',
       threads: 1,
-      numerics: 'exact',
+      numerics: 'i8',
       maxSessions: 4,
     });
     expect(info.totalBytes).toBe(info.weightBytes + info.stateBytes + info.scratchBytes);

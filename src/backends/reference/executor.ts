@@ -33,7 +33,7 @@ export class ReferenceExecutor implements Executor {
       device: 'JavaScript',
       why: 'asked for by a test',
       threads: 1,
-      numerics: options.numerics,
+      numerics: 'exact',
     };
     for (const [name, { shape }] of Object.entries(program.weights))
       this.weights.set(name, { shape, data: zeros(shape), filled: new Uint8Array(elements(shape)) });
