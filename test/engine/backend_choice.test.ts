@@ -77,8 +77,9 @@ describe('which backend', () => {
 
 describe('before anything is loaded', () => {
   test('the memory contract is the one that load keeps', async () => {
-    const engine = await load();
-    const description = await describeModel(NANO, exact, {
+    const options: EngineOptions = { ...exact, numerics: 'exact' }; // the only ones that the reference has
+    const engine = await load(options);
+    const description = await describeModel(NANO, options, {
       backends: [{ ...reference, create: () => Promise.reject(new Error('created')) }],
     });
     const { variant, device, threads, fingerprint, why, ...info } = engine.info;
