@@ -1,0 +1,119 @@
+#!/usr/bin/env node
+// npm run bench: what this machine reaches, op by op and model by model, verified before it is timed.
+//   --models tiny,130m,370m,1.3b   shapes (130m); `tiny` is the embedded model, the others have random weights
+//   --threads 1,2  --numerics i8   --quant q4_0  --prompt 512  --tokens 64  --rounds 3
+//   --peers        node-llama-cpp on the same files, interleaved, and wllama in Chromium; installed on demand outside
+//   --chromium     ours in Chromium, too
+//   --long         prefill at 1,024 and 16,384 tokens, decode after 100 and 100,000
+//   --node PATH    another Node        --json FILE   everything as JSON       --quick   a minute at most
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { buildChildren, child } from './children.mjs';
+import { machine } from './machine.mjs';
+import { modelFile } from './models.mjs';
+import { installPeers } from './peers.mjs';
+import { median, table } from './report.mjs';
+import { verifyPeer } from './verify.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    models: { type: 'string', default: '130m' },
+    threads: { type: 'string', default: '1,2' },
+    numerics: { type: 'string', default: 'i8' },
+    quant: { type: 'string', default: 'q4_0' },
+    prompt: { type: 'string', default: '512' },
+    tokens: { type: 'string', default: '64' },
+    rounds: { type: 'string', default: '3' },
+    node: { type: 'string', default: process.execPath },
+    json: { type: 'string' },
+    peers: { type: 'boolean', default: false },
+    chromium: { type: 'boolean', default: false },
+    long: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+  },
+});
+if (options.quick) Object.assign(options, { models: 'tiny', prompt: '128', tokens: '16', rounds: '1' });
+
+const list = (text) => text.split(',').filter(Boolean);
+const rounds = Number(options.rounds);
+const result = { ...machine(options.node), ops: [], models: [] };
+
+await buildChildren();
+const peers = options.peers ? await installPeers() : null;
+console.log(`${result.device}, ${result.runtime}, commit ${result.commit}, ${result.date}`);
+if (result.busy) console.log(`This machine is busy (load ${result.load}): absolute figures say little.`);
+
+for (const model of list(options.models)) {
+  const file = modelFile(model, options.quant);
+  for (const threads of list(options.threads)) await measure(model, file, threads);
+}
+if (options.json) {
+  writeFileSync(options.json, `${JSON.stringify(result, null, 1)}\n`);
+  console.log(`\n${options.json} written`);
+}
+
+/** One model on so many threads: ops, then end to end, with the peers in the same rounds. */
+async function measure(model, file, threads) {
+  const args = { file, threads, numerics: options.numerics, prompt: options.prompt, tokens: options.tokens };
+  const ours = (more) => child('model', { ...args, ...more }, options.node);
+  const ops = await child('ops', { ...args, rows: 1 }, options.node);
+  const prefillOps = await child('ops', { ...args, rows: 64 }, options.node);
+  printOps(model, threads, ops, prefillOps);
+  result.ops.push({ model, threads, decode: ops, prefill: prefillOps });
+  if (peers && model !== 'tiny') await verifyPeer(file, options.node, peers.folder);
+
+  const runs = [];
+  for (let round = 0; round < rounds; round++) {
+    const run = { 'edge-ssm': await ours() };
+    if (options.chromium) run['edge-ssm, Chromium'] = await child('chromium', args, process.execPath);
+    if (peers && model !== 'tiny') {
+      run['node-llama-cpp'] = await child('llama', { ...args, peers: peers.folder }, options.node);
+      if (options.chromium)
+        run['wllama, Chromium'] = await child('wllama', { ...args, peers: peers.folder }, process.execPath);
+    }
+    runs.push(run);
+  }
+  const engines = Object.keys(runs[0]);
+  const of = (engine, what) => median(runs.map((run) => run[engine][what]).filter((value) => value > 0));
+  const rows = engines.map((engine) => {
+    const ratio = (what) => median(runs.map((run) => run['edge-ssm'][what] / run[engine][what]));
+    return {
+      engine,
+      'load ms': of(engine, 'loadMs'),
+      'prefill tok/s': of(engine, 'prefill'),
+      'decode tok/s': of(engine, 'decode'),
+      'first token ms': of(engine, 'firstTokenMs'),
+      'peak MiB': of(engine, 'peakBytes') / 2 ** 20,
+      ...(engine !== 'edge-ssm' && { 'ours / prefill': ratio('prefill'), 'ours / decode': ratio('decode') }),
+    };
+  });
+  console.log(`\n${model}, ${options.quant}, ${options.numerics}, ${threads} threads, ${rounds} rounds`);
+  console.log(table(rows));
+  const streamed = ops.bytesPerToken * of('edge-ssm', 'decode');
+  const share = streamed / ops.bandwidth;
+  console.log(
+    `decode streams ${(streamed / 1e9).toFixed(1)} GB/s, ${(100 * share).toFixed(0)} % of the ${(ops.bandwidth / 1e9).toFixed(1)} GB/s that this runtime reads; outside the module ${(100 * ops.overhead).toFixed(1)} % of a token`,
+  );
+  const entry = { model, threads, runs, rows, streamed, bandwidth: ops.bandwidth, overhead: ops.overhead };
+  if (options.long) {
+    entry.long = await child('long', args, options.node);
+    console.log(entry.long.lines.join('\n'));
+  }
+  result.models.push(entry);
+}
+
+function printOps(model, threads, decode, prefill) {
+  console.log(`\n${model}, ${threads} threads: ops (checked against the reference first)`);
+  const rows = decode.ops.map(({ op, ms, bytes }) => {
+    const many = prefill.ops.find((other) => other.op === op);
+    return {
+      op,
+      'decode ms': ms,
+      'GB/s': bytes > 0 ? bytes / ms / 1e6 : Number.NaN,
+      'of reading %': bytes > 0 ? (100 * bytes) / ms / 1e-3 / decode.bandwidth : Number.NaN,
+      '64 rows ms': many.ms,
+      'GOP/s': many.operations > 0 ? many.operations / many.ms / 1e6 : Number.NaN,
+    };
+  });
+  console.log(table(rows));
+}
