@@ -10,9 +10,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const cache = join(root, 'node_modules/.cache/edge-ssm/bench');
 
 /** The library, and the children that look inside it. */
-export async function buildChildren() {
+export async function buildChildren({ browser }) {
   mkdirSync(cache, { recursive: true });
   await buildNode();
+  if (browser) await buildBrowser();
   await build({
     absWorkingDir: root,
     entryPoints: ['bench/children/ops.ts', 'bench/children/bench-thread.ts'],
@@ -25,8 +26,6 @@ export async function buildChildren() {
     logLevel: 'warning',
   });
 }
-
-export { buildBrowser, root };
 
 /** Runs a child with a JSON argument; what it prints last is its result. */
 export function child(name, args, node) {

@@ -38,7 +38,7 @@ const list = (text) => text.split(',').filter(Boolean);
 const rounds = Number(options.rounds);
 const result = { ...machine(options.node), ops: [], models: [] };
 
-await buildChildren();
+await buildChildren({ browser: options.chromium });
 const peers = options.peers ? await installPeers() : null;
 console.log(`${result.device}, ${result.runtime}, commit ${result.commit}, ${result.date}`);
 if (result.busy) console.log(`This machine is busy (load ${result.load}): absolute figures say little.`);
