@@ -1,7 +1,9 @@
 import type { ModelInfo, Prompt, Score, SelfTestReport } from '../src/engine/types.ts';
+import type { DecodeOptions } from '../src/state/snapshot.ts';
 import type { EngineClient } from './client.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import { Session } from './session.ts';
+import { readSnapshot, type SnapshotSource } from './snapshot_source.ts';
 
 type Cancellable = { signal?: AbortSignal };
 
@@ -35,9 +37,23 @@ export class Model {
     return new Generation(this.#client, null, prompt, options);
   }
 
-  /** Opens a session. @throws OUT_OF_MEMORY if all `maxSessions` slots are taken */
-  session(): Promise<Session> {
-    return Session.open(this.#client);
+  /**
+   * Opens a session: a fresh one, or one that goes on `from` what `session.save()` gave (bytes, a Blob, a stream, a
+   * URL or, outside browsers, a path).
+   * @throws OUT_OF_MEMORY if all `maxSessions` slots are taken; what `restore` throws
+   */
+  async session(options: { from?: SnapshotSource } & DecodeOptions = {}): Promise<Session> {
+    const { from, ...decoding } = options;
+    if (from === undefined) return Session.open(this.#client);
+    return this.restore(await readSnapshot(from), decoding);
+  }
+
+  /**
+   * A session that goes on from what `session.save()` gave.
+   * @throws INVALID_FILE for damaged bytes, STATE_MISMATCH for those of another model, quantization or version
+   */
+  restore(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Session> {
+    return Session.restore(this.#client, bytes, options);
   }
 
   /**

@@ -9,6 +9,7 @@ import type {
   Handle,
   ModelInfo,
   Prompt,
+  RewindTarget,
   Score,
   SelfTestReport,
 } from '../src/engine/types.ts';
@@ -16,6 +17,7 @@ import { EdgeError } from '../src/errors.ts';
 import { blobFileSet } from '../src/io/blob.ts';
 import { openFileSet, urlsFileSet } from '../src/io/fileset.ts';
 import type { FileSet } from '../src/io/types.ts';
+import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
 import type { EngineProtocol, Loader, WireSource } from './protocol.ts';
 
 /** The engine's end of the boundary: one engine once it is loaded. Large results give their buffers away. */
@@ -62,6 +64,23 @@ export class EngineHost implements EngineProtocol {
 
   resetSession(session: Handle): Promise<void> {
     return this.#loaded().resetSession(session);
+  }
+
+  rewind(session: Handle, target: RewindTarget, call: Handle): Promise<number> {
+    return this.#loaded().rewind(session, target, call);
+  }
+
+  forkSession(session: Handle, fork: Handle): Promise<void> {
+    return this.#loaded().forkSession(session, fork);
+  }
+
+  async saveSession(session: Handle, dtype: SnapshotDtype): Promise<Uint8Array> {
+    const bytes = await this.#loaded().saveSession(session, dtype);
+    return transfer(bytes, [bytes.buffer as ArrayBuffer]);
+  }
+
+  restoreSession(session: Handle, bytes: Uint8Array, options: DecodeOptions): Promise<number> {
+    return this.#loaded().restoreSession(session, bytes, options);
   }
 
   append(session: Handle, prompt: Prompt, call: Handle): Promise<number> {

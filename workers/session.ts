@@ -1,5 +1,6 @@
-import type { Handle, Prompt } from '../src/engine/types.ts';
+import type { Handle, Prompt, RewindTarget } from '../src/engine/types.ts';
 import { EdgeError } from '../src/errors.ts';
+import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
 import type { EngineClient } from './client.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 
@@ -20,6 +21,13 @@ export class Session {
     const handle = client.handle();
     await client.call((engine) => engine.openSession(handle));
     return new Session(client, handle);
+  }
+
+  /** @internal */
+  static async restore(client: EngineClient, bytes: Uint8Array, options: DecodeOptions): Promise<Session> {
+    const session = new Session(client, client.handle());
+    session.#position = await client.call((engine) => engine.restoreSession(session.#handle, bytes, options));
+    return session;
   }
 
   /**
@@ -48,6 +56,46 @@ export class Session {
   generate(prompt: Prompt = '', options: GenerationOptions = {}): Generation {
     this.#check();
     return new Generation(this.#client, this.#handle, prompt, options, () => this.#refresh());
+  }
+
+  /**
+   * Another session that goes on from here, independent of this one: one copy of the state on the device.
+   * @throws OUT_OF_MEMORY if all `maxSessions` slots are taken, BUSY
+   */
+  async fork(): Promise<Session> {
+    this.#check();
+    const fork = new Session(this.#client, this.#client.handle());
+    await this.#client.call((engine) => engine.forkSession(this.#handle, fork.#handle));
+    fork.#position = this.#position;
+    return fork;
+  }
+
+  /**
+   * Goes back to where `position` tokens were consumed (the next one is pending again; 0 is a fresh session), or to
+   * before a turn: `{ turn: 0 }` is before the first `append` or `generate`, `{ turn: -1 }` before the last. Costs as
+   * much as consuming the tokens since the nearest checkpoint. Resolves to the new position.
+   * @throws POSITION_UNAVAILABLE beyond what `maxHistory` and `checkpointBytes` keep, INVALID_ARGUMENT, BUSY, ABORTED
+   */
+  async rewind(target: RewindTarget, options: { signal?: AbortSignal } = {}): Promise<number> {
+    this.#check();
+    try {
+      this.#position = await this.#client.abortable(options.signal, (engine, call) =>
+        engine.rewind(this.#handle, target, call),
+      );
+    } catch (error) {
+      await this.#refresh();
+      throw error;
+    }
+    return this.#position;
+  }
+
+  /**
+   * The conversation as bytes, for `model.restore()` and `model.session({ from })`: the state, f32 or f16 (half the
+   * bytes, a little less exact), the pending token and a checksum. The ids that led here are not part of it.
+   */
+  async save(options: { dtype?: SnapshotDtype } = {}): Promise<Uint8Array> {
+    this.#check();
+    return this.#client.call((engine) => engine.saveSession(this.#handle, options.dtype ?? 'f32'));
   }
 
   /** Forgets everything: the state of a fresh session. */

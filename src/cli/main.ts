@@ -16,8 +16,9 @@ import { logits } from './logits.ts';
 import { Options, optionHelp, UsageError } from './options.ts';
 import { run } from './run.ts';
 import { score } from './score.ts';
+import { state } from './state.ts';
 
-const COMMANDS: readonly Command[] = [run, chat, info, logits, score, bench];
+const COMMANDS: readonly Command[] = [run, chat, info, logits, score, state, bench];
 
 async function main(args: string[]): Promise<void> {
   const named = COMMANDS.find(({ name }) => name === args[0]);

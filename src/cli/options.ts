@@ -45,6 +45,8 @@ const OWN = {
   ids: { kind: 'text', value: '1,2,3', help: 'token ids' },
   text: { kind: 'text', value: 'TEXT', help: 'a text instead of ids or a file' },
   'text-file': { kind: 'text', value: 'FILE', help: 'a text in UTF-8' },
+  'prompt-file': { kind: 'text', value: 'FILE', help: 'a prompt in UTF-8' },
+  dtype: { kind: 'text', value: 'TYPE', help: 'f32 (the default) or f16' },
   last: { kind: 'number', value: 'N', help: 'only the last N positions' },
   out: { kind: 'text', value: 'FILE', help: 'the safetensors file to write' },
   'prompt-tokens': { kind: 'number', value: 'N', help: 'length of the prompt (512)' },

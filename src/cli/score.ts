@@ -3,11 +3,14 @@ import { print, readText } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, modelArgument, withModel } from './command.ts';
 import { type Options, UsageError } from './options.ts';
 
-/** The prompt of `score` and `logits`: --ids, --text or --text-file. */
-export async function promptOption(options: Options): Promise<number[] | string> {
-  const [ids, text, file] = [options.ids('ids'), options.text('text'), options.text('text-file')];
+/** The prompt of a command: --ids, --text or a file. */
+export async function promptOption(
+  options: Options,
+  fileOption: 'text-file' | 'prompt-file' = 'text-file',
+): Promise<number[] | string> {
+  const [ids, text, file] = [options.ids('ids'), options.text('text'), options.text(fileOption)];
   if ([ids, text, file].filter((given) => given !== undefined).length !== 1)
-    throw new UsageError('Give one of --ids, --text and --text-file');
+    throw new UsageError(`Give one of --ids, --text and --${fileOption}`);
   if (ids !== undefined) return ids;
   if (text !== undefined) return text;
   return readText(file!).catch((cause: NodeJS.ErrnoException) => {

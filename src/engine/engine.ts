@@ -2,10 +2,18 @@ import type { Executor } from '../backends/types.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { Program } from '../ops/program.ts';
 import { SlotArena } from '../state/arena.ts';
+import {
+  type DecodeOptions,
+  decodeSnapshot,
+  encodeSnapshot,
+  type SnapshotDtype,
+  type SnapshotModel,
+} from '../state/snapshot.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { Call } from './call.ts';
 import { Generation } from './generation.ts';
 import { readOptions } from './options.ts';
+import { type Keeping, newPast } from './past.ts';
 import { promptIds, requireTokenizer } from './prompt.ts';
 import { Scheduler } from './scheduler.ts';
 import { logits, score } from './score.ts';
@@ -19,6 +27,7 @@ import type {
   Handle,
   ModelInfo,
   Prompt,
+  RewindTarget,
   Score,
   SelfTestReport,
 } from './types.ts';
@@ -31,6 +40,7 @@ export interface EngineParts {
   program: Program;
   tokenizer: Tokenizer | null;
   info: ModelInfo;
+  keeping: Keeping;
   /** Greedy tokens that the model is known to give. */
   golden?: readonly Golden[];
   /** Says which weight holds a NaN or an infinity, if one does. */
@@ -51,13 +61,14 @@ export class Engine implements EngineService {
   private disposing: Promise<void> | null = null;
 
   constructor(private readonly parts: EngineParts) {
-    const { executor, program, info } = parts;
+    const { executor, program, info, keeping } = parts;
     this.info = info;
     this.device = {
       executor,
       program,
       scheduler: new Scheduler(executor, program.chunk),
       arena: new SlotArena(info.maxSessions, SHADOW_SLOTS),
+      keeping,
     };
   }
 
@@ -73,8 +84,33 @@ export class Engine implements EngineService {
 
   async openSession(handle: Handle): Promise<void> {
     this.requireOpen();
-    requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
-    this.sessions.set(handle, new Session(await Sequence.open(this.device)));
+    this.requireNew(handle);
+    this.sessions.set(handle, new Session(await Sequence.open(this.device, newPast(this.device.keeping))));
+  }
+
+  async forkSession(handle: Handle, fork: Handle): Promise<void> {
+    const session = this.session(handle);
+    this.requireNew(fork);
+    this.sessions.set(fork, await session.fork(newPast(this.device.keeping)));
+  }
+
+  async saveSession(handle: Handle, dtype: SnapshotDtype): Promise<Uint8Array> {
+    return encodeSnapshot(await this.session(handle).save(), this.snapshotModel(), dtype);
+  }
+
+  async restoreSession(handle: Handle, bytes: Uint8Array, options: DecodeOptions): Promise<number> {
+    this.requireOpen();
+    this.requireNew(handle);
+    requireArgument(bytes instanceof Uint8Array, 'A snapshot is a Uint8Array: what save() gave');
+    const snapshot = decodeSnapshot(bytes, this.snapshotModel(), options);
+    const past = newPast(this.device.keeping);
+    this.sessions.set(handle, new Session(await Sequence.restore(this.device, past, snapshot)));
+    return snapshot.position;
+  }
+
+  async rewind(handle: Handle, target: RewindTarget, call: Handle): Promise<number> {
+    const session = this.session(handle);
+    return this.during(call, (running) => session.rewind(target, running));
   }
 
   async closeSession(handle: Handle): Promise<void> {
@@ -189,6 +225,17 @@ export class Engine implements EngineService {
 
   private requireOpen(): void {
     if (this.disposing) throw closedError();
+  }
+
+  private requireNew(handle: Handle): void {
+    requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
+  }
+
+  private snapshotModel(): SnapshotModel {
+    const { fingerprint, weights, numerics, vocabSize } = this.info;
+    const format =
+      weights.kind === 'float' ? weights.dtype : `q${weights.bits} in groups of ${weights.group}`;
+    return { fingerprint, weights: format, numerics, vocabSize, states: this.device.program.states };
   }
 
   private session(handle: Handle): Session {

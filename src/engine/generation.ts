@@ -116,7 +116,10 @@ export class Generation {
     this.clock = { begin: performance.now(), first: performance.now(), last: performance.now() };
     if (this.call.aborted) return [];
     sequence.requireRoom(sequence.rowsWith(ids));
-    if (session) this.before = await sequence.checkpoint();
+    if (session) {
+      this.before = await sequence.checkpoint();
+      await sequence.keep(true);
+    }
     const tokens = await this.guarded(async () => {
       try {
         return [await this.next(ids, this.call)];
@@ -136,7 +139,10 @@ export class Generation {
     if (this.call.aborted) return [];
     sequence.requireRoom(1);
     const begin = performance.now();
-    if (session) this.before = await sequence.checkpoint();
+    if (session) {
+      this.before = await sequence.checkpoint();
+      await sequence.keep(false);
+    }
     const tokens: Token[] = [];
     await this.guarded(async () => {
       while (!this.ending && !this.call.aborted && tokens.length < BURST_TOKENS) {

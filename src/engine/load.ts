@@ -22,6 +22,7 @@ import { DamageWatch } from './damage.ts';
 import { Engine, SHADOW_SLOTS } from './engine.ts';
 import { knownAnswer } from './known_answer.ts';
 import { type LoadSettings, readLoadOptions } from './load_options.ts';
+import type { Keeping } from './past.ts';
 import { readGolden } from './selftest.ts';
 import type { EngineOptions, ModelInfo, Progress } from './types.ts';
 
@@ -73,6 +74,7 @@ export async function loadEngine(
         tokenizer: plan.tokenizer,
         info: { ...facts, variant, device, threads, numerics, fingerprint },
         golden: readGolden(plan.checkpoint.name, plan.checkpoint.metadata.selftest, plan.program.vocabSize),
+        keeping: keepingOf(plan),
         findDamage: async () => watch.report(),
         testOps: () => knownAnswer(backend, plan.settings.numerics),
       });
@@ -231,6 +233,7 @@ function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why
     maxContext: program.maxContext,
     chunk: program.chunk,
     slotBytes: stateBytes / execution.slots,
+    historyBytes: settings.maxSessions * keptBytes(plan),
     bosTokenId: blueprint.bosTokenId,
     eosTokenIds: eosTokens(plan),
     hasTokenizer: tokenizer !== null,
@@ -239,6 +242,24 @@ function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why
     scratchBytes,
     totalBytes,
   };
+}
+
+/** What each session may keep on the host to be rewound. */
+function keepingOf(plan: Plan): Keeping {
+  const { maxHistory, checkpointBytes, checkpointEvery } = plan.settings;
+  const states = Math.floor(checkpointBytes / hostStateBytes(plan));
+  return { history: maxHistory, states, every: checkpointEvery };
+}
+
+function keptBytes(plan: Plan): number {
+  const { history, states } = keepingOf(plan);
+  return 4 * history + states * hostStateBytes(plan);
+}
+
+/** A slot's state outside the device: f32 in canonical order. */
+function hostStateBytes({ program }: Plan): number {
+  const values = Object.values(program.states).map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  return 4 * values.reduce((a, b) => a + b, 0);
 }
 
 /** generation_config.json knows better than config.json. */

@@ -1,10 +1,14 @@
-import { EdgeError } from '../errors.ts';
+import { EdgeError, requireArgument } from '../errors.ts';
+import type { Snapshot } from '../state/snapshot.ts';
 import { Call } from './call.ts';
+import { show } from './options.ts';
+import type { Past } from './past.ts';
 import type { Sequence } from './sequence.ts';
+import type { RewindTarget } from './types.ts';
 
 /** What occupies a session. */
 export interface Occupant {
-  name: 'append' | 'generate' | 'reset';
+  name: 'append' | 'generate' | 'reset' | 'rewind' | 'fork' | 'save';
   /** Ends it with an error. */
   end(error: EdgeError): Promise<void>;
 }
@@ -51,17 +55,73 @@ export class Session {
   async append(ids: Int32Array, call: Call): Promise<number> {
     await this.during('append', call, async () => {
       this.sequence.requireRoom(Math.max(0, this.sequence.rowsWith(ids) - 1));
-      const before = ids.length > 0 ? await this.sequence.checkpoint() : null;
-      try {
+      if (ids.length === 0) return;
+      await this.undoably(async () => {
+        await this.sequence.keep(true);
         await this.sequence.append(ids, call);
-      } catch (error) {
-        await before?.restore().catch(() => this.damage(error));
-        throw error;
-      } finally {
-        before?.release();
-      }
+      });
     });
     return this.sequence.position;
+  }
+
+  /** Goes back to a position or to where a turn began. Whatever stops it leaves the session as it was before. */
+  async rewind(target: RewindTarget, call: Call): Promise<number> {
+    const position = this.positionOf(target);
+    await this.during('rewind', call, () =>
+      this.undoably(async () => {
+        await this.sequence.rewind(position, call);
+      }),
+    );
+    return this.sequence.position;
+  }
+
+  async save(): Promise<Snapshot> {
+    let snapshot: Snapshot | undefined;
+    await this.during('save', new Call(), async () => {
+      snapshot = await this.sequence.save();
+    });
+    return snapshot!;
+  }
+
+  /** Another session that goes on from here. */
+  async fork(past: Past): Promise<Session> {
+    let fork: Session | undefined;
+    await this.during('fork', new Call(), async () => {
+      fork = new Session(await this.sequence.fork(past));
+    });
+    return fork!;
+  }
+
+  private positionOf(target: RewindTarget): number {
+    const now = this.sequence.position;
+    if ('position' in target && target.position !== undefined) {
+      const { position } = target;
+      requireArgument(
+        Number.isInteger(position) && position >= 0 && position <= now,
+        `position must be an integer from 0 to ${now}, found ${show(position)}`,
+      );
+      return position;
+    }
+    const { turn } = target as { turn?: number };
+    const turns = this.sequence.past?.turns ?? [];
+    requireArgument(
+      Number.isInteger(turn) && turn! >= -turns.length && turn! < turns.length,
+      `turn must be an integer from ${-turns.length} to ${turns.length - 1} (this session has ${turns.length} turns), found ${show(turn)}`,
+    );
+    return Math.max(0, turns.at(turn!)!);
+  }
+
+  /** Runs something that consumes tokens; if it fails, the session is as it was before. */
+  private async undoably(run: () => Promise<void>): Promise<void> {
+    const before = await this.sequence.checkpoint();
+    try {
+      await run();
+    } catch (error) {
+      await before.restore().catch(() => this.damage(error));
+      throw error;
+    } finally {
+      before.release();
+    }
   }
 
   async reset(): Promise<void> {
@@ -77,7 +137,7 @@ export class Session {
     this.sequence.release();
   }
 
-  private async during(name: 'append' | 'reset', call: Call, run: () => Promise<void>): Promise<void> {
+  private async during(name: Occupant['name'], call: Call, run: () => Promise<void>): Promise<void> {
     let settle = () => {};
     const settled = new Promise<void>((resolve) => {
       settle = resolve;

@@ -1,4 +1,5 @@
 import type { MemoryPlan } from '../backends/types.ts';
+import type { DecodeOptions, SnapshotDtype } from '../state/snapshot.ts';
 import type { BackendName, Numerics, Quantize, WeightFormat } from '../types.ts';
 
 /** Text or token ids. An empty one continues a session. */
@@ -17,7 +18,13 @@ export interface EngineOptions {
   maxContext?: number; // 4096; only matters where attention is unbounded
   memoryBudget?: number; // bytes of weights + state + scratch
   chunk?: number; // rows of prefill fed at a time, 64
+  maxHistory?: number; // ids that a session remembers for rewinding, 65,536
+  checkpointBytes?: number; // of states that a session keeps on the host for rewinding, 64 MiB
+  checkpointEvery?: number; // tokens between two of them, 512
 }
+
+/** Where to rewind to: a number of consumed tokens, or where a turn began (−1: the last `append` or `generate`). */
+export type RewindTarget = { position: number } | { turn: number };
 
 export interface Progress {
   stage: 'open' | 'weights' | 'ready';
@@ -44,6 +51,7 @@ export interface ModelInfo extends MemoryPlan {
   maxContext: number; // Infinity for pure recurrent and windowed models
   chunk: number;
   slotBytes: number; // state of one session
+  historyBytes: number; // on the host, for rewinding, of all sessions: at most
   fingerprint: string; // of config and weights, hexadecimal
   bosTokenId: number | null;
   eosTokenIds: readonly number[];
@@ -132,6 +140,14 @@ export interface EngineService {
    * session is as it was before.
    */
   append(session: Handle, prompt: Prompt, call: Handle): Promise<number>;
+  /** Goes back; resolves to the new position. If it fails or is aborted, the session is as it was before. */
+  rewind(session: Handle, target: RewindTarget, call: Handle): Promise<number>;
+  /** Opens a session `fork` that goes on from where `session` is. */
+  forkSession(session: Handle, fork: Handle): Promise<void>;
+  /** The session as bytes: see src/state/snapshot.ts. */
+  saveSession(session: Handle, dtype: SnapshotDtype): Promise<Uint8Array>;
+  /** Opens a session that goes on from saved bytes; resolves to its position. */
+  restoreSession(session: Handle, bytes: Uint8Array, options: DecodeOptions): Promise<number>;
   /** Tokens consumed so far. */
   position(session: Handle): number | Promise<number>;
   /** Begins a generation; without a session, on a slot of its own that is freed at the end. Runs nothing yet. */

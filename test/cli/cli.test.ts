@@ -148,7 +148,7 @@ describe('the other commands', () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
     expect(await edgeSsm(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
     const { out } = await edgeSsm(['--help']);
-    for (const command of ['run', 'chat', 'info', 'logits', 'score', 'bench']) {
+    for (const command of ['run', 'chat', 'info', 'logits', 'score', 'state', 'bench']) {
       expect(out).toContain(`edge-ssm ${command === 'run' ? '[run]' : command}`);
       const help = await edgeSsm([command, '--help']);
       expect(help).toMatchObject({ code: 0, err: '' });
@@ -204,6 +204,33 @@ describe('the other commands', () => {
   });
 });
 
+test('state build saves what model.session({ from }) goes on from', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-state-'));
+  const out = join(folder, 'system.state');
+  writeFileSync(join(folder, 'system.txt'), PROMPT);
+  const build = [
+    'state',
+    'build',
+    '--model',
+    NANO,
+    '--prompt-file',
+    join(folder, 'system.txt'),
+    '--out',
+    out,
+  ];
+  const result = await json(build);
+  const model = await load(NANO);
+  const session = await model.session({ from: out });
+  expect(session.position + 1).toBe(result.tokens);
+  expect((await session.generate('', { maxTokens: 6 }).result()).text).toBe(
+    (await model.generate(PROMPT, { maxTokens: 6 }).result()).text,
+  );
+  await model.dispose();
+  rmSync(folder, { recursive: true });
+  expect((await edgeSsm(['state', 'bild'])).code).toBe(2);
+  expect((await edgeSsm([...build, '--dtype', 'f8'])).code).toBe(2);
+});
+
 describe('edge-ssm chat', () => {
   const args = ['chat', '--model', NANO, '--max-tokens', '6', '--ignore-eos'];
 
@@ -219,6 +246,32 @@ describe('edge-ssm chat', () => {
     expect(texts[2]).toBe(texts[0]);
     const { code, out } = await edgeSsm(args, `${PROMPT}\n and then\n/reset\n${PROMPT}\n/exit\nnot read\n`);
     expect({ code, out }).toEqual({ code: 0, out: `${texts.join('\n')}\n` });
+  });
+
+  test('/undo, /retry, /save and /load', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-chat-'));
+    const file = join(folder, 'talk.state');
+    const lines = [
+      PROMPT,
+      '/save FILE',
+      ' and then',
+      '/undo',
+      ' and then',
+      '/retry',
+      '/load FILE',
+      ' and then',
+      '/load nothing',
+      '/save',
+      '/exit',
+    ];
+    const { code, out, err } = await edgeSsm(args, lines.join('\n').replaceAll('FILE', file));
+    rmSync(folder, { recursive: true });
+    const [first, ...later] = out.trimEnd().split('\n');
+    expect(first!.length).toBeGreaterThan(0);
+    expect(new Set(later).size).toBe(1); // the same turn, four times
+    expect(later).toHaveLength(4);
+    expect(code).toBe(0);
+    expect(err).toMatch(/There is no file 'nothing'[\s\S]*\/save takes a file/);
   });
 
   test('--json tells the position', async () => {

@@ -156,7 +156,8 @@ export function fakeEngine(options: FakeOptions = {}): { engine: Engine; executo
   const program: Program = { buffers: {}, weights: {}, states: {}, calls: [], vocabSize, chunk, maxContext };
   const executor = new FakeExecutor(program, maxSessions + SHADOW_SLOTS);
   const info = toyInfo({ vocabSize, chunk, maxContext, maxSessions, bosTokenId: bos, eosTokenIds: eos });
-  return { engine: new Engine({ executor, program, tokenizer, info }), executor };
+  const keeping = { history: 64, states: 0, every: 16 };
+  return { engine: new Engine({ executor, program, tokenizer, info, keeping }), executor };
 }
 
 export function toyInfo(facts: Partial<ModelInfo>): ModelInfo {
@@ -178,6 +179,7 @@ export function toyInfo(facts: Partial<ModelInfo>): ModelInfo {
     maxContext: Number.POSITIVE_INFINITY,
     chunk: 8,
     slotBytes: 8,
+    historyBytes: 0,
     fingerprint: '',
     bosTokenId: 0,
     eosTokenIds: [],

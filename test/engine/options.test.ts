@@ -107,6 +107,9 @@ describe('load', () => {
       maxSessions: 4,
       maxContext: 4096,
       chunk: 64,
+      maxHistory: 65_536,
+      checkpointBytes: 2 ** 26,
+      checkpointEvery: 512,
     });
   });
 
