@@ -2,8 +2,8 @@
 
     python3 smoke.py
 
-Data, a run with a stop and a resume, the same run without, export, and a read back. It fails (exit code 1) if the loss
-does not fall, if the resumed run differs, if the chunked recurrence differs from the plain one, or if the exported
+Data, a run with a stop and a resume, the same run without, a run shared by two processes, export, and a read back. It
+fails (exit code 1) if the loss does not fall, if the resumed or the shared run differs, if the chunked recurrence differs from the plain one, or if the exported
 files do not hold what they should. Without PyTorch it says so and ends with code 77.
 """
 import importlib.util, json, os, random, subprocess, sys, tempfile, time
@@ -27,7 +27,7 @@ def story(rng):
 
 def run(*args):
     began = time.time()
-    r = subprocess.run([sys.executable, *args], cwd=HERE, capture_output=True, text=True)
+    r = subprocess.run([sys.executable, *args], cwd=HERE, capture_output=True, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
     if r.returncode:
         print(r.stdout[-3000:], r.stderr[-3000:])
     check(r.returncode == 0, f'{os.path.basename(args[0])} ({time.time() - began:.1f} s)')
@@ -45,6 +45,24 @@ def recurrence():
         h = h * torch.exp(dt[:, t] * A)[..., None, None] + (dt[:, t, :, None] * x[:, t])[..., None] * B[:, t, None, None]
         y.append((h * C[:, t, None, None]).sum(-1))
     check((torch.stack(y, 1) - ssd(x, dt, A, B, C, 16)).abs().max() < 1e-12, 'chunked recurrence equals the plain one')
+
+
+def shared(data, tmp, options):
+    """Two processes make the step of one, up to rounding; without dropout, whose draws differ."""
+    import torch
+    path = os.path.join(data, 'data.json')
+    with open(path) as f:
+        info = json.load(f)
+    for source in info['table']['sources'].values():
+        source['dropout'] = 0.0
+    with open(path, 'w') as f:
+        json.dump(info, f)
+    one, two = os.path.join(tmp, 'one'), os.path.join(tmp, 'two')
+    run('train.py', data, one, *options)
+    run('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', 'train.py', data, two, *options)
+    a, b = (torch.load(os.path.join(d, 'model.pt')) for d in (one, two))
+    off = max(((a[k] - b[k]).norm() / (a[k].norm() + 1e-9)).item() for k in a)
+    check(off < 1e-3, f'two processes make the step of one (largest relative difference {off:.1e})')
 
 
 def main():
@@ -84,6 +102,7 @@ def main():
             report = json.load(f)
         check(report['bits_per_byte']['small'] < 4.0, f'it learns: {report["bits_per_byte"]["small"]} bits a byte')
         check(abs(report['epochs']['small'] - 2) < 1.5, f'the small source was seen {report["epochs"]["small"]} times, 2 asked for')
+        shared(data, tmp, [*options, '--steps', '1', '--warmup', '1'])
         out = os.path.join(tmp, 'out')
         run('export.py', whole, data, out)
         from safetensors.torch import load_file

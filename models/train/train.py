@@ -6,11 +6,13 @@
                                                                      steps changed so that the rest takes 540 seconds
 Muon for the matrices, AdamW for the rest; the rate is flat after a warm-up and falls linearly from --decay-from on.
 Batches are drawn without replacement: each source is read in windows in a new order each epoch, so that a resumed run
-sees what an uninterrupted one would have. OUT gets model.pt (float32), config.json, tokenizer.json, train.json.
+sees what an uninterrupted one would have. Started by `torchrun --nproc-per-node N`, N processes (one GPU each) share
+the rows of the same batches; gradients are averaged, every process makes the same step. OUT gets model.pt (float32), config.json, tokenizer.json, train.json.
 """
-import argparse, json, math, os, shutil, sys, time
+import argparse, json, os, shutil, time
 import numpy as np
 import torch
+import torch.distributed as dist
 from model import Rene, config
 
 BLOCKS = 'SSMSASMSSMSASM'
@@ -92,6 +94,39 @@ class Muon:
                 p.grad = None
 
 
+class Group:
+    """The processes that share a batch: one, or those that torchrun started."""
+
+    def __init__(self):
+        self.rank, self.size = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
+        self.device = f'cuda:{os.environ.get("LOCAL_RANK", 0)}' if torch.cuda.is_available() else 'cpu'
+        if self.device != 'cpu':
+            torch.cuda.set_device(self.device)
+        if self.size > 1:
+            dist.init_process_group('nccl' if self.device != 'cpu' else 'gloo')
+
+    def average(self, parameters):
+        """Gradients become their mean over the processes, all in one message."""
+        if self.size > 1:
+            grads = [p.grad for p in parameters]
+            flat = torch.cat([g.reshape(-1) for g in grads])
+            dist.all_reduce(flat)
+            torch._foreach_copy_(grads, [f.view_as(g) for f, g in zip((flat / self.size).split([g.numel() for g in grads]), grads)])
+
+    def agree(self, value):
+        """Process 0's number in all processes: clocks differ, decisions must not."""
+        if self.size > 1:
+            t = torch.tensor(float(value), dtype=torch.float64, device=self.device)
+            dist.broadcast(t, 0)
+            return t.item()
+        return value
+
+    def leave(self):
+        if self.size > 1:
+            dist.barrier()
+            dist.destroy_process_group()
+
+
 def rate_at(progress, step, warmup, decay_from):
     return min(1.0, (step + 1) / warmup) * (1.0 if progress < decay_from else max(0.01, (1 - progress) / (1 - decay_from)))
 
@@ -113,7 +148,11 @@ def main(argv=None):
     arg.add_argument('--log-every', type=int, default=500); arg.add_argument('--evaluate-every', type=int, default=4000)
     a = arg.parse_args(argv)
     began = time.time()
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    group = Group()
+    device, kind, lead = group.device, group.device.split(':')[0], group.rank == 0
+    if a.batch % group.size:
+        raise SystemExit(f'--batch {a.batch} must be a multiple of the {group.size} processes')
+    say = (lambda *what: print(*what, flush=True)) if lead else lambda *what: None
     torch.set_float32_matmul_precision('high')
     torch.manual_seed(a.seed)
     os.makedirs(a.out, exist_ok=True)
@@ -133,7 +172,7 @@ def main(argv=None):
     matrices = [p for n, p in model.named_parameters() if n.endswith('_proj.weight')]
     others = [p for n, p in model.named_parameters() if not n.endswith('_proj.weight')]
     muon = Muon(matrices, weight_decay=0.05)
-    adam = torch.optim.AdamW(others, lr=a.adam_rate, betas=(0.9, 0.95), weight_decay=0.0, eps=1e-10, fused=device == 'cuda')
+    adam = torch.optim.AdamW(others, lr=a.adam_rate, betas=(0.9, 0.95), weight_decay=0.0, eps=1e-10, fused=kind == 'cuda')
     step, spent, steps = 0, 0.0, a.steps
     checkpoint = os.path.join(a.out, 'checkpoint.pt')
     if os.path.exists(checkpoint):
@@ -144,28 +183,28 @@ def main(argv=None):
         for n, taken in saved['taken'].items():
             sources[n].taken = taken
         step, spent = saved['step'], saved['seconds']
-        print(f'resumed at step {step}', flush=True)
-    print(f'{sum(p.numel() for p in model.parameters()) / 1e6:.3f} M parameters, {device}, {time.time() - began:.1f} s', flush=True)
+        say(f'resumed at step {step}')
+    say(f'{sum(p.numel() for p in model.parameters()) / 1e6:.3f} M parameters, {group.size} x {kind}, {time.time() - began:.1f} s')
 
     def loss_of(ids, targets, drop):
-        with torch.autocast(device, torch.bfloat16, enabled=device == 'cuda'):
+        with torch.autocast(kind, torch.bfloat16, enabled=kind == 'cuda'):
             return model(ids, targets, drop)
-    compute = torch.compile(loss_of, dynamic=False) if device == 'cuda' else loss_of
+    compute = torch.compile(loss_of, dynamic=False) if kind == 'cuda' else loss_of
 
     def draw(step, progress):
-        """A step's batch depends on the seed, the step and the windows taken, nothing else."""
+        """This process's rows of a step's batch, which depends on the seed, the step and the windows taken, nothing else."""
         early, late = mixture(table, sizes, steps * a.batch * a.length, a.batch, late_from)
         shares = late if progress >= late_from else early
         counts = np.random.default_rng((a.seed, step)).multinomial(a.batch, [shares[n] for n in names])
-        x = torch.cat([sources[n].batch(c) for n, c in zip(names, counts) if c])
-        drop = torch.tensor([drop_rates[n] for n, c in zip(names, counts) for _ in range(c)], device=device)
+        x = torch.cat([sources[n].batch(c) for n, c in zip(names, counts) if c])[group.rank::group.size]
+        drop = torch.tensor([drop_rates[n] for n, c in zip(names, counts) for _ in range(c)][group.rank::group.size], device=device)
         return x[:, :-1].contiguous(), x[:, 1:].contiguous(), drop[:, None, None]
 
     def evaluate():
         from evaluate import bits_per_byte, read_held_out
         from tokenizers import Tokenizer
         model.eval()
-        with torch.autocast(device, torch.bfloat16, enabled=device == 'cuda'):
+        with torch.autocast(kind, torch.bfloat16, enabled=kind == 'cuda'):
             r = bits_per_byte(model, read_held_out(a.data, Tokenizer.from_file(os.path.join(a.data, 'tokenizer.json'))), device)
         model.train()
         return {k: round(v, 4) for k, v in r.items()}
@@ -180,16 +219,19 @@ def main(argv=None):
     while step < steps:
         if a.fit and timed and step % 100 == 0:
             pace = (time.time() - timed[1]) / (step - timed[0])
-            steps = max(step + 1, step + int((a.fit - (time.time() - began)) / pace))
-        if (a.stop_after and time.time() - began > a.stop_after) or (step == a.stop_at and step > first):
-            save(checkpoint)
-            print(f'stopped at step {step} of {steps}, {checkpoint} written; evaluation {evaluate()}', flush=True)
-            return
+            steps = int(group.agree(max(step + 1, step + int((a.fit - (time.time() - began)) / pace))))
+        late = a.stop_after and step % 10 == 0 and group.agree(time.time() - began) > a.stop_after
+        if late or (step == a.stop_at and step > first):
+            if lead:
+                save(checkpoint)
+                say(f'stopped at step {step} of {steps}, {checkpoint} written; evaluation {evaluate()}')
+            return group.leave()
         progress = step / steps
         ids, targets, drop = draw(step, progress)
-        torch.manual_seed(a.seed * 1_000_003 + step)
+        torch.manual_seed((a.seed * 1_000_003 + step) * group.size + group.rank)
         loss = compute(ids, targets, drop)
         loss.backward()
+        group.average(matrices + others)
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         f = rate_at(progress, step, a.warmup, a.decay_from)
         for g in adam.param_groups:
@@ -198,29 +240,34 @@ def main(argv=None):
         adam.step(); adam.zero_grad(set_to_none=True)
         step += 1
         if step == first + 20:
-            if device == 'cuda':
+            if kind == 'cuda':
                 torch.cuda.synchronize()
             timed = (step, time.time())
-            print(f'first 20 steps {time.time() - start:.1f} s', flush=True)
+            say(f'first 20 steps {time.time() - start:.1f} s')
         if step % a.log_every == 0 and timed:
             pace = (time.time() - timed[1]) / max(1, step - timed[0])
-            print(f'{step}/{steps} loss {loss.item():.3f} {pace * 1e3:.1f} ms a step, {a.batch * a.length / pace / 1e3:.0f} k tokens/s', flush=True)
-        if step % a.evaluate_every == 0:
-            print(f'{step} bits per byte {evaluate()}', flush=True)
+            say(f'{step}/{steps} loss {loss.item():.3f} {pace * 1e3:.1f} ms a step, {a.batch * a.length / pace / 1e3:.0f} k tokens/s')
+        if step % a.evaluate_every == 0 and lead:
+            say(f'{step} bits per byte {evaluate()}')
+            save(checkpoint)
 
-    if device == 'cuda':
+    if kind == 'cuda':
         torch.cuda.synchronize()
+    if not lead:
+        return group.leave()
     spent += time.time() - start
-    torch.save(model.state_dict(), os.path.join(a.out, 'model.pt'))
+    torch.save({k: v.cpu() for k, v in model.state_dict().items()}, os.path.join(a.out, 'model.pt'))
     with open(os.path.join(a.out, 'config.json'), 'w') as f:
         json.dump(cfg, f, indent=1)
     shutil.copy(os.path.join(a.data, 'tokenizer.json'), os.path.join(a.out, 'tokenizer.json'))
     report = dict(steps=step, tokens=step * a.batch * a.length, seconds=round(spent, 1), batch=a.batch, length=a.length, seed=a.seed,
-                  device=torch.cuda.get_device_name() if device == 'cuda' else 'cpu', parameters=sum(p.numel() for p in model.parameters()),
+                  device=(f'{group.size} x ' if group.size > 1 else '') + (torch.cuda.get_device_name() if kind == 'cuda' else 'CPU'),
+                  parameters=sum(p.numel() for p in model.parameters()),
                   epochs={n: round(s.epochs, 2) for n, s in sources.items()}, bits_per_byte=evaluate())
     with open(os.path.join(a.out, 'train.json'), 'w') as f:
         json.dump(report, f, indent=1)
-    print(json.dumps(report), flush=True)
+    say(json.dumps(report))
+    group.leave()
 
 
 if __name__ == '__main__':
