@@ -1,4 +1,4 @@
-"""Bits per byte of a model folder (config.json, model.safetensors, tokenizer.json) on the held-out texts of a data folder.
+"""Bits per byte of a model folder (config.json, model.safetensors or its shards, tokenizer.json) on the held-out texts of a data folder.
 
     python3 evaluate.py MODEL DATA [--device cuda]
 
@@ -39,8 +39,10 @@ def bits_per_byte(model, held_out, device):
 def load_model(folder, dtype=torch.float32, device='cpu'):
     from safetensors.torch import load_file
     with open(os.path.join(folder, 'config.json')) as f:
-        model = Rene(json.load(f))
-    model.load_state_dict({k: v.float() for k, v in load_file(os.path.join(folder, 'model.safetensors')).items()})
+        model, state = Rene(json.load(f)), {}
+    for name in sorted(n for n in os.listdir(folder) if n == 'model.safetensors' or n.startswith('model-')):
+        state.update(load_file(os.path.join(folder, name)))
+    model.load_state_dict({k: v.float() for k, v in state.items()})
     return model.to(device=device, dtype=dtype).eval()
 
 
