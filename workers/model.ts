@@ -72,6 +72,20 @@ export class Model {
     return this.#client.abortable(options.signal, (engine, call) => engine.score(prompt, call));
   }
 
+  /**
+   * Log-probabilities (natural) of each continuation's tokens after the same context, which runs once. Text is
+   * tokenized piece by piece: give ids where the border matters.
+   */
+  scoreContinuations(
+    context: Prompt,
+    continuations: readonly Prompt[],
+    options: Cancellable = {},
+  ): Promise<Float32Array[]> {
+    return this.#client.abortable(options.signal, (engine, call) =>
+      engine.scoreContinuations(context, continuations, call),
+    );
+  }
+
   /** Checks this very device: golden tokens and every op against the reference. */
   selfTest(): Promise<SelfTestReport> {
     return this.#client.call((engine) => engine.selfTest());

@@ -117,6 +117,14 @@ export class EngineHost implements EngineProtocol {
     return transfer(score, [score.ids.buffer, score.logprobs.buffer] as ArrayBuffer[]);
   }
 
+  scoreContinuations(
+    context: Prompt,
+    continuations: readonly Prompt[],
+    call: Handle,
+  ): Promise<Float32Array[]> {
+    return this.#loaded().scoreContinuations(context, continuations, call);
+  }
+
   selfTest(): Promise<SelfTestReport> {
     return this.#loaded().selfTest();
   }

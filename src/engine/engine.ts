@@ -16,7 +16,7 @@ import { readOptions } from './options.ts';
 import { type Keeping, newPast } from './past.ts';
 import { promptIds, requireTokenizer } from './prompt.ts';
 import { Scheduler } from './scheduler.ts';
-import { logits, score } from './score.ts';
+import { logits, score, scoreContinuations } from './score.ts';
 import { type Golden, selfTest } from './selftest.ts';
 import { type Device, Sequence } from './sequence.ts';
 import { type Occupant, Session } from './session.ts';
@@ -194,6 +194,16 @@ export class Engine implements EngineService {
     this.requireOpen();
     const ids = this.ids(prompt);
     return this.during(call, (running) => score(this.device, ids, running));
+  }
+
+  async scoreContinuations(
+    context: Prompt,
+    continuations: readonly Prompt[],
+    call: Handle,
+  ): Promise<Float32Array[]> {
+    this.requireOpen();
+    const [before, after] = [this.ids(context), continuations.map((prompt) => this.ids(prompt))];
+    return this.during(call, (running) => scoreContinuations(this.device, before, after, running));
   }
 
   async selfTest(): Promise<SelfTestReport> {

@@ -26,7 +26,7 @@ type Part = { job: Job; rows: number };
 
 /**
  * All steps of one executor, one after the other. What several sequences want at the same time is merged into one
- * ragged batch: a row of each sequence that decodes, and in the room that is left a chunk of one that prefills, in
+ * ragged batch: a row of each sequence that decodes, and in the room that is left chunks of those that prefill, in
  * turn. Between two steps the event loop gets its turn, so that aborts and messages come through.
  */
 export class Scheduler {
@@ -110,11 +110,14 @@ export class Scheduler {
     const waiting = this.prefills.length > 0;
     const reserved = waiting && (this.chunk > 1 || this.starved) ? 1 : 0;
     const parts: Part[] = this.decodes.splice(0, this.chunk - reserved).map((job) => ({ job, rows: 1 }));
-    const room = this.chunk - parts.length;
+    let room = this.chunk - parts.length;
     this.starved = waiting && room === 0;
-    if (room === 0) return parts;
-    const job = this.prefills.shift();
-    if (job) parts.push({ job, rows: Math.min(room, job.work.ids.length - job.done) });
+    while (room > 0 && this.prefills.length > 0) {
+      const job = this.prefills.shift()!;
+      const rows = Math.min(room, job.work.ids.length - job.done);
+      parts.push({ job, rows });
+      room -= rows;
+    }
     return parts;
   }
 

@@ -23,6 +23,62 @@ export async function score(device: Device, ids: Int32Array, call: Call): Promis
   return { ids, logprobs, total, perplexity: exp(-total / rows.length) };
 }
 
+/**
+ * Log-probabilities of each continuation's tokens after the same context, from a fresh state. The context runs once;
+ * what follows goes on from copies of its state, as many at a time as there are sessions free.
+ */
+export async function scoreContinuations(
+  device: Device,
+  context: Int32Array,
+  continuations: readonly Int32Array[],
+  call: Call,
+): Promise<Float32Array[]> {
+  requireArgument(context.length > 0, 'Continuations are scored after a context: it is empty');
+  for (const [i, ids] of continuations.entries())
+    requireArgument(ids.length > 0, `Continuation ${i} is empty: nothing to score`);
+  const results = continuations.map((ids) => new Float32Array(ids.length)); // natural log
+  await onFreshSequence(device, async (sequence) => {
+    const row = context.length - 1;
+    const firsts = continuations.map((ids): Output => ({ row, target: ids[0]! }));
+    let next = 0;
+    await sequence.consume(context, firsts, call, ({ target }) => {
+      results[next++]![0] = target!;
+    });
+    const longer = [...continuations.keys()].filter((i) => continuations[i]!.length > 1);
+    const follow = async (i: number, fork: Sequence) => {
+      const rows = continuations[i]!.subarray(0, -1);
+      const outputs = Array.from(rows, (_, k): Output => ({ row: k, target: continuations[i]![k + 1]! }));
+      await fork.consume(rows, outputs, call, ({ target }, { row: k }) => {
+        results[i]![k + 1] = target!;
+      });
+    };
+    const forked: Promise<void>[] = [];
+    while (longer.length > 1 && device.arena.taken < device.arena.sessions) {
+      const [i, fork] = [longer.pop()!, await sequence.fork(null)];
+      forked.push(follow(i, fork).finally(() => fork.release()));
+    }
+    await Promise.all([oneByOne(sequence, longer, follow), ...forked]);
+  });
+  return results;
+}
+
+/** Runs each on the same sequence, which goes back in between. */
+async function oneByOne(
+  sequence: Sequence,
+  which: readonly number[],
+  run: (i: number, sequence: Sequence) => Promise<void>,
+): Promise<void> {
+  const before = which.length > 1 ? await sequence.checkpoint() : null;
+  try {
+    for (const [k, i] of which.entries()) {
+      if (k > 0) await before?.restore();
+      await run(i, sequence);
+    }
+  } finally {
+    before?.release();
+  }
+}
+
 /** [last, vocab]: the logits of the last `last` positions of `ids`, from a fresh state. */
 export async function logits(
   device: Device,

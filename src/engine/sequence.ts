@@ -82,10 +82,10 @@ export class Sequence {
   }
 
   /** Another sequence that goes on from here, in a slot of its own: one copy on the device. */
-  async fork(past: Past): Promise<Sequence> {
+  async fork(past: Past | null): Promise<Sequence> {
     const { executor } = this.device;
     const fork = await Sequence.fill(this.device, past, (slot) => executor.copySlot(this.slot, slot));
-    if (this.past) {
+    if (this.past && past) {
       past.history.copyFrom(this.past.history);
       past.checkpoints.copyFrom(this.past.checkpoints);
       past.turns.push(...this.past.turns);

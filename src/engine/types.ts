@@ -172,6 +172,12 @@ export interface EngineService {
   /** [rows, vocab] of the last `last` positions of ids run from a fresh state. */
   logits(ids: readonly number[] | Int32Array, last: number, call: Handle): Promise<Float32Array>;
   score(prompt: Prompt, call: Handle): Promise<Score>;
+  /** Log-probabilities of each continuation's tokens after the same context. */
+  scoreContinuations(
+    context: Prompt,
+    continuations: readonly Prompt[],
+    call: Handle,
+  ): Promise<Float32Array[]>;
   selfTest(): Promise<SelfTestReport>;
   /** A call rejects with ABORTED, a generation ends with reason 'aborted'; nothing happens if there is none. */
   abort(call: Handle): void | Promise<void>;

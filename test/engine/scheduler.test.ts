@@ -31,6 +31,12 @@ describe('what a step holds', () => {
     expect(shape()).toEqual(['0x1 2x1 1x6', '1x8', '1x6']);
   });
 
+  test('short prefills share a step', async () => {
+    const { scheduler, work, shape } = make(8);
+    await Promise.all([2, 3, 2, 4].map((rows, slot) => scheduler.run(work(slot, rows))));
+    expect(shape()).toEqual(['0x2 1x3 2x2 3x1', '3x3']);
+  });
+
   test('prefills take turns', async () => {
     const { scheduler, work, shape } = make(4);
     await Promise.all([scheduler.run(work(0, 12)), scheduler.run(work(1, 4)), scheduler.run(work(2, 5))]);
