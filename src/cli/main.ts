@@ -11,6 +11,7 @@ import {
 import { bench } from './bench.ts';
 import { chat } from './chat.ts';
 import type { Command } from './command.ts';
+import { evaluate } from './eval.ts';
 import { info } from './info.ts';
 import { logits } from './logits.ts';
 import { Options, optionHelp, UsageError } from './options.ts';
@@ -18,7 +19,7 @@ import { run } from './run.ts';
 import { score } from './score.ts';
 import { state } from './state.ts';
 
-const COMMANDS: readonly Command[] = [run, chat, info, logits, score, state, bench];
+const COMMANDS: readonly Command[] = [run, chat, info, logits, score, evaluate, state, bench];
 
 async function main(args: string[]): Promise<void> {
   const named = COMMANDS.find(({ name }) => name === args[0]);

@@ -1,4 +1,4 @@
-import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { appendFile, type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EdgeError } from '../errors.ts';
@@ -60,6 +60,11 @@ export async function writeFileAtomic(path: string, chunks: Chunks): Promise<voi
     await unlink(part).catch(() => {});
     throw error;
   }
+}
+
+/** Adds text at the end of a file, which must exist. @throws what the file system says */
+export async function appendText(path: string, text: string): Promise<void> {
+  await appendFile(path, text);
 }
 
 /** The path that a `file:` URL names. */

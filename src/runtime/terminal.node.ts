@@ -62,6 +62,12 @@ export function peakMemory(): number {
   return process.resourceUsage().maxRSS * 1024;
 }
 
+/** Calls `listener` at each Ctrl-C, until the function that this returns is called. */
+export function onInterrupt(listener: () => void): () => void {
+  process.on('SIGINT', listener);
+  return () => process.off('SIGINT', listener);
+}
+
 /** Lines of standard input, asked for one at a time with a prompt. */
 export class LineReader {
   readonly #interface = createInterface({

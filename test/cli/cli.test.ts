@@ -148,7 +148,7 @@ describe('the other commands', () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
     expect(await edgeSsm(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' });
     const { out } = await edgeSsm(['--help']);
-    for (const command of ['run', 'chat', 'info', 'logits', 'score', 'state', 'bench']) {
+    for (const command of ['run', 'chat', 'info', 'logits', 'score', 'eval', 'state', 'bench']) {
       expect(out).toContain(`edge-ssm ${command === 'run' ? '[run]' : command}`);
       const help = await edgeSsm([command, '--help']);
       expect(help).toMatchObject({ code: 0, err: '' });
