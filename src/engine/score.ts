@@ -25,7 +25,7 @@ export async function score(device: Device, ids: Int32Array, call: Call): Promis
 
 /**
  * Log-probabilities of each continuation's tokens after the same context, from a fresh state. The context runs once;
- * what follows goes on from copies of its state, as many at a time as there are sessions free.
+ * what follows goes on from copies of its state.
  */
 export async function scoreContinuations(
   device: Device,
@@ -45,37 +45,35 @@ export async function scoreContinuations(
       results[next++]![0] = target!;
     });
     const longer = [...continuations.keys()].filter((i) => continuations[i]!.length > 1);
-    const follow = async (i: number, fork: Sequence) => {
+    await eachFrom(device, sequence, longer, async (i, fork) => {
       const rows = continuations[i]!.subarray(0, -1);
       const outputs = Array.from(rows, (_, k): Output => ({ row: k, target: continuations[i]![k + 1]! }));
       await fork.consume(rows, outputs, call, ({ target }, { row: k }) => {
         results[i]![k + 1] = target!;
       });
-    };
-    const forked: Promise<void>[] = [];
-    while (longer.length > 1 && device.arena.taken < device.arena.sessions) {
-      const [i, fork] = [longer.pop()!, await sequence.fork(null)];
-      forked.push(follow(i, fork).finally(() => fork.release()));
-    }
-    await Promise.all([oneByOne(sequence, longer, follow), ...forked]);
+    });
   });
   return results;
 }
 
-/** Runs each on the same sequence, which goes back in between. */
-async function oneByOne(
+/** Runs each from the state of `sequence`: on copies in a second slot if one is free, else on itself, going back. */
+async function eachFrom(
+  device: Device,
   sequence: Sequence,
   which: readonly number[],
   run: (i: number, sequence: Sequence) => Promise<void>,
 ): Promise<void> {
-  const before = which.length > 1 ? await sequence.checkpoint() : null;
+  const { arena } = device;
+  const fork = which.length > 1 && arena.taken < arena.sessions ? await sequence.fork(null) : null;
+  const before = which.length > 1 && !fork ? await sequence.checkpoint() : null;
   try {
     for (const [k, i] of which.entries()) {
-      if (k > 0) await before?.restore();
-      await run(i, sequence);
+      if (k > 0) await (fork ? fork.copy(sequence) : before?.restore());
+      await run(i, fork ?? sequence);
     }
   } finally {
     before?.release();
+    fork?.release();
   }
 }
 

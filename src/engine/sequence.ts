@@ -94,6 +94,13 @@ export class Sequence {
     return fork;
   }
 
+  /** Becomes what `origin` is, which nobody can go back in either. */
+  async copy(origin: Sequence): Promise<void> {
+    const { executor, scheduler } = this.device;
+    await scheduler.exclusive(() => executor.copySlot(origin.slot, this.slot));
+    this.remind(origin.memory());
+  }
+
   async save(): Promise<Snapshot> {
     const { position, pending, recent } = this.memory();
     const { executor, scheduler } = this.device;
