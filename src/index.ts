@@ -1,11 +1,13 @@
 /** The public API; importing it does nothing. */
 
+export type { PromptStream } from '../workers/feed.ts';
 export type { Generation, GenerationOptions } from '../workers/generation.ts';
 export { type LoadOptions, load } from '../workers/load.ts';
-export type { Model, ModelTokenizer } from '../workers/model.ts';
+export type { Model, ModelTokenizer, SessionOptions } from '../workers/model.ts';
 export type { Session } from '../workers/session.ts';
-export type { SnapshotSource } from '../workers/snapshot_source.ts';
+export type { SnapshotSource, SnapshotTarget } from '../workers/snapshot.ts';
 export type { MemoryPlan } from './backends/types.ts';
+export type { CacheStats } from './engine/prefix_cache.ts';
 export type {
   EngineOptions,
   FinishReason,
@@ -18,9 +20,11 @@ export type {
   RewindTarget,
   Score,
   SelfTestReport,
+  StateSettings,
+  StateStats,
   Token,
   Usage,
 } from './engine/types.ts';
 export { EdgeError, type EdgeErrorCode } from './errors.ts';
-export type { SnapshotDtype } from './state/snapshot.ts';
+export type { DecodeOptions, SnapshotDtype } from './state/snapshot.ts';
 export type { BackendName, GroupSize, Numerics, Quantize, WeightFormat } from './types.ts';

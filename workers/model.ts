@@ -1,11 +1,20 @@
-import type { ModelInfo, Prompt, Score, SelfTestReport } from '../src/engine/types.ts';
+import type { ModelInfo, Prompt, Score, SelfTestReport, StateStats } from '../src/engine/types.ts';
 import type { DecodeOptions } from '../src/state/snapshot.ts';
 import type { EngineClient } from './client.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import { Session } from './session.ts';
-import { readSnapshot, type SnapshotSource } from './snapshot_source.ts';
+import { readSnapshot, type SnapshotSource } from './snapshot.ts';
 
 type Cancellable = { signal?: AbortSignal };
+
+/** Options of `session`. */
+export interface SessionOptions extends DecodeOptions, Cancellable {
+  /** A snapshot to begin with. */
+  from?: SnapshotSource;
+}
+
+/** The most bytes that a snapshot has beside the state. */
+const SNAPSHOT_EXTRA = 4096;
 
 /** Text to ids and back, as the model's own tokenizer does it. */
 export interface ModelTokenizer {
@@ -38,22 +47,30 @@ export class Model {
   }
 
   /**
-   * Opens a session: a fresh one, or one that goes on `from` what `session.save()` gave (bytes, a Blob, a stream, a
-   * URL or, outside browsers, a path).
-   * @throws OUT_OF_MEMORY if all `maxSessions` slots are taken; what `restore` throws
+   * Opens a session, from a snapshot if one is given: a prompt that was saved costs no prefill.
+   * @throws OUT_OF_MEMORY if all `maxSessions` slots are taken, and whatever `restore` throws
    */
-  async session(options: { from?: SnapshotSource } & DecodeOptions = {}): Promise<Session> {
-    const { from, ...decoding } = options;
-    if (from === undefined) return Session.open(this.#client);
-    return this.restore(await readSnapshot(from), decoding);
+  session(options: SessionOptions = {}): Promise<Session> {
+    const { from, ...rest } = options;
+    return from === undefined ? Session.open(this.#client) : this.restore(from, rest);
   }
 
   /**
-   * A session that goes on from what `session.save()` gave.
-   * @throws INVALID_FILE for damaged bytes, STATE_MISMATCH for those of another model, quantization or version
+   * Opens a session with what `Session.save` saved, here or on another backend.
+   * @throws STATE_MISMATCH if it belongs to another model, INVALID_FILE if a byte of it is damaged, NOT_FOUND,
+   *   NETWORK, OUT_OF_MEMORY, CONTEXT_FULL
    */
-  restore(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Session> {
-    return Session.restore(this.#client, bytes, options);
+  async restore(
+    source: SnapshotSource,
+    { signal, ...options }: DecodeOptions & Cancellable = {},
+  ): Promise<Session> {
+    const most = this.info.slotBytes + SNAPSHOT_EXTRA;
+    return Session.restore(this.#client, await readSnapshot(source, most, signal), options);
+  }
+
+  /** What the state manager holds now: sessions, checkpoints, and what the prefix cache did. */
+  stats(): Promise<StateStats> {
+    return this.#client.call((engine) => engine.stats());
   }
 
   /**

@@ -12,6 +12,7 @@ import type {
   RewindTarget,
   Score,
   SelfTestReport,
+  StateStats,
 } from '../src/engine/types.ts';
 import { EdgeError } from '../src/errors.ts';
 import { blobFileSet } from '../src/io/blob.ts';
@@ -66,6 +67,14 @@ export class EngineHost implements EngineProtocol {
     return this.#loaded().resetSession(session);
   }
 
+  append(session: Handle, prompt: Prompt, call: Handle, continues?: boolean): Promise<number> {
+    return this.#loaded().append(session, prompt, call, continues);
+  }
+
+  position(session: Handle): number {
+    return this.#loaded().position(session);
+  }
+
   rewind(session: Handle, target: RewindTarget, call: Handle): Promise<number> {
     return this.#loaded().rewind(session, target, call);
   }
@@ -75,20 +84,15 @@ export class EngineHost implements EngineProtocol {
   }
 
   async saveSession(session: Handle, dtype: SnapshotDtype): Promise<Uint8Array> {
-    const bytes = await this.#loaded().saveSession(session, dtype);
-    return transfer(bytes, [bytes.buffer as ArrayBuffer]);
+    return moved(await this.#loaded().saveSession(session, dtype));
   }
 
   restoreSession(session: Handle, bytes: Uint8Array, options: DecodeOptions): Promise<number> {
     return this.#loaded().restoreSession(session, bytes, options);
   }
 
-  append(session: Handle, prompt: Prompt, call: Handle): Promise<number> {
-    return this.#loaded().append(session, prompt, call);
-  }
-
-  position(session: Handle): number {
-    return this.#loaded().position(session);
+  stats(): StateStats {
+    return this.#loaded().stats();
   }
 
   startGeneration(
@@ -162,6 +166,6 @@ async function openSource(source: WireSource, loader: Loader): Promise<FileSet> 
   }
 }
 
-function moved<T extends Int32Array | Float32Array>(array: T): T {
+function moved<T extends Int32Array | Float32Array | Uint8Array>(array: T): T {
   return transfer(array, [array.buffer as ArrayBuffer]);
 }

@@ -1,8 +1,10 @@
 import type { Handle, Prompt, RewindTarget } from '../src/engine/types.ts';
-import { EdgeError } from '../src/errors.ts';
+import { EdgeError, throwIfAborted } from '../src/errors.ts';
 import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
 import type { EngineClient } from './client.ts';
+import { gather, type PromptStream } from './feed.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
+import { type SnapshotTarget, snapshotStream, writeSnapshot } from './snapshot.ts';
 
 /** A conversation: the recurrent state of one sequence, in one of the model's `maxSessions` slots. */
 export class Session {
@@ -10,6 +12,7 @@ export class Session {
   readonly #handle: Handle;
   #position = 0;
   #closing: Promise<void> | null = null;
+  #streaming = false;
 
   private constructor(client: EngineClient, handle: Handle) {
     this.#client = client;
@@ -38,16 +41,25 @@ export class Session {
     return this.#position;
   }
 
-  /** Feeds a prompt; resolves to the new position. @throws BUSY, ABORTED, CONTEXT_FULL, NO_TOKENIZER, CLOSED */
-  async append(prompt: Prompt, options: { signal?: AbortSignal } = {}): Promise<number> {
+  /**
+   * Feeds a prompt; resolves to the new position. Whatever stops it leaves the session as it was before. Of a stream,
+   * which may be endless, what was taken stays: it is one turn, and asked for no faster than it is consumed.
+   * @throws BUSY, ABORTED, CONTEXT_FULL, NO_TOKENIZER, CLOSED
+   */
+  async append(prompt: Prompt | PromptStream, { signal }: { signal?: AbortSignal } = {}): Promise<number> {
     this.#check();
+    if (typeof prompt !== 'object' || prompt === null || !(Symbol.asyncIterator in prompt))
+      return this.#append(prompt, signal, false);
+    this.#streaming = true;
     try {
-      this.#position = await this.#client.abortable(options.signal, (engine, call) =>
-        engine.append(this.#handle, prompt, call),
-      );
-    } catch (error) {
-      await this.#refresh();
-      throw error;
+      let continues = false;
+      for await (const piece of gather(prompt)) {
+        throwIfAborted(signal);
+        await this.#append(piece, signal, continues);
+        continues = true;
+      }
+    } finally {
+      this.#streaming = false;
     }
     return this.#position;
   }
@@ -98,6 +110,16 @@ export class Session {
     return this.#client.call((engine) => engine.saveSession(this.#handle, options.dtype ?? 'f32'));
   }
 
+  /** What `save` gives, in pieces. */
+  async saveStream(options: { dtype?: SnapshotDtype } = {}): Promise<ReadableStream<Uint8Array>> {
+    return snapshotStream(await this.save(options));
+  }
+
+  /** What `save` gives, into a file by its path, a WritableStream, or a file of OPFS: files are replaced as a whole. */
+  async saveTo(target: SnapshotTarget, options: { dtype?: SnapshotDtype } = {}): Promise<void> {
+    await writeSnapshot(await this.save(options), target);
+  }
+
   /** Forgets everything: the state of a fresh session. */
   async reset(): Promise<void> {
     this.#check();
@@ -119,8 +141,22 @@ export class Session {
     return this.close();
   }
 
+  async #append(prompt: Prompt, signal: AbortSignal | undefined, continues: boolean): Promise<number> {
+    try {
+      this.#position = await this.#client.abortable(signal, (engine, call) =>
+        engine.append(this.#handle, prompt, call, continues),
+      );
+    } catch (error) {
+      await this.#refresh();
+      throw error;
+    }
+    return this.#position;
+  }
+
   #check(): void {
     if (this.#closing) throw new EdgeError('CLOSED', 'The session was closed. Open another one to go on');
+    if (this.#streaming)
+      throw new EdgeError('BUSY', 'The session is busy with append of a stream: await it, or abort it');
   }
 
   async #refresh(): Promise<void> {

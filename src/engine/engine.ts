@@ -1,7 +1,6 @@
 import type { Executor } from '../backends/types.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { Program } from '../ops/program.ts';
-import { SlotArena } from '../state/arena.ts';
 import {
   type DecodeOptions,
   decodeSnapshot,
@@ -10,15 +9,15 @@ import {
   type SnapshotModel,
 } from '../state/snapshot.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
+import type { WeightFormat } from '../types.ts';
 import { Call } from './call.ts';
+import { createDevice, type Device } from './device.ts';
 import { Generation } from './generation.ts';
-import { readOptions } from './options.ts';
-import { type Keeping, newPast } from './past.ts';
+import { readOptions, show } from './options.ts';
 import { promptIds, requireTokenizer } from './prompt.ts';
-import { Scheduler } from './scheduler.ts';
 import { logits, score, scoreContinuations } from './score.ts';
 import { type Golden, selfTest } from './selftest.ts';
-import { type Device, Sequence } from './sequence.ts';
+import { Sequence } from './sequence.ts';
 import { type Occupant, Session } from './session.ts';
 import type {
   Burst,
@@ -30,17 +29,14 @@ import type {
   RewindTarget,
   Score,
   SelfTestReport,
+  StateStats,
 } from './types.ts';
-
-/** Slots beside the sessions', to set a session's state aside in. */
-export const SHADOW_SLOTS = 1;
 
 export interface EngineParts {
   executor: Executor; // with info.maxSessions + SHADOW_SLOTS slots
   program: Program;
   tokenizer: Tokenizer | null;
   info: ModelInfo;
-  keeping: Keeping;
   /** Greedy tokens that the model is known to give. */
   golden?: readonly Golden[];
   /** Says which weight holds a NaN or an infinity, if one does. */
@@ -55,21 +51,17 @@ export interface EngineParts {
 export class Engine implements EngineService {
   readonly info: ModelInfo;
   private readonly device: Device;
+  private readonly model: SnapshotModel;
   private readonly sessions = new Map<Handle, Session>();
   private readonly generations = new Map<Handle, Generation>();
   private readonly calls = new Map<Handle, Call>();
   private disposing: Promise<void> | null = null;
 
   constructor(private readonly parts: EngineParts) {
-    const { executor, program, info, keeping } = parts;
+    const { executor, program, info } = parts;
     this.info = info;
-    this.device = {
-      executor,
-      program,
-      scheduler: new Scheduler(executor, program.chunk),
-      arena: new SlotArena(info.maxSessions, SHADOW_SLOTS),
-      keeping,
-    };
+    this.device = createDevice(executor, program, info);
+    this.model = { ...info, weights: formatName(info.weights), layout: this.device.layout };
   }
 
   encode(text: string): Int32Array {
@@ -82,35 +74,34 @@ export class Engine implements EngineService {
     return requireTokenizer(this.parts.tokenizer, 'it takes and gives token ids only').decode(ids);
   }
 
-  async openSession(handle: Handle): Promise<void> {
-    this.requireOpen();
-    this.requireNew(handle);
-    this.sessions.set(handle, new Session(await Sequence.open(this.device, newPast(this.device.keeping))));
+  openSession(handle: Handle): Promise<void> {
+    return this.admit(handle, async () => new Session(await Sequence.open(this.device, 'session')));
   }
 
-  async forkSession(handle: Handle, fork: Handle): Promise<void> {
-    const session = this.session(handle);
-    this.requireNew(fork);
-    this.sessions.set(fork, await session.fork(newPast(this.device.keeping)));
+  forkSession(handle: Handle, fork: Handle): Promise<void> {
+    return this.admit(fork, () => this.session(handle).fork());
   }
 
   async saveSession(handle: Handle, dtype: SnapshotDtype): Promise<Uint8Array> {
-    return encodeSnapshot(await this.session(handle).save(), this.snapshotModel(), dtype);
+    requireArgument(dtype === 'f32' || dtype === 'f16', `dtype is 'f32' or 'f16', found ${show(dtype)}`);
+    return encodeSnapshot(this.model, await this.session(handle).read(), dtype);
   }
 
   async restoreSession(handle: Handle, bytes: Uint8Array, options: DecodeOptions): Promise<number> {
     this.requireOpen();
-    this.requireNew(handle);
     requireArgument(bytes instanceof Uint8Array, 'A snapshot is a Uint8Array: what save() gave');
-    const snapshot = decodeSnapshot(bytes, this.snapshotModel(), options);
-    const past = newPast(this.device.keeping);
-    this.sessions.set(handle, new Session(await Sequence.restore(this.device, past, snapshot)));
-    return snapshot.position;
-  }
-
-  async rewind(handle: Handle, target: RewindTarget, call: Handle): Promise<number> {
-    const session = this.session(handle);
-    return this.during(call, (running) => session.rewind(target, running));
+    const conversation = decodeSnapshot(bytes, this.model, options);
+    await this.admit(handle, async () => {
+      const session = new Session(await Sequence.open(this.device, 'session'));
+      try {
+        await session.take(conversation);
+      } catch (error) {
+        await session.close();
+        throw error;
+      }
+      return session;
+    });
+    return conversation.position;
   }
 
   async closeSession(handle: Handle): Promise<void> {
@@ -124,14 +115,31 @@ export class Engine implements EngineService {
     await this.session(handle).reset();
   }
 
-  async append(handle: Handle, prompt: Prompt, call: Handle): Promise<number> {
+  async append(handle: Handle, prompt: Prompt, call: Handle, continues = false): Promise<number> {
     const session = this.session(handle);
     const ids = this.ids(prompt);
-    return this.during(call, (running) => session.append(ids, running));
+    return this.during(call, (running) => session.append(ids, running, continues));
+  }
+
+  async rewind(handle: Handle, target: RewindTarget, call: Handle): Promise<number> {
+    const session = this.session(handle);
+    return this.during(call, (running) => session.rewind(target, running));
   }
 
   position(handle: Handle): number {
     return this.session(handle).sequence.position;
+  }
+
+  stats(): StateStats {
+    this.requireOpen();
+    const { checkpoints, cache, residency } = this.device;
+    const { count, bytes, maxBytes } = checkpoints;
+    return {
+      sessions: this.sessions.size,
+      spilled: residency.spilled,
+      checkpoints: { count, bytes, maxBytes },
+      prefixCache: cache?.stats ?? null,
+    };
   }
 
   async startGeneration(
@@ -149,9 +157,11 @@ export class Engine implements EngineService {
     const occupant: Occupant = { name: 'generate', end: async (error) => generation?.end(error) };
     let generation: Generation | null = null;
     session?.occupy(occupant);
-    const sequence = session?.sequence ?? (await Sequence.open(this.device));
-    const release = () => (session ? session.leave(occupant) : sequence.release());
+    const own = session ? null : await Sequence.open(this.device, 'text');
+    const release = () => (own ? own.release() : session!.leave(occupant));
+    const sequence = own ?? session!.sequence;
     try {
+      await session?.sequence.wake();
       generation = new Generation({
         sequence,
         session,
@@ -237,15 +247,11 @@ export class Engine implements EngineService {
     if (this.disposing) throw closedError();
   }
 
-  private requireNew(handle: Handle): void {
+  /** Opens a session under a handle that none has yet. */
+  private async admit(handle: Handle, open: () => Promise<Session>): Promise<void> {
+    this.requireOpen();
     requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
-  }
-
-  private snapshotModel(): SnapshotModel {
-    const { fingerprint, weights, numerics, vocabSize } = this.info;
-    const format =
-      weights.kind === 'float' ? weights.dtype : `q${weights.bits} in groups of ${weights.group}`;
-    return { fingerprint, weights: format, numerics, vocabSize, states: this.device.program.states };
+    this.sessions.set(handle, await open());
   }
 
   private session(handle: Handle): Session {
@@ -284,4 +290,9 @@ export class Engine implements EngineService {
 
 function closedError(): EdgeError {
   return new EdgeError('CLOSED', 'The model was disposed. Load it again to use it');
+}
+
+/** Weights as snapshots name them. */
+function formatName(format: WeightFormat): string {
+  return format.kind === 'float' ? format.dtype : `q${format.bits} in groups of ${format.group}`;
 }

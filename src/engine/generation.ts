@@ -3,8 +3,9 @@ import type { Sampled } from '../ops/sample.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { Call } from './call.ts';
 import type { Settings } from './options.ts';
-import type { Checkpoint, Sequence } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 import type { Session } from './session.ts';
+import type { Checkpoint } from './set_aside.ts';
 import { Transcript } from './text.ts';
 import type { Burst, FinishReason, Token } from './types.ts';
 
@@ -116,12 +117,10 @@ export class Generation {
     this.clock = { begin: performance.now(), first: performance.now(), last: performance.now() };
     if (this.call.aborted) return [];
     sequence.requireRoom(sequence.rowsWith(ids));
-    if (session) {
-      this.before = await sequence.checkpoint();
-      await sequence.keep(true);
-    }
+    if (session) this.before = await sequence.checkpoint();
     const tokens = await this.guarded(async () => {
       try {
+        if (session) await sequence.beginTurn();
         return [await this.next(ids, this.call)];
       } catch (error) {
         if (!this.call.aborted || error !== this.call.reason) throw error;
@@ -139,10 +138,7 @@ export class Generation {
     if (this.call.aborted) return [];
     sequence.requireRoom(1);
     const begin = performance.now();
-    if (session) {
-      this.before = await sequence.checkpoint();
-      await sequence.keep(false);
-    }
+    if (session) this.before = await sequence.checkpoint();
     const tokens: Token[] = [];
     await this.guarded(async () => {
       while (!this.ending && !this.call.aborted && tokens.length < BURST_TOKENS) {

@@ -19,10 +19,10 @@ import { type WeightPlan, weightFormats } from '../weights/plan.ts';
 import type { Checkpoint } from '../weights/types.ts';
 import { uploadWeights } from '../weights/upload.ts';
 import { DamageWatch } from './damage.ts';
-import { Engine, SHADOW_SLOTS } from './engine.ts';
+import { hostBytes, SHADOW_SLOTS } from './device.ts';
+import { Engine } from './engine.ts';
 import { knownAnswer } from './known_answer.ts';
 import { type LoadSettings, readLoadOptions } from './load_options.ts';
-import type { Keeping } from './past.ts';
 import { readGolden } from './selftest.ts';
 import type { EngineOptions, ModelInfo, Progress } from './types.ts';
 
@@ -74,7 +74,6 @@ export async function loadEngine(
         tokenizer: plan.tokenizer,
         info: { ...facts, variant, device, threads, numerics, fingerprint },
         golden: readGolden(plan.checkpoint.name, plan.checkpoint.metadata.selftest, plan.program.vocabSize),
-        keeping: keepingOf(plan),
         findDamage: async () => watch.report(),
         testOps: () => knownAnswer(backend, plan.settings.numerics),
       });
@@ -233,7 +232,12 @@ function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why
     maxContext: program.maxContext,
     chunk: program.chunk,
     slotBytes: stateBytes / execution.slots,
-    historyBytes: settings.maxSessions * keptBytes(plan),
+    maxHistory: settings.maxHistory,
+    checkpointEvery: settings.checkpointEvery,
+    checkpointBytes: settings.checkpointBytes,
+    cacheBytes: settings.cacheBytes,
+    spill: settings.spill,
+    hostBytes: hostBytes(settings, settings.maxSessions, stateBytes / execution.slots),
     bosTokenId: blueprint.bosTokenId,
     eosTokenIds: eosTokens(plan),
     hasTokenizer: tokenizer !== null,
@@ -242,24 +246,6 @@ function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why
     scratchBytes,
     totalBytes,
   };
-}
-
-/** What each session may keep on the host to be rewound. */
-function keepingOf(plan: Plan): Keeping {
-  const { maxHistory, checkpointBytes, checkpointEvery } = plan.settings;
-  const states = Math.floor(checkpointBytes / hostStateBytes(plan));
-  return { history: maxHistory, states, every: checkpointEvery };
-}
-
-function keptBytes(plan: Plan): number {
-  const { history, states } = keepingOf(plan);
-  return 4 * history + states * hostStateBytes(plan);
-}
-
-/** A slot's state outside the device: f32 in canonical order. */
-function hostStateBytes({ program }: Plan): number {
-  const values = Object.values(program.states).map(({ shape }) => shape.reduce((a, b) => a * b, 1));
-  return 4 * values.reduce((a, b) => a + b, 0);
 }
 
 /** generation_config.json knows better than config.json. */

@@ -20,9 +20,11 @@ export function readLoadOptions(options: EngineOptions): LoadSettings {
     maxSessions: integer('maxSessions', options.maxSessions ?? 4, 1, 65_536),
     maxContext: integer('maxContext', options.maxContext ?? 4096, 1, 2 ** 31 - 1),
     chunk: integer('chunk', options.chunk ?? 64, 1, 65_536),
-    maxHistory: integer('maxHistory', options.maxHistory ?? 65_536, 1, 2 ** 28),
-    checkpointBytes: integer('checkpointBytes', options.checkpointBytes ?? 64 * 2 ** 20, 0, 2 ** 40),
-    checkpointEvery: integer('checkpointEvery', options.checkpointEvery ?? 512, 1, 2 ** 28),
+    maxHistory: integer('maxHistory', options.maxHistory ?? 65_536, 0, 2 ** 28),
+    checkpointEvery: integer('checkpointEvery', options.checkpointEvery ?? 512, 1, 2 ** 31 - 1),
+    checkpointBytes: integer('checkpointBytes', options.checkpointBytes ?? 2 ** 26, 0, 2 ** 40),
+    cacheBytes: integer('cacheBytes', options.cacheBytes ?? 0, 0, 2 ** 40),
+    spill: integer('spill', options.spill ?? 0, 0, 2 ** 20),
   };
   if (quantize !== undefined) settings.quantize = choice('quantize', quantize, ['q4', 'q8', 'none']);
   if (memoryBudget !== undefined) {

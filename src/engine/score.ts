@@ -2,7 +2,8 @@ import type { Output } from '../backends/types.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import { exp } from '../weights/math.ts';
 import type { Call } from './call.ts';
-import { type Device, Sequence } from './sequence.ts';
+import type { Device } from './device.ts';
+import { Sequence } from './sequence.ts';
 import type { Score } from './types.ts';
 
 /** The most bytes of logits that are handed out at once. */
@@ -64,7 +65,7 @@ async function eachFrom(
   run: (i: number, sequence: Sequence) => Promise<void>,
 ): Promise<void> {
   const { arena } = device;
-  const fork = which.length > 1 && arena.taken < arena.sessions ? await sequence.fork(null) : null;
+  const fork = which.length > 1 && arena.taken < arena.sessions ? await sequence.fork() : null;
   const before = which.length > 1 && !fork ? await sequence.checkpoint() : null;
   try {
     for (const [k, i] of which.entries()) {
@@ -113,7 +114,7 @@ export async function onFreshSequence<T>(
   device: Device,
   run: (sequence: Sequence) => Promise<T>,
 ): Promise<T> {
-  const sequence = await Sequence.open(device);
+  const sequence = await Sequence.open(device, 'test');
   try {
     return await run(sequence);
   } finally {

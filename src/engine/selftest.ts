@@ -2,8 +2,9 @@ import { EdgeError } from '../errors.ts';
 import type { SampleParams } from '../ops/sample.ts';
 import type { JsonValue } from '../types.ts';
 import { Call } from './call.ts';
+import type { Device } from './device.ts';
 import { onFreshSequence } from './score.ts';
-import type { Device, Sequence } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 import type { ModelInfo, SelfTestReport } from './types.ts';
 
 /** Greedy tokens that a model is known to give after some ids, from a fresh state. */

@@ -1,135 +1,85 @@
-import type { Executor, Output, OutputResult } from '../backends/types.ts';
+import type { Output, OutputResult } from '../backends/types.ts';
 import { EdgeError } from '../errors.ts';
-import type { Program } from '../ops/program.ts';
 import { MAX_RECENT } from '../ops/sample.ts';
-import type { SlotArena } from '../state/arena.ts';
-import type { Snapshot } from '../state/snapshot.ts';
+import { Checkpoints } from '../state/checkpoints.ts';
+import type { StateImage } from '../state/image.ts';
+import type { Conversation } from '../state/snapshot.ts';
 import type { Call } from './call.ts';
-import { type Keeping, type Past, unavailable } from './past.ts';
-import type { Scheduler } from './scheduler.ts';
+import { type Device, newPast } from './device.ts';
+import { Memory } from './memory.ts';
+import type { PrefixCache } from './prefix_cache.ts';
+import type { Resident } from './residency.ts';
+import { type Checkpoint, setAside } from './set_aside.ts';
 
-/** What sequences run on: one for every engine. */
-export interface Device {
-  executor: Executor;
-  program: Program;
-  scheduler: Scheduler;
-  arena: SlotArena;
-  keeping: Keeping;
-}
-
-/** What a sequence knows beside its slot's state. */
-interface Memory {
-  position: number;
-  pending: number | null;
-  recent: readonly number[];
-  known: number; // ids in the history
-  turns: number;
-}
-
-/** A way back to the state that a sequence had. */
-export interface Checkpoint {
-  restore(): Promise<void>;
-  /** Frees what holds the state; no way back then. */
-  release(): void;
-}
+/** A turn's checkpoint is not worth its bytes within so many tokens of another: replaying them takes a step. */
+const TURN_SPACING = 64;
 
 /**
  * A slot's state and the token that it has not consumed yet (DESIGN §5): the last token of a sequence, given or
  * sampled, is always pending. `position` counts consumed tokens.
  */
-export class Sequence {
-  position = 0;
-  private pending: number | null = null;
-  private recent: number[] = []; // the last ids, pending one included; ≤ MAX_RECENT
+export class Sequence implements Resident {
+  private parked: StateImage | null = null;
+  private parking: Promise<unknown> = Promise.resolve();
 
   private constructor(
     private readonly device: Device,
-    private readonly slot: number,
-    /** Null for a sequence that nobody can go back in. */
-    readonly past: Past | null,
+    private slot: number, // −1: in host memory
+    readonly memory: Memory,
+    private readonly cache: PrefixCache | null,
   ) {}
 
-  /** A fresh sequence in a slot of its own. @throws OUT_OF_MEMORY if all slots are taken */
-  static open(device: Device, past: Past | null = null): Promise<Sequence> {
-    return Sequence.fill(device, past, (slot) => device.executor.resetSlot(slot));
+  /**
+   * A fresh sequence in a slot of its own. Of a session's the past is remembered, to go back to; a test's takes
+   * nothing from the prefix cache.
+   * @throws OUT_OF_MEMORY if all slots are taken
+   */
+  static async open(device: Device, of: 'session' | 'text' | 'test'): Promise<Sequence> {
+    const memory = new Memory(of === 'session' ? newPast(device) : null);
+    const slot = await Sequence.acquire(device, (slot) => device.executor.resetSlot(slot));
+    return new Sequence(device, slot, memory, of === 'test' ? null : device.cache);
   }
 
-  /** A sequence that goes on from a snapshot: what came before it is not known. */
-  static async restore(device: Device, past: Past, snapshot: Snapshot): Promise<Sequence> {
-    const { position, pending, recent, state } = snapshot;
-    const sequence = await Sequence.fill(device, past, (slot) =>
-      position === 0 ? device.executor.resetSlot(slot) : device.executor.writeSlot(slot, position, state),
-    );
-    past.history.restart(position);
-    if (pending !== null) past.history.push([pending]);
-    sequence.remind({ position, pending, recent, known: past.history.length, turns: 0 });
-    return sequence;
-  }
-
-  private static async fill(
-    device: Device,
-    past: Past | null,
-    write: (slot: number) => Promise<void>,
-  ): Promise<Sequence> {
-    const slot = device.arena.acquire();
+  private static async acquire(device: Device, write: (slot: number) => Promise<void>): Promise<number> {
+    const slot = await device.residency.acquire();
     try {
       await device.scheduler.exclusive(() => write(slot));
     } catch (error) {
       device.arena.release(slot);
       throw error;
     }
-    return new Sequence(device, slot, past);
+    return slot;
   }
 
-  /** Another sequence that goes on from here, in a slot of its own: one copy on the device. */
-  async fork(past: Past | null): Promise<Sequence> {
-    const { executor } = this.device;
-    const fork = await Sequence.fill(this.device, past, (slot) => executor.copySlot(this.slot, slot));
-    if (this.past && past) {
-      past.history.copyFrom(this.past.history);
-      past.checkpoints.copyFrom(this.past.checkpoints);
-      past.turns.push(...this.past.turns);
-    }
-    fork.remind(this.memory());
-    return fork;
-  }
-
-  /** Becomes what `origin` is, which nobody can go back in either. */
-  async copy(origin: Sequence): Promise<void> {
-    const { executor, scheduler } = this.device;
-    await scheduler.exclusive(() => executor.copySlot(origin.slot, this.slot));
-    this.remind(origin.memory());
-  }
-
-  async save(): Promise<Snapshot> {
-    const { position, pending, recent } = this.memory();
-    const { executor, scheduler } = this.device;
-    const state = await scheduler.exclusive(() => executor.readSlot(this.slot, position));
-    return { position, pending, recent, state };
+  get position(): number {
+    return this.memory.position;
   }
 
   get fresh(): boolean {
-    return this.position === 0 && this.pending === null;
+    return this.memory.fresh;
   }
 
   /** Consumes the pending token and `ids`, but for the last one, which is pending then. */
   async append(ids: Int32Array, call: Call): Promise<void> {
     if (ids.length === 0) return;
+    const { memory, fresh } = this;
     const rows = this.unconsumed(ids);
-    this.pending = rows.at(-1)!;
-    this.remember(ids);
-    await this.advance(rows.subarray(0, -1), call);
+    memory.pending = rows.at(-1)!;
+    memory.remember(ids);
+    if (fresh) await this.consumeCached(rows.subarray(0, -1), call);
+    else await this.consume(rows.subarray(0, -1), [], call);
   }
 
   /** Consumes the pending token and `ids`, and what `output` says of the last of them. No token is pending then. */
   async predict(ids: Int32Array, output: Omit<Output, 'row'>, call: Call): Promise<OutputResult> {
+    const { fresh } = this;
     let rows = this.unconsumed(ids);
     if (rows.length === 0) throw new EdgeError('INTERNAL', 'A prediction from no token');
     this.requireRoom(rows.length);
-    this.pending = null;
-    this.remember(ids);
-    if (this.past && rows.length > this.past.checkpoints.every) {
-      await this.advance(rows.subarray(0, -1), call);
+    this.memory.pending = null;
+    this.memory.remember(ids);
+    if (fresh && this.cache) {
+      await this.consumeCached(rows.subarray(0, -1), call);
       rows = rows.subarray(-1);
     }
     let found: OutputResult = {};
@@ -139,7 +89,7 @@ export class Sequence {
     return found;
   }
 
-  /** Consumes `ids`, and hands over each of `outputs` as it comes. */
+  /** Consumes `ids`, and hands over each of `outputs` as it comes. Leaves checkpoints on the way. */
   async consume(
     ids: Int32Array,
     outputs: readonly Output[],
@@ -147,86 +97,56 @@ export class Sequence {
     take?: (result: OutputResult, output: Output) => void,
   ): Promise<void> {
     call.check();
-    const { slot, position } = this;
     this.requireRoom(ids.length);
-    await this.device.scheduler.run({ slot, position, ids, outputs, call, ...(take ? { take } : {}) });
-    this.position += ids.length;
-  }
-
-  /** Consumes `ids`, and keeps the state every so many tokens. */
-  private async advance(ids: Int32Array, call: Call): Promise<void> {
-    const every = this.past?.checkpoints.every ?? ids.length;
-    for (let done = 0; done < ids.length; done += every) {
-      await this.consume(ids.subarray(done, done + every), [], call);
-      await this.keep(false);
+    const { memory, slot } = this;
+    const every = memory.past ? this.device.settings.checkpointEvery : Number.POSITIVE_INFINITY;
+    for (let done = 0; done < ids.length; ) {
+      const { position } = memory;
+      const rows = Math.min(ids.length - done, every - (position % every));
+      const wanted =
+        rows === ids.length
+          ? outputs
+          : outputs
+              .filter(({ row }) => row >= done && row < done + rows)
+              .map((output) => ({ ...output, row: output.row - done }));
+      const part = ids.subarray(done, done + rows);
+      await this.device.scheduler.run({
+        slot,
+        position,
+        ids: part,
+        outputs: wanted,
+        call,
+        ...(take && { take }),
+      });
+      memory.position += rows;
+      done += rows;
+      if (memory.position % every === 0) await this.keep();
     }
-  }
-
-  /** Sets the state aside for rewinding, if it is time to, or a turn begins here. */
-  async keep(turn: boolean): Promise<void> {
-    if (!this.past) return;
-    const { position, past, device } = this;
-    if (turn) past.turns.push(this.fresh ? -1 : position);
-    if (past.turns.length > past.history.capacity) past.turns.shift();
-    if (!past.checkpoints.wants(position, turn)) return;
-    past.checkpoints.add(
-      position,
-      await device.scheduler.exclusive(() => device.executor.readSlot(this.slot, position)),
-    );
-  }
-
-  /**
-   * Goes back to where `position` tokens were consumed and the next one was pending: from the nearest checkpoint, by
-   * consuming again what came after it. Position 0 is a fresh sequence. Returns the tokens consumed again.
-   * @throws POSITION_UNAVAILABLE
-   */
-  async rewind(position: number, call: Call): Promise<number> {
-    const { past, device } = this;
-    if (position === 0) {
-      await this.reset();
-      return 0;
-    }
-    if (!past || position === this.position) return 0;
-    const { history, checkpoints, turns } = past;
-    const stored = checkpoints.nearest(position);
-    const from = stored?.position ?? 0;
-    if (from < history.earliest) throw unavailable(position, past, this.position);
-    await device.scheduler.exclusive(() =>
-      stored
-        ? device.executor.writeSlot(this.slot, from, stored.state)
-        : device.executor.resetSlot(this.slot),
-    );
-    this.position = from;
-    this.pending = null;
-    await this.consume(history.slice(from, position), [], call);
-    checkpoints.truncate(position);
-    const recent = history.slice(Math.max(history.earliest, position + 1 - MAX_RECENT), position + 1);
-    const left = turns.findIndex((begin) => begin >= position);
-    this.remind({
-      position,
-      pending: recent.at(-1)!,
-      recent: [...recent],
-      known: position + 1,
-      turns: left < 0 ? turns.length : left,
-    });
-    return position - from;
   }
 
   /** Makes `id` the pending token: what `predict` led to. */
   follow(id: number): void {
-    this.pending = id;
-    this.remember([id]);
+    this.memory.pending = id;
+    this.memory.remember([id]);
+  }
+
+  /** What comes now is a turn, to which one may want to go back. */
+  async beginTurn(): Promise<void> {
+    const { position, past } = this.memory;
+    this.memory.beginTurn();
+    if (past && position - (past.checkpoints.nearest(position)?.position ?? 0) >= TURN_SPACING)
+      await this.keep();
   }
 
   /** Ids that penalties look at, `ids` being the next to come: oldest first. */
   recentWith(ids: Int32Array): Int32Array {
     if (ids.length >= MAX_RECENT) return ids.slice(-MAX_RECENT);
-    return Int32Array.from([...this.recent, ...ids].slice(-MAX_RECENT));
+    return Int32Array.from([...this.memory.recent, ...ids].slice(-MAX_RECENT));
   }
 
   /** How many rows `predict(ids)` consumes. */
   rowsWith(ids: Int32Array): number {
-    return ids.length + (this.pending === null ? 0 : 1);
+    return ids.length + (this.memory.pending === null ? 0 : 1);
   }
 
   /** @throws CONTEXT_FULL unless `rows` more tokens fit */
@@ -241,84 +161,157 @@ export class Sequence {
   }
 
   async reset(): Promise<void> {
-    await this.device.scheduler.exclusive(() => this.device.executor.resetSlot(this.slot));
-    this.past?.history.restart();
-    this.past?.checkpoints.clear();
-    this.remind({ position: 0, pending: null, recent: [], known: 0, turns: 0 });
+    await this.write((slot) => this.device.executor.resetSlot(slot));
+    this.memory.restart(0, null, []);
   }
 
+  /** Another sequence with the same state, by one copy of its slot, and the same past. */
+  async fork(): Promise<Sequence> {
+    const { device, memory } = this;
+    const slot = await Sequence.acquire(device, (slot) => device.executor.copySlot(this.slot, slot));
+    const copy = memory.copy(memory.past && new Checkpoints(device.checkpoints));
+    return new Sequence(device, slot, copy, this.cache);
+  }
+
+  /** Becomes what `origin` is, which nobody can go back in either. */
+  async copy(origin: Sequence): Promise<void> {
+    await this.write((slot) => this.device.executor.copySlot(origin.slot, slot));
+    this.memory.return(origin.memory.mark());
+  }
+
+  /** The conversation as it is. */
+  async read(): Promise<Conversation> {
+    const { position, pending, recent } = this.memory;
+    return { position, pending, recent: recent.slice(), image: await this.image() };
+  }
+
+  /** Takes up a conversation in place of its own. */
+  async take({ position, pending, recent, image }: Conversation): Promise<void> {
+    await this.writeImage(position, image);
+    this.memory.restart(position, pending, recent);
+    this.keepImage(image);
+  }
+
+  /** Back to where `length` ids were known: from the nearest checkpoint, by replaying what followed. */
+  async rewind(length: number, call: Call): Promise<void> {
+    if (length === this.memory.known) return;
+    if (length === 0) return this.reset();
+    const { memory, device } = this;
+    const target = length - 1;
+    const { position, image } = memory.baseOf(target);
+    if (image) await this.writeImage(position, image);
+    else await this.write((slot) => device.executor.resetSlot(slot));
+    memory.position = position;
+    memory.pending = null;
+    await this.consume(memory.past!.history.slice(position, target), [], call);
+    memory.rewound(length);
+  }
+
+  /** Frees what it holds, wherever that is. */
   release(): void {
-    this.device.arena.release(this.slot);
+    const { residency, arena } = this.device;
+    residency.stirs(this);
+    this.memory.past?.checkpoints.clear();
+    if (this.slot >= 0) arena.release(this.slot);
+    else residency.returned();
   }
 
-  /**
-   * Sets the state aside: nothing for a fresh slot, else in a shadow slot, or in memory of its own where sessions
-   * that generate at the same time have taken those.
-   */
-  async checkpoint(): Promise<Checkpoint> {
-    const { executor, scheduler, arena } = this.device;
-    const { slot, position } = this;
-    const memory = this.memory();
-    const checkpoint = (write: () => Promise<void>, release = () => {}): Checkpoint => ({
-      restore: async () => {
-        await scheduler.exclusive(write);
-        this.past?.checkpoints.truncate(memory.position);
-        this.remind(memory);
-      },
-      release,
-    });
-    if (position === 0) return checkpoint(() => executor.resetSlot(slot));
-    const shadow = arena.acquireShadow();
-    if (shadow !== null) {
-      try {
-        await scheduler.exclusive(() => executor.copySlot(slot, shadow));
-      } catch (error) {
-        arena.release(shadow);
-        throw error;
-      }
-      return checkpoint(
-        () => executor.copySlot(shadow, slot),
-        once(() => arena.release(shadow)),
-      );
+  /** The same, for one that may be on its way to host memory. */
+  async close(): Promise<void> {
+    await this.parking.catch(() => {});
+    this.release();
+  }
+
+  /** It may be moved to host memory from now on. */
+  rest(): void {
+    if (this.slot >= 0) this.device.residency.rests(this);
+  }
+
+  /** Brings it into a slot, where it stays until it rests. @throws OUT_OF_MEMORY */
+  async wake(): Promise<void> {
+    const { residency, arena } = this.device;
+    residency.stirs(this);
+    await this.parking.catch(() => {});
+    residency.stirs(this);
+    const { parked } = this;
+    if (!parked) return;
+    const slot = await residency.acquire(true);
+    this.slot = slot;
+    try {
+      await this.writeImage(this.position, parked);
+    } catch (error) {
+      this.slot = -1;
+      arena.release(slot);
+      throw error;
     }
-    const state = await scheduler.exclusive(() => executor.readSlot(slot, position));
-    return checkpoint(() => executor.writeSlot(slot, position, state));
+    this.parked = null;
+    residency.returned();
+  }
+
+  async park(): Promise<number> {
+    const reading = this.image();
+    this.parking = reading;
+    this.parked = await reading;
+    const { slot } = this;
+    this.slot = -1;
+    return slot;
+  }
+
+  /** A way back to the state as it is. */
+  checkpoint(): Promise<Checkpoint> {
+    return setAside(this.device, this.slot, this.memory);
+  }
+
+  /** The same as `consume(ids)` on a fresh state, from the longest prefix that is known. */
+  private async consumeCached(ids: Int32Array, call: Call): Promise<void> {
+    const { cache, device } = this;
+    if (!cache || ids.length === 0) return this.consume(ids, [], call);
+    call.check();
+    const { length, image, wanted } = cache.look(ids);
+    if (image) await this.writeImage(length, image);
+    this.memory.position = length;
+    for (const end of wanted) {
+      await this.consume(ids.subarray(this.position, end), [], call);
+      cache.store(ids.subarray(0, end), await this.image(), device.layout.bytes(end));
+    }
+    await this.consume(ids.subarray(this.position), [], call);
+  }
+
+  /** Keeps the state as it is, if there is a budget for it. */
+  private async keep(): Promise<void> {
+    const { checkpoints, layout } = this.device;
+    if (this.memory.past && checkpoints.admits(layout.bytes(this.position)))
+      this.keepImage(await this.image());
+  }
+
+  private keepImage(image: StateImage): void {
+    const { past, position } = this.memory;
+    past?.checkpoints.forget(past.history.first);
+    past?.checkpoints.keep(position, this.device.layout.bytes(position), image);
+  }
+
+  private async image(): Promise<StateImage> {
+    const { scheduler, executor, layout } = this.device;
+    const { slot, position } = this;
+    return layout.cut(await scheduler.exclusive(() => executor.readSlot(slot, position)), position);
+  }
+
+  private writeImage(position: number, image: StateImage): Promise<void> {
+    const { executor, layout } = this.device;
+    return this.write((slot) => executor.writeSlot(slot, position, layout.fill(image, position)));
+  }
+
+  private write(run: (slot: number) => Promise<void>): Promise<void> {
+    return this.device.scheduler.exclusive(() => run(this.slot));
   }
 
   /** The pending token, and `ids` after it. */
   private unconsumed(ids: Int32Array): Int32Array {
-    if (this.pending === null) return ids;
+    const { pending } = this.memory;
+    if (pending === null) return ids;
     const rows = new Int32Array(ids.length + 1);
-    rows[0] = this.pending;
+    rows[0] = pending;
     rows.set(ids, 1);
     return rows;
   }
-
-  private remember(ids: ArrayLike<number>): void {
-    for (let i = Math.max(0, ids.length - MAX_RECENT); i < ids.length; i++) this.recent.push(ids[i]!);
-    if (this.recent.length > MAX_RECENT) this.recent.splice(0, this.recent.length - MAX_RECENT);
-    this.past?.history.push(ids);
-  }
-
-  private memory(): Memory {
-    const { position, pending, recent, past } = this;
-    const [known, turns] = [past?.history.length ?? 0, past?.turns.length ?? 0];
-    return { position, pending, recent: recent.slice(), known, turns };
-  }
-
-  private remind({ position, pending, recent, known, turns }: Memory): void {
-    this.position = position;
-    this.pending = pending;
-    this.recent = recent.slice();
-    this.past?.history.truncate(known);
-    this.past?.turns.splice(turns);
-  }
-}
-
-function once(run: () => void): () => void {
-  let done = false;
-  return () => {
-    if (!done) run();
-    done = true;
-  };
 }

@@ -1,14 +1,13 @@
 import { EdgeError, requireArgument } from '../errors.ts';
-import type { Snapshot } from '../state/snapshot.ts';
+import type { Conversation } from '../state/snapshot.ts';
 import { Call } from './call.ts';
 import { show } from './options.ts';
-import type { Past } from './past.ts';
 import type { Sequence } from './sequence.ts';
 import type { RewindTarget } from './types.ts';
 
 /** What occupies a session. */
 export interface Occupant {
-  name: 'append' | 'generate' | 'reset' | 'rewind' | 'fork' | 'save';
+  name: 'append' | 'fork' | 'generate' | 'reset' | 'restore' | 'rewind' | 'save';
   /** Ends it with an error. */
   end(error: EdgeError): Promise<void>;
 }
@@ -21,7 +20,9 @@ export class Session {
   private fault: unknown = null; // what left the slot's state undefined
   private closed = false;
 
-  constructor(readonly sequence: Sequence) {}
+  constructor(readonly sequence: Sequence) {
+    sequence.rest();
+  }
 
   /** @throws BUSY, CLOSED, or what broke the session */
   occupy(occupant: Occupant): void {
@@ -31,7 +32,7 @@ export class Session {
         'BUSY',
         `The session is busy with ${this.occupant.name}: await it, or stop it, before ${occupant.name}`,
       );
-    if (this.fault && occupant.name !== 'reset')
+    if (this.fault && occupant.name !== 'reset' && occupant.name !== 'restore')
       throw new EdgeError(
         'INTERNAL',
         'A step of this session failed, so its state is undefined: reset it to go on',
@@ -43,7 +44,9 @@ export class Session {
   }
 
   leave(occupant: Occupant): void {
-    if (this.occupant === occupant) this.occupant = null;
+    if (this.occupant !== occupant) return;
+    this.occupant = null;
+    if (!this.closed) this.sequence.rest();
   }
 
   /** Only `reset` is possible from now on. */
@@ -51,68 +54,59 @@ export class Session {
     this.fault = error;
   }
 
-  /** Consumes a prompt. Whatever stops it leaves the session as it was before. */
-  async append(ids: Int32Array, call: Call): Promise<number> {
+  /** Consumes a prompt, as a turn unless it `continues` one. Whatever stops it leaves the session as it was before. */
+  async append(ids: Int32Array, call: Call, continues = false): Promise<number> {
     await this.during('append', call, async () => {
       this.sequence.requireRoom(Math.max(0, this.sequence.rowsWith(ids) - 1));
       if (ids.length === 0) return;
-      await this.undoably(async () => {
-        await this.sequence.keep(true);
+      await this.reversibly(async () => {
+        if (!continues) await this.sequence.beginTurn();
         await this.sequence.append(ids, call);
       });
     });
     return this.sequence.position;
   }
 
-  /** Goes back to a position or to where a turn began. Whatever stops it leaves the session as it was before. */
+  async reset(): Promise<void> {
+    await this.during('reset', new Call(), () => this.sequence.reset());
+    this.fault = null;
+  }
+
+  /** A session of its own with the same state and past. */
+  fork(): Promise<Session> {
+    return this.during('fork', new Call(), async () => new Session(await this.sequence.fork()));
+  }
+
+  /** Back to an earlier position or to before a turn; resolves to the position. Stopped, it is as it was before. */
   async rewind(target: RewindTarget, call: Call): Promise<number> {
-    const position = this.positionOf(target);
-    await this.during('rewind', call, () =>
-      this.undoably(async () => {
-        await this.sequence.rewind(position, call);
-      }),
-    );
+    await this.during('rewind', call, async () => {
+      const length = rewindLength(this.sequence, target);
+      if (length !== this.sequence.memory.known)
+        await this.reversibly(() => this.sequence.rewind(length, call));
+    });
     return this.sequence.position;
   }
 
-  async save(): Promise<Snapshot> {
-    let snapshot: Snapshot | undefined;
-    await this.during('save', new Call(), async () => {
-      snapshot = await this.sequence.save();
-    });
-    return snapshot!;
+  /** What a snapshot holds. */
+  read(): Promise<Conversation> {
+    return this.during('save', new Call(), () => this.sequence.read());
   }
 
-  /** Another session that goes on from here. */
-  async fork(past: Past): Promise<Session> {
-    let fork: Session | undefined;
-    await this.during('fork', new Call(), async () => {
-      fork = new Session(await this.sequence.fork(past));
-    });
-    return fork!;
+  /** Takes up another conversation. */
+  async take(conversation: Conversation): Promise<void> {
+    await this.during('restore', new Call(), () => this.sequence.take(conversation));
+    this.fault = null;
   }
 
-  private positionOf(target: RewindTarget): number {
-    const now = this.sequence.position;
-    if ('position' in target && target.position !== undefined) {
-      const { position } = target;
-      requireArgument(
-        Number.isInteger(position) && position >= 0 && position <= now,
-        `position must be an integer from 0 to ${now}, found ${show(position)}`,
-      );
-      return position;
-    }
-    const { turn } = target as { turn?: number };
-    const turns = this.sequence.past?.turns ?? [];
-    requireArgument(
-      Number.isInteger(turn) && turn! >= -turns.length && turn! < turns.length,
-      `turn must be an integer from ${-turns.length} to ${turns.length - 1} (this session has ${turns.length} turns), found ${show(turn)}`,
-    );
-    return Math.max(0, turns.at(turn!)!);
+  /** Ends what occupies it, and frees the slot. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.occupant?.end(CLOSED);
+    await this.sequence.close();
   }
 
-  /** Runs something that consumes tokens; if it fails, the session is as it was before. */
-  private async undoably(run: () => Promise<void>): Promise<void> {
+  private async reversibly(run: () => Promise<void>): Promise<void> {
     const before = await this.sequence.checkpoint();
     try {
       await run();
@@ -124,20 +118,7 @@ export class Session {
     }
   }
 
-  async reset(): Promise<void> {
-    await this.during('reset', new Call(), () => this.sequence.reset());
-    this.fault = null;
-  }
-
-  /** Ends what occupies it, and frees the slot. */
-  async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    await this.occupant?.end(CLOSED);
-    this.sequence.release();
-  }
-
-  private async during(name: Occupant['name'], call: Call, run: () => Promise<void>): Promise<void> {
+  private async during<T>(name: Occupant['name'], call: Call, run: () => Promise<T>): Promise<T> {
     let settle = () => {};
     const settled = new Promise<void>((resolve) => {
       settle = resolve;
@@ -151,10 +132,22 @@ export class Session {
     };
     this.occupy(occupant);
     try {
-      await run();
+      await this.sequence.wake();
+      return await run();
     } finally {
       this.leave(occupant);
       settle();
     }
   }
+}
+
+/** Ids known at the target; position 0 is a fresh session. @throws INVALID_ARGUMENT, POSITION_UNAVAILABLE */
+function rewindLength({ memory }: Sequence, target: RewindTarget): number {
+  const { position, turn } = target as { position?: number; turn?: number };
+  if (position === undefined) return memory.turnBegin(turn);
+  requireArgument(
+    Number.isInteger(position) && position >= 0 && position <= memory.position,
+    `position must be an integer from 0 to ${memory.position}, found ${show(position)}`,
+  );
+  return position === 0 ? 0 : Math.min(memory.known, position + 1);
 }

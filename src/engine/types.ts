@@ -1,6 +1,7 @@
 import type { MemoryPlan } from '../backends/types.ts';
 import type { DecodeOptions, SnapshotDtype } from '../state/snapshot.ts';
 import type { BackendName, Numerics, Quantize, WeightFormat } from '../types.ts';
+import type { CacheStats } from './prefix_cache.ts';
 
 /** Text or token ids. An empty one continues a session. */
 export type Prompt = string | readonly number[] | Int32Array;
@@ -8,8 +9,28 @@ export type Prompt = string | readonly number[] | Int32Array;
 /** Where a model comes from. Strings: 'tiny', a directory or file path, or a URL. Blobs: the files of one model. */
 export type ModelSource = string | URL | Blob | readonly File[];
 
+/** How much of conversations is kept in host memory, beside the slots. */
+export interface StateSettings {
+  maxHistory: number; // 65,536: ids that a session remembers for rewinding
+  checkpointEvery: number; // 512: tokens between two of a session's checkpoints
+  checkpointBytes: number; // 64 MiB: of the checkpoints of all sessions; 0 makes none
+  cacheBytes: number; // 0: of the prefix cache, which is off without
+  spill: number; // 0: idle sessions that may wait in host memory for a slot
+}
+
+/** Where to rewind to: a number of consumed tokens, or where a turn began (−1: the last `append` or `generate`). */
+export type RewindTarget = { position: number } | { turn: number };
+
+/** What the state manager holds now. */
+export interface StateStats {
+  sessions: number;
+  spilled: number; // of them, in host memory
+  checkpoints: { count: number; bytes: number; maxBytes: number };
+  prefixCache: CacheStats | null; // null: off
+}
+
 /** Options of `load` that the engine itself reads; all survive structured cloning. */
-export interface EngineOptions {
+export interface EngineOptions extends Partial<StateSettings> {
   backend?: BackendName | 'auto'; // 'auto'
   numerics?: Numerics; // of activations on CPUs: 'i8', whose quality is that of 'exact' (docs/adr/0006)
   threads?: number; // per device
@@ -18,13 +39,7 @@ export interface EngineOptions {
   maxContext?: number; // 4096; only matters where attention is unbounded
   memoryBudget?: number; // bytes of weights + state + scratch
   chunk?: number; // rows of prefill fed at a time, 64
-  maxHistory?: number; // ids that a session remembers for rewinding, 65,536
-  checkpointBytes?: number; // of states that a session keeps on the host for rewinding, 64 MiB
-  checkpointEvery?: number; // tokens between two of them, 512
 }
-
-/** Where to rewind to: a number of consumed tokens, or where a turn began (−1: the last `append` or `generate`). */
-export type RewindTarget = { position: number } | { turn: number };
 
 export interface Progress {
   stage: 'open' | 'weights' | 'ready';
@@ -33,7 +48,7 @@ export interface Progress {
 }
 
 /** The memory contract and what was chosen, as `model.info`. */
-export interface ModelInfo extends MemoryPlan {
+export interface ModelInfo extends MemoryPlan, StateSettings {
   name: string;
   architecture: string;
   backend: BackendName;
@@ -51,7 +66,7 @@ export interface ModelInfo extends MemoryPlan {
   maxContext: number; // Infinity for pure recurrent and windowed models
   chunk: number;
   slotBytes: number; // state of one session
-  historyBytes: number; // on the host, for rewinding, of all sessions: at most
+  hostBytes: number; // the most that histories, checkpoints, cached prefixes and spilled sessions take
   fingerprint: string; // of config and weights, hexadecimal
   bosTokenId: number | null;
   eosTokenIds: readonly number[];
@@ -137,9 +152,11 @@ export interface EngineService {
   resetSession(session: Handle): Promise<void>;
   /**
    * Consumes a prompt (its last token stays pending); resolves to the new position. If it fails or is aborted, the
-   * session is as it was before.
+   * session is as it was before. It is a turn, to which `rewind` can go, unless it `continues` one.
    */
-  append(session: Handle, prompt: Prompt, call: Handle): Promise<number>;
+  append(session: Handle, prompt: Prompt, call: Handle, continues?: boolean): Promise<number>;
+  /** Tokens consumed so far. */
+  position(session: Handle): number | Promise<number>;
   /** Goes back; resolves to the new position. If it fails or is aborted, the session is as it was before. */
   rewind(session: Handle, target: RewindTarget, call: Handle): Promise<number>;
   /** Opens a session `fork` that goes on from where `session` is. */
@@ -148,8 +165,7 @@ export interface EngineService {
   saveSession(session: Handle, dtype: SnapshotDtype): Promise<Uint8Array>;
   /** Opens a session that goes on from saved bytes; resolves to its position. */
   restoreSession(session: Handle, bytes: Uint8Array, options: DecodeOptions): Promise<number>;
-  /** Tokens consumed so far. */
-  position(session: Handle): number | Promise<number>;
+  stats(): StateStats | Promise<StateStats>;
   /** Begins a generation; without a session, on a slot of its own that is freed at the end. Runs nothing yet. */
   startGeneration(
     generation: Handle,

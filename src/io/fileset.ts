@@ -33,6 +33,19 @@ export function urlsFileSet(name: string, urls: Readonly<Record<string, string>>
   };
 }
 
+/** One file: a path or a URL. @throws NOT_FOUND where there is none */
+export async function openSourceAt(location: string, signal?: AbortSignal): Promise<ByteSource> {
+  const open = async () => {
+    if (isFileUrl(location)) return openFileSource(pathOfFileUrl(location));
+    if (/^https?:/i.test(location)) return openUrl(location, signal);
+    if (/^(blob|data):/i.test(location)) return openBlobUrl(location, signal);
+    return openFileSource(location);
+  };
+  const source = await open();
+  if (source) return source;
+  throw new EdgeError('NOT_FOUND', `There is no file '${location.slice(0, 200)}'`);
+}
+
 async function openLocation(location: string): Promise<FileSet> {
   if (isFileUrl(location)) return openPath(pathOfFileUrl(location));
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(location)?.[1]?.toLowerCase(); // one letter is a drive

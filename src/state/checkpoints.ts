@@ -1,68 +1,117 @@
-import type { SlotState } from './snapshot.ts';
-
-export interface StoredState {
+interface Kept<T> {
   position: number;
-  state: SlotState; // never written again, so that forks share it
+  bytes: number;
+  value: T;
+  owner: Checkpoints<T>;
+}
+
+/** Bytes of host memory that the checkpoints of all sessions share. */
+export class CheckpointBudget<T> {
+  private readonly kept = new Set<Kept<T>>();
+  private used = 0;
+
+  constructor(readonly maxBytes: number) {}
+
+  get bytes(): number {
+    return this.used;
+  }
+
+  get count(): number {
+    return this.kept.size;
+  }
+
+  /** Is there a use in making one of so many bytes? */
+  admits(bytes: number): boolean {
+    return bytes <= this.maxBytes;
+  }
+
+  /** @internal */
+  add(entry: Kept<T>): void {
+    this.kept.add(entry);
+    this.used += entry.bytes;
+    while (this.used > this.maxBytes) this.dispensable().drop();
+  }
+
+  /** @internal */
+  remove(entry: Kept<T>): void {
+    if (this.kept.delete(entry)) this.used -= entry.bytes;
+  }
+
+  /** The one whose loss costs least: the gap that it would leave, against its age. */
+  private dispensable(): { drop(): void } {
+    let least: Kept<T> | null = null;
+    let cost = Number.POSITIVE_INFINITY;
+    for (const entry of this.kept) {
+      const found = entry.owner.costOf(entry);
+      if (found < cost) [least, cost] = [entry, found];
+    }
+    const { owner, position } = least!;
+    return { drop: () => owner.drop(position) };
+  }
 }
 
 /**
- * States of one sequence at a few positions, within a number of bytes. When they would take more, one goes: the one
- * whose neighbours lie closest, measured by its age, so that the past thins out geometrically.
+ * States that one conversation had, at ascending positions, in a budget shared with others. What goes first when it
+ * is exceeded is what leaves the smallest gap for its age: they thin out towards the beginning.
  */
-export class Checkpoints {
-  private states: StoredState[] = []; // ascending positions
+export class Checkpoints<T> {
+  private entries: Kept<T>[] = [];
 
-  constructor(
-    readonly capacity: number, // states
-    readonly every: number, // tokens between two
-  ) {}
-
-  get count(): number {
-    return this.states.length;
-  }
+  constructor(private readonly budget: CheckpointBudget<T>) {}
 
   get positions(): number[] {
-    return this.states.map(({ position }) => position);
+    return this.entries.map(({ position }) => position);
   }
 
-  /** Is a state of this position worth keeping? `turn`: where a turn begins it always is. */
-  wants(position: number, turn: boolean): boolean {
-    if (this.capacity === 0 || position === 0) return false;
-    const last = this.states.at(-1)?.position ?? 0;
-    return position > last && (turn || position - last >= this.every);
+  /** The newest at or before `position`. */
+  nearest(position: number): { position: number; value: T } | null {
+    return this.entries.findLast((entry) => entry.position <= position) ?? null;
   }
 
-  add(position: number, state: SlotState): void {
-    this.states.push({ position, state });
-    while (this.states.length > this.capacity) this.states.splice(this.leastUseful(position), 1);
+  keep(position: number, bytes: number, value: T): void {
+    if (!this.budget.admits(bytes)) return;
+    this.drop(position);
+    const entry = { position, bytes, value, owner: this };
+    const after = this.entries.findIndex((other) => other.position > position);
+    this.entries.splice(after < 0 ? this.entries.length : after, 0, entry);
+    this.budget.add(entry);
   }
 
-  /** The nearest one that is not beyond `position`. */
-  nearest(position: number): StoredState | null {
-    return this.states.findLast((stored) => stored.position <= position) ?? null;
+  drop(position: number): void {
+    this.filter((entry) => entry.position !== position);
   }
 
-  /** Forgets what lies beyond `position`. */
+  /** Drops those beyond `position`. */
   truncate(position: number): void {
-    this.states = this.states.filter((stored) => stored.position <= position);
+    this.filter((entry) => entry.position <= position);
+  }
+
+  /** Drops those before `position`. */
+  forget(position: number): void {
+    if (this.entries.length > 0 && this.entries[0]!.position < position)
+      this.filter((entry) => entry.position >= position);
   }
 
   clear(): void {
-    this.states = [];
+    this.filter(() => false);
   }
 
-  copyFrom(other: Checkpoints): void {
-    this.states = other.states.slice();
+  /** Another conversation's: the same states, counted again. */
+  copyTo(other: Checkpoints<T>): void {
+    for (const { position, bytes, value } of [...this.entries]) other.keep(position, bytes, value);
   }
 
-  private leastUseful(now: number): number {
-    let [least, at] = [Number.POSITIVE_INFINITY, 0];
-    for (let i = 0; i < this.states.length - 1; i++) {
-      const before = this.states[i - 1]?.position ?? 0;
-      const gap = this.states[i + 1]!.position - before;
-      const usefulness = gap / (now - this.states[i]!.position + this.every);
-      if (usefulness < least) [least, at] = [usefulness, i];
-    }
-    return at;
+  /** @internal Tokens that could only be reached by a longer replay, for each token of its age. */
+  costOf(entry: Kept<T>): number {
+    const i = this.entries.indexOf(entry);
+    const newest = this.entries.at(-1)!.position;
+    const before = this.entries[i - 1]?.position ?? 0;
+    const after = this.entries[i + 1]?.position ?? newest + 1;
+    return (after - before) / (newest - entry.position + 1);
+  }
+
+  private filter(stays: (entry: Kept<T>) => boolean): void {
+    for (const entry of this.entries) if (!stays(entry)) this.budget.remove(entry);
+    this.entries = this.entries.filter(stays);
   }
 }

@@ -1,44 +1,61 @@
-/** The last ids of a sequence, in a ring of fixed size: what a rewind replays. */
-export class TokenHistory {
-  private readonly ring: Int32Array; // [capacity]
-  private begin = 0; // index in the sequence of the oldest id still held
-  length = 0; // ids so far: consumed ones, and the pending one
+/** The last `capacity` token ids of a conversation, by their index in it. */
+export class History {
+  private ids = new Int32Array(0); // a ring once it has its full size; index i lies at i mod capacity
+  private begin = 0;
+  private end = 0;
 
-  constructor(readonly capacity: number) {
-    this.ring = new Int32Array(capacity);
-  }
+  constructor(private readonly capacity: number) {}
 
-  /** The oldest index that can be read. */
-  get earliest(): number {
+  /** Index of the oldest id that is left. */
+  get first(): number {
     return this.begin;
   }
 
-  push(ids: ArrayLike<number>): void {
-    for (let i = Math.max(0, ids.length - this.capacity); i < ids.length; i++)
-      this.ring[(this.length + i) % this.capacity] = ids[i]!;
-    this.length += ids.length;
-    this.begin = Math.max(this.begin, this.length - this.capacity);
+  /** Ids that there were in all, those forgotten included. */
+  get length(): number {
+    return this.end;
   }
 
-  /** Ids [from, to), which must be held. */
+  push(ids: ArrayLike<number>): void {
+    const skipped = Math.max(0, ids.length - this.capacity);
+    this.reserve(Math.min(this.capacity, this.end + ids.length));
+    for (let i = skipped; i < ids.length; i++) this.ids[(this.end + i) % this.capacity] = ids[i]!;
+    this.end += ids.length;
+    this.begin = Math.max(this.begin, this.end - this.capacity);
+  }
+
+  /** Ids from index `from` to before `to`, of which none may be forgotten. */
   slice(from: number, to: number): Int32Array {
-    return Int32Array.from({ length: to - from }, (_, i) => this.ring[(from + i) % this.capacity]!);
+    if (from < this.begin || to > this.end || from > to)
+      throw new RangeError(`Ids ${from} to ${to} of ${this.begin} to ${this.end}`);
+    return Int32Array.from({ length: to - from }, (_, i) => this.ids[(from + i) % this.capacity]!);
   }
 
   /** Forgets the ids from index `length` on. */
   truncate(length: number): void {
-    this.length = Math.min(this.length, length);
-    this.begin = Math.min(this.begin, this.length);
+    this.end = Math.min(this.end, length);
+    this.begin = Math.min(this.begin, this.end);
   }
 
-  /** Begins anew at an index before which nothing is known. */
-  restart(length = 0): void {
-    this.begin = this.length = length;
+  /** Nothing but `ids`, the last of a conversation of `length`. */
+  restart(length: number, ids: ArrayLike<number>): void {
+    this.begin = this.end = length - ids.length;
+    this.push(ids);
   }
 
-  copyFrom(other: TokenHistory): void {
-    this.ring.set(other.ring);
-    this.begin = other.begin;
-    this.length = other.length;
+  copy(): History {
+    const copy = new History(this.capacity);
+    copy.ids = this.ids.slice();
+    copy.begin = this.begin;
+    copy.end = this.end;
+    return copy;
+  }
+
+  /** Doubles what there is; ids move only while none has wrapped around. */
+  private reserve(size: number): void {
+    if (size <= this.ids.length) return;
+    const larger = new Int32Array(Math.min(this.capacity, Math.max(64, 2 * this.ids.length, size)));
+    larger.set(this.ids);
+    this.ids = larger;
   }
 }

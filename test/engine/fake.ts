@@ -1,6 +1,7 @@
 import { sampleRow } from '../../src/backends/reference/ops/sample.ts';
 import type { Executor, ExecutorInfo, MemoryPlan, OutputResult, Step } from '../../src/backends/types.ts';
-import { Engine, SHADOW_SLOTS } from '../../src/engine/engine.ts';
+import { SHADOW_SLOTS } from '../../src/engine/device.ts';
+import { Engine } from '../../src/engine/engine.ts';
 import type { ModelInfo } from '../../src/engine/types.ts';
 import type { Program } from '../../src/ops/program.ts';
 import type { Tokenizer } from '../../src/tokenizer/index.ts';
@@ -156,8 +157,7 @@ export function fakeEngine(options: FakeOptions = {}): { engine: Engine; executo
   const program: Program = { buffers: {}, weights: {}, states: {}, calls: [], vocabSize, chunk, maxContext };
   const executor = new FakeExecutor(program, maxSessions + SHADOW_SLOTS);
   const info = toyInfo({ vocabSize, chunk, maxContext, maxSessions, bosTokenId: bos, eosTokenIds: eos });
-  const keeping = { history: 64, states: 0, every: 16 };
-  return { engine: new Engine({ executor, program, tokenizer, info, keeping }), executor };
+  return { engine: new Engine({ executor, program, tokenizer, info }), executor };
 }
 
 export function toyInfo(facts: Partial<ModelInfo>): ModelInfo {
@@ -179,7 +179,12 @@ export function toyInfo(facts: Partial<ModelInfo>): ModelInfo {
     maxContext: Number.POSITIVE_INFINITY,
     chunk: 8,
     slotBytes: 8,
-    historyBytes: 0,
+    hostBytes: 0,
+    maxHistory: 1000,
+    checkpointEvery: 100,
+    checkpointBytes: 0,
+    cacheBytes: 0,
+    spill: 0,
     fingerprint: '',
     bosTokenId: 0,
     eosTokenIds: [],

@@ -108,8 +108,10 @@ describe('load', () => {
       maxContext: 4096,
       chunk: 64,
       maxHistory: 65_536,
-      checkpointBytes: 2 ** 26,
       checkpointEvery: 512,
+      checkpointBytes: 2 ** 26,
+      cacheBytes: 0,
+      spill: 0,
     });
   });
 

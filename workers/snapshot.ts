@@ -1,0 +1,124 @@
+import { absoluteLocation, writeFileAtomic } from '#runtime';
+import { EdgeError, requireArgument, throwIfAborted } from '../src/errors.ts';
+import { openSourceAt } from '../src/io/fileset.ts';
+
+/** Where a snapshot is read from: its bytes, a Blob or File (of OPFS too), a stream, a path or a URL. */
+export type SnapshotSource =
+  | Uint8Array
+  | ArrayBuffer
+  | Blob
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array>
+  | URL
+  | string;
+
+/** Where a snapshot is written to: a path, a stream, or a file of OPFS. */
+export type SnapshotTarget =
+  | string
+  | WritableStream<Uint8Array>
+  | { createWritable(): Promise<WritableStream<Uint8Array>> };
+
+/** Bytes of a piece. */
+const PIECE = 2 ** 16;
+
+/** All bytes of a snapshot, of which there may be `most`. @throws NOT_FOUND, NETWORK, INVALID_FILE, ABORTED */
+export async function readSnapshot(
+  source: SnapshotSource,
+  most: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  throwIfAborted(signal);
+  if (source instanceof Uint8Array) return source;
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  if (typeof Blob !== 'undefined' && source instanceof Blob) {
+    requireSize(source.size, most);
+    return new Uint8Array(await source.arrayBuffer());
+  }
+  if (typeof source === 'string' || source instanceof URL) {
+    requireArgument(String(source) !== '', 'The snapshot is an empty string; give a path or a URL');
+    const file = await openSourceAt(absoluteLocation(String(source)), signal);
+    try {
+      requireSize(file.size, most);
+      return await file.read(0, file.size, signal);
+    } finally {
+      await file.close();
+    }
+  }
+  return collect(piecesOf(source as Exclude<typeof source, Blob>), most, signal);
+}
+
+/** A snapshot in pieces, as they are asked for. */
+export function snapshotStream(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  let at = 0;
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at < bytes.length) controller.enqueue(bytes.slice(at, at + PIECE));
+      else controller.close();
+      at += PIECE;
+    },
+  });
+}
+
+/** What was at the target stays there until all is written, where that can be had: files, and OPFS. */
+export async function writeSnapshot(bytes: Uint8Array, target: SnapshotTarget): Promise<void> {
+  if (typeof target === 'string') return writeFileAtomic(target, pieces(bytes));
+  requireArgument(
+    typeof target === 'object' && target !== null,
+    'A snapshot is saved to a path, a WritableStream or a file handle',
+  );
+  const stream = 'createWritable' in target ? await target.createWritable() : target;
+  await snapshotStream(bytes).pipeTo(stream);
+}
+
+function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
+}
+
+async function collect(
+  pieces: AsyncIterable<Uint8Array>,
+  most: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(most);
+  let filled = 0;
+  for await (const piece of pieces) {
+    throwIfAborted(signal);
+    requireArgument(piece instanceof Uint8Array, 'A stream of a snapshot gives Uint8Arrays');
+    requireSize(filled + piece.length, most);
+    bytes.set(piece, filled);
+    filled += piece.length;
+  }
+  return bytes.slice(0, filled);
+}
+
+/** Not every browser iterates over streams. */
+async function* piecesOf(
+  source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  if (typeof source === 'object' && source !== null && 'getReader' in source) {
+    const reader = source.getReader();
+    try {
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await reader.cancel().catch(() => {});
+    }
+  }
+  const iterable = source as AsyncIterable<Uint8Array>;
+  requireArgument(
+    typeof iterable === 'object' && iterable !== null && Symbol.asyncIterator in iterable,
+    'A snapshot is bytes, a Blob, a stream, a path or a URL',
+  );
+  yield* iterable;
+}
+
+function requireSize(size: number, most: number): void {
+  if (size > most)
+    throw new EdgeError(
+      'STATE_MISMATCH',
+      `The snapshot has ${size} bytes or more, one of this model at most ${most}: it belongs to another model`,
+    );
+}
