@@ -1,7 +1,7 @@
 // Kernels of integer numerics: i8 dots where there is an instruction for them, else i16 ones, which give the same sums.
 #include "weights.h"
 
-enum { ROWS = 4 };  // input rows of the largest kernel
+enum { ROWS = 2 };  // input rows of the largest kernel here
 enum { TILES = 8 }; // of a kernel for one input row
 
 typedef struct { // of a kernel's `rows` input rows and the 8 rows of a tile
@@ -127,8 +127,8 @@ INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u32 
 #define KERNELS(name, kind, bytes) MANY(name, kind, bytes, 1)
 #define CHOICE(name) ((kernels){name##_1, name##_1, name##_1})
 #else
-#define KERNELS(name, kind, bytes) ONE(name, kind, bytes) MANY(name, kind, bytes, 2) MANY(name, kind, bytes, 4)
-#define CHOICE(name) ((kernels){name##_1, name##_2, name##_4})
+#define KERNELS(name, kind, bytes) ONE(name, kind, bytes) MANY(name, kind, bytes, 2)
+#define CHOICE(name) ((kernels){name##_1, name##_2, dot_many(w)})
 #endif
 
 KERNELS(q4_pairs, Q4_WEIGHTS, 2)

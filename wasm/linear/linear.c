@@ -25,7 +25,7 @@ static void touch(const u8 *p, u32 bytes) {
 
 // Tiles [begin, end) for input rows [row, last), at most STRIP.
 static void run_rows(const job *j, const kernels *k, u32 row, u32 last, u32 begin, u32 end) {
-  const u32 many = SMALL_CODE ? 1 : j->args->w.numerics == EXACT ? STRIP : 4;
+  const u32 many = SMALL_CODE ? 1 : STRIP;
   for (; row < last; row += many) {
     const u32 rows = last - row;
     (rows == 1 ? k->one : rows == 2 ? k->two : k->many)(j, row, begin, end);

@@ -77,10 +77,11 @@ typedef void kernel(const job *j, u32 row, u32 begin, u32 end);
 typedef struct { // with SMALL_CODE all for one input row
   kernel *one;  // input row
   kernel *two;  // input rows
-  kernel *many; // input rows: of dots 4 or as many as are left, of EXACT up to STRIP
+  kernel *many; // input rows: up to STRIP
 } kernels;
 
 kernel exact_many;
+kernel *dot_many(const weight_ref *w);
 kernels exact_kernels(const weight_ref *w);
 kernels dot_kernels(const weight_ref *w);
 

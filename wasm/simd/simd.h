@@ -24,6 +24,13 @@
 #define SMALL_CODE 0
 #define UNROLL _Pragma("GCC unroll 16") // a loop of few and constant rounds: vectors in arrays become registers
 #endif
+// Compilers turn an accumulator's whole chain into one expression and run out of registers for what else it reads;
+// behind this, operations on a vector stay.
+#if defined(__wasm_simd128__)
+#define SETTLE(v) __asm__ volatile("" : "+r"(v) : : "memory")
+#else
+#define SETTLE(v) (void)(v)
+#endif
 #define ROLL _Pragma("GCC unroll 1") // leaves a loop as it is
 
 // The sum of the lanes, in an order of its own.

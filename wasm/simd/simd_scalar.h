@@ -61,6 +61,7 @@ INLINE f4 i4_floats(i4 a) {
 INLINE f4 i4_convert(i4 a) { LANES(f4, 4, (f32)a.v[i]); }
 
 INLINE s8 s8_load(const void *p) { LOAD(s8); }
+INLINE void s8_store(void *p, s8 a) { __builtin_memcpy(p, &a, 16); }
 INLINE s8 s8_splat(i16 x) { LANES(s8, 8, x); }
 INLINE s8 s8_load_splat2(const void *p) {
   i16 x[2];
@@ -74,6 +75,12 @@ INLINE i4 s8_dot(s8 a, s8 b) {
 }
 
 INLINE b16 b16_load(const void *p) { LOAD(b16); }
+INLINE void b16_store(void *p, b16 a) { __builtin_memcpy(p, &a, 16); }
+INLINE s8 b16_pairs(b16 a) {
+  s8 r;
+  __builtin_memcpy(&r, &a, 16);
+  return r;
+}
 INLINE b16 b16_splat(u8 x) { LANES(b16, 16, x); }
 INLINE b16 b16_load_splat4(const void *p) {
   u8 x[4];

@@ -38,6 +38,7 @@ INLINE f4 i4_floats(i4 a) { return a; }
 INLINE f4 i4_convert(i4 a) { return wasm_f32x4_convert_i32x4(a); }
 
 INLINE s8 s8_load(const void *p) { return wasm_v128_load(p); }
+INLINE void s8_store(void *p, s8 a) { wasm_v128_store(p, a); }
 INLINE s8 s8_splat(i16 x) { return wasm_i16x8_splat(x); }
 INLINE s8 s8_load_splat2(const void *p) { return wasm_v128_load32_splat(p); } // 2 integers, 4 times
 INLINE s8 s8_and(s8 a, s8 b) { return wasm_v128_and(a, b); }
@@ -45,6 +46,8 @@ INLINE s8 s8_shr(s8 a, u32 n) { return wasm_u16x8_shr(a, n); } // zeros come in
 INLINE i4 s8_dot(s8 a, s8 b) { return wasm_i32x4_dot_i16x8(a, b); } // sums of 2 neighbouring products
 
 INLINE b16 b16_load(const void *p) { return wasm_v128_load(p); }
+INLINE void b16_store(void *p, b16 a) { wasm_v128_store(p, a); }
+INLINE s8 b16_pairs(b16 a) { return a; }
 INLINE b16 b16_splat(u8 x) { return wasm_u8x16_splat(x); }
 INLINE b16 b16_load_splat4(const void *p) { return wasm_v128_load32_splat(p); } // 4 bytes, 4 times
 INLINE b16 b16_and(b16 a, b16 b) { return wasm_v128_and(a, b); }

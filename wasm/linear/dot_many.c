@@ -1,0 +1,195 @@
+// Integer numerics for many input rows: a panel of a tile's codes is unpacked once, for all rows of a strip.
+#include "weights.h"
+
+enum { ROWS = 5 };          // input rows that share the loads of a panel
+enum { PANEL_BLOCKS = 32 }; // blocks of columns in a panel of bytes; of 16-bit codes, or bytes in two halves, half
+// Sums of i8 products stay below 2^22, so with the bits of 1.5 · 2^23 in their seed they are floats already, 1.5 · 2^23
+// too large: processors have more room for a subtraction than for a conversion.
+#define MAGIC 12582912.0f
+enum { PANEL_BYTES = PANEL_BLOCKS * BLOCK * TILE };
+
+typedef struct { // columns of one tile
+  u32 blocks;
+  u8 codes[PANEL_BYTES]; // [columns, padded, / (4 or 2)][8][4 or 2]; of q8 in bytes each block's upper nibbles first
+  f32 scale[PANEL_BLOCKS][TILE];
+  f32 offset[PANEL_BLOCKS][TILE];
+  f32 last_scale[TILE];
+  f32 last_offset[TILE];
+} panel;
+
+INLINE void store_f8(f32 *p, f8 a) {
+  f4_store(p, a.v[0]);
+  f4_store(p + 4, a.v[1]);
+}
+
+// Pairs or fours of codes of one block, as wide as the inputs. Returns the end of what was written.
+INLINE u8 *unpack_block(const u8 *p, u32 grains, u32 kind, u32 bytes, u8 *out) {
+  const u32 words = grains * (kind == Q4_WEIGHTS ? 1 : 2), bits = kind == Q4_WEIGHTS ? 4 : 8;
+  if (bytes == 2) {
+    const s8 mask = s8_splat((i16)((1 << bits) - 1));
+    for (u32 i = 0; i < words; i++, p += 32)
+      UNROLL for (u32 k = 0; k < 16 / bits; k++)
+        UNROLL for (u32 h = 0; h < 2; h++, out += 16) {
+          const s8 code = s8_load(p + 16 * h);
+          s8_store(out, s8_and(k ? s8_shr(code, bits * k) : code, mask));
+        }
+    return out;
+  }
+  const b16 mask = b16_splat(15);
+  if (kind == Q4_WEIGHTS) {
+    for (u32 i = 0; i < words; i++, p += 32, out += 64)
+      UNROLL for (u32 h = 0; h < 2; h++) {
+        const b16 code = b16_load(p + 16 * h);
+        b16_store(out + 16 * h, b16_and(code, mask));
+        b16_store(out + 32 + 16 * h, b16_high(code));
+      }
+    return out;
+  }
+  for (u32 i = 0; i < 2 * words; i++, p += 16, out += 16) {
+    const b16 code = b16_load(p);
+    b16_store(out, b16_high(code));
+    b16_store(out + 32 * words, b16_and(code, mask));
+  }
+  return out + 32 * words;
+}
+
+// Unpacks, from *p on, which is column *c, as much as a panel takes; both advance.
+INLINE void fill_panel(panel *to, const weight_ref *w, const u8 **p, u32 *c, u32 kind, u32 bytes) {
+  const u32 block = block_columns(w), wide = w->wide;
+  const u32 room = kind == Q8_WEIGHTS || bytes == 2 ? PANEL_BLOCKS / 2 : PANEL_BLOCKS;
+  const f4 half = f4_splat(half_factor(w));
+  f8 scale = load_f8((const u8 *)to->last_scale, 1, half), offset = load_f8((const u8 *)to->last_offset, 1, half);
+  u8 *out = to->codes;
+  for (to->blocks = 0; to->blocks < room && *c < w->cols; to->blocks++, *c += block) {
+    if (*c % w->group == 0) {
+      scale = load_f8(*p, wide, half), *p += scale_bytes(wide);
+      if (w->has_offset) offset = load_f8(*p, wide, half), *p += scale_bytes(wide);
+    }
+    store_f8(to->scale[to->blocks], scale);
+    store_f8(to->offset[to->blocks], offset);
+    const u32 n = w->cols - *c < block ? w->cols - *c : block, grains = (n + GRAIN - 1) / GRAIN;
+    out = unpack_block(*p, grains, kind, bytes, out);
+    *p += grains * grain_bytes(kind);
+  }
+  store_f8(to->last_scale, scale); // the group may go on in the next panel
+  store_f8(to->last_offset, offset);
+}
+
+INLINE void add_step(i4 *low, i4 *high, b16 a, b16 b, const u8 *x, u32 bytes) {
+#if SIMD_DOT7
+  if (bytes == 1) {
+    const b16 k = b16_load_splat4(x);
+    *low = b16_dot7(k, a, *low);
+    *high = b16_dot7(k, b, *high);
+    return;
+  }
+#endif
+  (void)bytes;
+  const s8 k = s8_load_splat2(x);
+  *low = i4_add(*low, s8_dot(k, b16_pairs(a)));
+  *high = i4_add(*high, s8_dot(k, b16_pairs(b)));
+}
+
+// Adds `steps` pairs or fours to the sums of ROWS input rows.
+INLINE void add_steps(i4 sums[][2], const u8 *codes, const u8 *const *x, u32 steps, u32 bytes) {
+  for (u32 i = 0; i < steps; i++) {
+    const b16 low = b16_load(codes + 32 * i), high = b16_load(codes + 32 * i + 16);
+    UNROLL for (u32 r = 0; r < ROWS; r++) {
+      add_step(&sums[r][0], &sums[r][1], low, high, x[r] + 4 * i, bytes);
+      SETTLE(sums[r][0]);
+      SETTLE(sums[r][1]);
+    }
+  }
+}
+
+// Sums of one block: seeds, then all steps, of q8 in bytes the upper nibbles 16-fold.
+INLINE void sum_block(i4 sums[][2], const u8 *codes, const u8 *const *x, u32 steps, u32 kind, u32 bytes) {
+  i4 seeds[ROWS];
+  const int halves = kind == Q8_WEIGHTS && bytes == 1;
+  UNROLL for (u32 r = 0; r < ROWS; r++) {
+    seeds[r] = i4_splat(((const block_head *)(const void *)x[r])->seed);
+    if (bytes == 1) seeds[r] = i4_add(seeds[r], f4_bits(f4_splat(MAGIC)));
+    sums[r][0] = sums[r][1] = halves ? i4_splat(0) : seeds[r];
+  }
+  const u8 *columns[ROWS];
+  UNROLL for (u32 r = 0; r < ROWS; r++) columns[r] = x[r] + sizeof(block_head);
+  if (halves) {
+    add_steps(sums, codes, columns, steps, bytes);
+    UNROLL for (u32 r = 0; r < ROWS; r++)
+      UNROLL for (u32 h = 0; h < 2; h++) sums[r][h] = i4_add(i4_shl(sums[r][h], 4), seeds[r]);
+    codes += 32 * steps;
+  }
+  if (steps == (bytes == 1 ? 8 : 16)) {
+    UNROLL for (u32 i = 0; i < (bytes == 1 ? 8 : 16); i++) {
+      const u8 *at[ROWS];
+      UNROLL for (u32 r = 0; r < ROWS; r++) at[r] = columns[r] + 4 * i;
+      add_steps(sums, codes + 32 * i, at, 1, bytes);
+    }
+  } else add_steps(sums, codes, columns, steps, bytes);
+}
+
+// Adds a panel, `cols` columns without padding, to what ROWS input rows have accumulated.
+INLINE void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8 **x, f32 (*acc)[TILE], u32 kind,
+                      u32 bytes) {
+  const u32 block = block_columns(w), has_offset = w->has_offset;
+  const u8 *codes = from->codes;
+  for (u32 b = 0; b < from->blocks; b++, cols -= block) {
+    const u32 n = cols < block ? cols : block, grains = (n + GRAIN - 1) / GRAIN, steps = grains * (bytes == 1 ? 2 : 4);
+    i4 sums[ROWS][2];
+    sum_block(sums, codes, x, steps, kind, bytes);
+    UNROLL for (u32 r = 0; r < ROWS; r++) {
+      const block_head *head = (const block_head *)(const void *)x[r];
+      const f4 factor = f4_splat(head->scale);
+      UNROLL for (u32 h = 0; h < 2; h++) {
+        const f4 dot = bytes == 1 ? f4_sub(i4_floats(sums[r][h]), f4_splat(MAGIC)) : i4_convert(sums[r][h]);
+        f4 a = f4_add(f4_load(acc[r] + 4 * h), f4_mul(dot, f4_mul(f4_load(from->scale[b] + 4 * h), factor)));
+        if (has_offset) a = f4_add(a, f4_mul(f4_load(from->offset[b] + 4 * h), f4_splat(head->sum)));
+        f4_store(acc[r] + 4 * h, a);
+      }
+      x[r] += sizeof(block_head) + grains * GRAIN * bytes;
+    }
+    codes += 32 * steps * (kind == Q8_WEIGHTS && bytes == 1 ? 2 : 1);
+  }
+}
+
+// One tile for input rows [row, row + rows), at most STRIP.
+INLINE void strip_tile(const job *j, u32 row, u32 rows, u32 tile, u32 kind, u32 bytes) {
+  const weight_ref *w = &j->args->w;
+  panel columns;
+  for (u32 i = 0; i < TILE; i++) columns.last_scale[i] = columns.last_offset[i] = 0.0f;
+  f32 acc[STRIP + ROWS][TILE]; // the last rows may be fewer than ROWS
+  for (u32 r = 0; r < rows + ROWS; r++)
+    for (u32 h = 0; h < TILE; h += 4) f4_store(acc[r] + h, f4_splat(0.0f));
+  const u8 *p = tile_at(w, tile);
+  for (u32 c = 0; c < w->cols;) {
+    const u32 begin = c, offset = begin / block_columns(w) * block_bytes(w);
+    fill_panel(&columns, w, &p, &c, kind, bytes);
+    for (u32 r = 0; r < rows; r += ROWS) {
+      const u8 *x[ROWS];
+      UNROLL for (u32 k = 0; k < ROWS; k++)
+        x[k] = j->prepared + (row + (r + k < rows ? r + k : rows - 1)) * j->args->row_bytes + offset;
+      add_panel(&columns, w, w->cols - begin, x, acc + r, kind, bytes);
+    }
+  }
+  for (u32 r = 0; r < rows; r++) finish(j, row + r, tile, f4_load(acc[r]), f4_load(acc[r] + 4));
+}
+
+#define STRIP_KERNEL(name, kind, bytes) \
+  static void name(const job *j, u32 row, u32 begin, u32 end) { \
+    const u32 rows = j->rows - row < STRIP ? j->rows - row : STRIP; \
+    for (u32 tile = begin; tile < end; tile++) strip_tile(j, row, rows, tile, kind, bytes); \
+  }
+STRIP_KERNEL(q4_pairs, Q4_WEIGHTS, 2)
+STRIP_KERNEL(q8_pairs, Q8_WEIGHTS, 2)
+#if SIMD_DOT7
+STRIP_KERNEL(q4_fours, Q4_WEIGHTS, 1)
+STRIP_KERNEL(q8_fours, Q8_WEIGHTS, 1)
+#endif
+
+kernel *dot_many(const weight_ref *w) {
+  const int q4 = w->kind == Q4_WEIGHTS;
+#if SIMD_DOT7
+  if (w->numerics == I8) return q4 ? q4_fours : q8_fours;
+#endif
+  return q4 ? q4_pairs : q8_pairs;
+}
