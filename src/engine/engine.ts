@@ -55,6 +55,7 @@ export class Engine implements EngineService {
   private readonly sessions = new Map<Handle, Session>();
   private readonly generations = new Map<Handle, Generation>();
   private readonly calls = new Map<Handle, Call>();
+  private opening: Promise<void> = Promise.resolve();
   private disposing: Promise<void> | null = null;
 
   constructor(private readonly parts: EngineParts) {
@@ -247,11 +248,15 @@ export class Engine implements EngineService {
     if (this.disposing) throw closedError();
   }
 
-  /** Opens a session under a handle that none has yet. */
+  /** Opens a session under a handle that none has yet. One after the other: each may take the slot of the one before. */
   private async admit(handle: Handle, open: () => Promise<Session>): Promise<void> {
-    this.requireOpen();
-    requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
-    this.sessions.set(handle, await open());
+    const opening = this.opening.then(async () => {
+      this.requireOpen();
+      requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
+      this.sessions.set(handle, await open());
+    });
+    this.opening = opening.catch(() => {});
+    await opening;
   }
 
   private session(handle: Handle): Session {

@@ -14,6 +14,7 @@ export interface Resident {
 export class Residency {
   private readonly idle = new Set<Resident>(); // in slots; the one idle longest first
   private parked = 0;
+  private returning = 0; // of them, on their way to a slot
 
   constructor(
     private readonly arena: SlotArena,
@@ -25,12 +26,27 @@ export class Residency {
     return this.parked;
   }
 
+  /** A slot, and the sequence is no longer in host memory once `move` has run. @throws OUT_OF_MEMORY */
+  async bringBack(move: (slot: number) => Promise<void>): Promise<void> {
+    this.returning += 1;
+    try {
+      const slot = await this.acquire();
+      await move(slot).catch((error) => {
+        this.arena.release(slot);
+        throw error;
+      });
+      this.parked -= 1;
+    } finally {
+      this.returning -= 1;
+    }
+  }
+
   /** A slot. @throws OUT_OF_MEMORY if none can be had */
-  async acquire(returning = false): Promise<number> {
+  async acquire(): Promise<number> {
     const free = this.arena.taken < this.arena.sessions;
     const [victim] = this.idle;
     if (free || this.spill === 0 || !victim) return this.arena.acquire();
-    if (this.parked - (returning ? 1 : 0) >= this.spill)
+    if (this.parked - this.returning >= this.spill)
       throw new EdgeError(
         'OUT_OF_MEMORY',
         `All ${this.arena.sessions} sessions' slots are in use, and ${this.spill} sessions wait in host memory ` +
@@ -58,8 +74,8 @@ export class Residency {
     this.idle.delete(resident);
   }
 
-  /** It is no longer in host memory. */
-  returned(): void {
+  /** One in host memory was closed. */
+  dropped(): void {
     this.parked -= 1;
   }
 }

@@ -213,7 +213,7 @@ export class Sequence implements Resident {
     residency.stirs(this);
     this.memory.past?.checkpoints.clear();
     if (this.slot >= 0) arena.release(this.slot);
-    else residency.returned();
+    else residency.dropped();
   }
 
   /** The same, for one that may be on its way to host memory. */
@@ -229,23 +229,22 @@ export class Sequence implements Resident {
 
   /** Brings it into a slot, where it stays until it rests. @throws OUT_OF_MEMORY */
   async wake(): Promise<void> {
-    const { residency, arena } = this.device;
+    const { residency } = this.device;
     residency.stirs(this);
     await this.parking.catch(() => {});
     residency.stirs(this);
     const { parked } = this;
     if (!parked) return;
-    const slot = await residency.acquire(true);
-    this.slot = slot;
-    try {
-      await this.writeImage(this.position, parked);
-    } catch (error) {
-      this.slot = -1;
-      arena.release(slot);
-      throw error;
-    }
-    this.parked = null;
-    residency.returned();
+    await residency.bringBack(async (slot) => {
+      this.slot = slot;
+      try {
+        await this.writeImage(this.position, parked);
+      } catch (error) {
+        this.slot = -1;
+        throw error;
+      }
+      this.parked = null;
+    });
   }
 
   async park(): Promise<number> {

@@ -1,0 +1,232 @@
+import { describe, expect, test } from 'vitest';
+import type { Step } from '../../src/backends/types.ts';
+import { generate, handle, ids, open, rejects } from '../engine/drive.ts';
+import { variant } from '../wasm/host.ts';
+import { loadFixtureEngine, snapshot } from './operations.ts';
+
+const wasm = variant('simd', { threaded: false });
+
+/** A backend that counts what its executors do. */
+function counted() {
+  const count = { rows: 0, steps: 0, reads: 0, writes: 0, copies: 0 };
+  const backend: typeof wasm = {
+    ...wasm,
+    async create(...args) {
+      const executor = await wasm.create(...args);
+      const { step, readSlot, writeSlot, copySlot } = executor;
+      executor.step = (wanted) => {
+        count.rows += wanted.ids.length;
+        count.steps += 1;
+        return step.call(executor, wanted);
+      };
+      executor.readSlot = (...slot) => {
+        count.reads += 1;
+        return readSlot.apply(executor, slot);
+      };
+      executor.writeSlot = (...slot) => {
+        count.writes += 1;
+        return writeSlot.apply(executor, slot);
+      };
+      executor.copySlot = (...slots) => {
+        count.copies += 1;
+        return copySlot.apply(executor, slots);
+      };
+      return executor;
+    },
+  };
+  return {
+    backend,
+    count,
+    clear: () => Object.assign(count, { rows: 0, steps: 0, reads: 0, writes: 0, copies: 0 }),
+  };
+}
+
+const tokens = (length: number, seed = 0) =>
+  Array.from({ length }, (_, i) => (i * 7 + seed * 13 + i * i * seed) % 90);
+const greedy = { maxTokens: 8, ignoreEos: true };
+
+describe('the prefix cache', () => {
+  test('goes on from the longest stored prefix, also within a chunk: same tokens, fewer rows', async () => {
+    const { backend, count, clear } = counted();
+    const plain = await loadFixtureEngine('mamba2-a', backend);
+    const cached = await loadFixtureEngine('mamba2-a', backend, { cacheBytes: 2 ** 20 });
+    const [system, question, other] = [tokens(53), tokens(20, 1), tokens(30, 2)];
+    const ask = async (prompt: number[]) => {
+      const expected = ids((await generate(plain, null, prompt, greedy)).tokens);
+      clear();
+      const found = await generate(cached, null, prompt, greedy);
+      expect(ids(found.tokens)).toEqual(expected);
+      expect(found.usage.promptTokens).toBe(prompt.length);
+      return count.rows - (greedy.maxTokens - 1); // prefill
+    };
+    expect(await ask([...system, ...question])).toBe(73);
+    expect(await ask([...system, ...question])).toBe(1); // all but the last
+    expect(await ask([...system, ...other])).toBe(83); // nothing is stored where they part: now it is
+    expect(await ask([...system, ...tokens(40, 3)])).toBe(40); // 53 is no multiple of the chunk, 16
+    expect(await ask([...system, ...other, ...tokens(5, 4)])).toBe(6); // goes on from what was asked before
+    expect(cached.stats().prefixCache).toMatchObject({ hits: 3, misses: 2, reusedTokens: 72 + 53 + 82 });
+    expect(plain.stats().prefixCache).toBeNull();
+    await Promise.all([plain.dispose(), cached.dispose()]);
+  });
+
+  test('is shared by sessions and stays within its budget', async () => {
+    const engine = await loadFixtureEngine('mamba2-a', wasm);
+    const { slotBytes } = engine.info;
+    await engine.dispose();
+    const cached = await loadFixtureEngine('mamba2-a', wasm, { cacheBytes: 3 * slotBytes + 3000 });
+    for (let i = 0; i < 20; i++) {
+      const session = await open(cached);
+      await cached.append(session, tokens(40, i % 5), handle());
+      await cached.closeSession(session);
+      const { entries, bytes, maxBytes } = cached.stats().prefixCache!;
+      expect(bytes).toBeLessThanOrEqual(maxBytes);
+      expect(entries).toBeLessThanOrEqual(3);
+    }
+    expect(cached.stats().prefixCache!.evictions).toBeGreaterThan(0);
+    const [a, b] = [await open(cached), await open(cached)];
+    await cached.append(a, tokens(40, 1), handle());
+    const { hits } = cached.stats().prefixCache!;
+    await cached.append(b, tokens(40, 1), handle());
+    expect(cached.stats().prefixCache!.hits).toBe(hits + 1);
+    expect(await snapshot(cached, b)).toEqual(await snapshot(cached, a));
+    await cached.dispose();
+  });
+});
+
+describe('spill', () => {
+  test('the session idle longest waits in host memory, and comes back unnoticed', async () => {
+    const engine = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 2, spill: 3 });
+    const alone = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 5 });
+    const pairs: [number, number][] = [];
+    for (let i = 0; i < 5; i++) {
+      const pair: [number, number] = [await open(engine), await open(alone)];
+      pairs.push(pair);
+      await engine.append(pair[0], tokens(20, i), handle());
+      await alone.append(pair[1], tokens(20, i), handle());
+    }
+    expect(engine.stats()).toMatchObject({ sessions: 5, spilled: 3 });
+    await rejects(engine.openSession(handle()), 'OUT_OF_MEMORY', /3 sessions wait in host memory/);
+    for (const [mine, other] of [...pairs, ...pairs.reverse()]) {
+      const found = await generate(engine, mine, '', greedy);
+      expect(ids(found.tokens)).toEqual(ids((await generate(alone, other, '', greedy)).tokens));
+      expect(engine.stats().spilled).toBe(3);
+    }
+    for (const [mine] of pairs.slice(0, 4)) await engine.closeSession(mine);
+    const [last] = pairs[4]!;
+    await engine.rewind(last, { position: 5 }, handle());
+    expect(engine.stats()).toMatchObject({ sessions: 1, spilled: 0 });
+    await Promise.all([engine.dispose(), alone.dispose()]);
+  });
+
+  test('sessions that are busy stay; then there is no slot', async () => {
+    const engine = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 1, spill: 3 });
+    const [first, second] = [await open(engine), await open(engine)];
+    await engine.startGeneration(1, second, [5], greedy);
+    await rejects(engine.append(first, [1], handle()), 'OUT_OF_MEMORY');
+    await rejects(generate(engine, null, [1], greedy), 'OUT_OF_MEMORY');
+    await engine.stopGeneration(1, 0);
+    await engine.append(first, [1, 2], handle());
+    expect(engine.position(first)).toBe(1);
+    await engine.dispose();
+  });
+
+  test('many sessions at once, over and over', async () => {
+    const engine = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 3, spill: 6 });
+    const sessions = await Promise.all(Array.from({ length: 9 }, () => open(engine)));
+    for (let round = 0; round < 5; round++)
+      for (const three of [0, 3, 6])
+        await Promise.all(
+          sessions.slice(three, three + 3).map((s, i) => engine.append(s, [i, round], handle())),
+        );
+    const [expected] = [await snapshot(engine, sessions[0]!)];
+    for (const three of [3, 6]) expect(await snapshot(engine, sessions[three]!)).toEqual(expected);
+    await Promise.all(sessions.map((session) => engine.closeSession(session)));
+    expect(engine.stats()).toMatchObject({ sessions: 0, spilled: 0 });
+    await engine.dispose();
+  });
+});
+
+test('a fork is one copy on the device: nothing is read, nothing runs', async () => {
+  const { backend, count, clear } = counted();
+  const engine = await loadFixtureEngine('mamba2-a', backend);
+  const session = await open(engine);
+  await engine.append(session, tokens(100), handle());
+  clear();
+  await engine.forkSession(session, handle());
+  expect(count).toEqual({ rows: 0, steps: 0, reads: 0, writes: 0, copies: 1 });
+  await engine.dispose();
+});
+
+test('forks of one prompt decode in one batch', async () => {
+  const { backend, count, clear } = counted();
+  const engine = await loadFixtureEngine('mamba2-a', backend, { maxSessions: 8 });
+  const sessions = [await open(engine)];
+  await engine.append(sessions[0]!, tokens(50), handle());
+  for (let i = 1; i < 8; i++) {
+    sessions.push(handle());
+    await engine.forkSession(sessions[0]!, sessions[i]!);
+  }
+  clear();
+  const options = { maxTokens: 40, ignoreEos: true, temperature: 1 };
+  await Promise.all(sessions.map((session, seed) => generate(engine, session, '', { ...options, seed })));
+  expect(count.rows).toBe(8 * 40);
+  expect(count.steps).toBeLessThan(2 * 40); // 320 one by one
+  await engine.dispose();
+});
+
+test('checkpoints of all sessions together stay within their budget', async () => {
+  const { slotBytes } = (await loadFixtureEngine('mamba2-a', wasm)).info;
+  const options = { checkpointBytes: 6 * slotBytes, checkpointEvery: 20, maxSessions: 4 };
+  const engine = await loadFixtureEngine('mamba2-a', wasm, options);
+  const sessions = await Promise.all([1, 2, 3, 4].map(() => open(engine)));
+  for (let i = 0; i < 10; i++)
+    for (const session of sessions) {
+      await engine.append(session, tokens(60, i), handle());
+      const { bytes, maxBytes } = engine.stats().checkpoints;
+      expect(bytes).toBeLessThanOrEqual(maxBytes);
+    }
+  expect(engine.stats().checkpoints.count).toBeGreaterThanOrEqual(6);
+  expect(engine.info.hostBytes).toBe(4 * 4 * (65_536 + 64) + 6 * slotBytes);
+  await Promise.all(sessions.map((session) => engine.closeSession(session)));
+  expect(engine.stats().checkpoints).toMatchObject({ count: 0, bytes: 0 });
+  await engine.dispose();
+});
+
+test('no next token waits longer than one chunk while others prefill', async () => {
+  const steps: Step[] = [];
+  const backend: typeof wasm = {
+    ...wasm,
+    async create(...args) {
+      const executor = await wasm.create(...args);
+      const { step } = executor;
+      executor.step = (wanted) => {
+        steps.push(wanted);
+        return step.call(executor, wanted);
+      };
+      return executor;
+    },
+  };
+  const engine = await loadFixtureEngine('mamba2-a', backend, { maxSessions: 6, chunk: 16 });
+  const talkers = await Promise.all([1, 2, 3].map(() => open(engine)));
+  const talking = talkers.map((session) =>
+    generate(engine, session, [1], { maxTokens: 300, ignoreEos: true }),
+  );
+  const feeding = [1, 2, 3].map(async (seed) => {
+    const session = await open(engine);
+    await engine.append(session, tokens(3000, seed), handle());
+  });
+  await Promise.all([...talking, ...feeding]);
+  const mixed = steps.filter(({ segments }) => new Set(segments.map(({ rows }) => rows > 1)).size === 2);
+  expect(mixed.length).toBeGreaterThan(100); // they did run beside each other
+  // Slots are handed out from the first on: the talkers have 0 to 2.
+  for (const slot of [0, 1, 2]) {
+    const at = steps.flatMap(({ segments }, i) =>
+      segments.some((s) => s.slot === slot && s.rows === 1) ? [i] : [],
+    );
+    expect(at.length).toBeGreaterThan(290);
+    const gaps = at.slice(1).map((step, i) => step - at[i]!);
+    // One step of 16 rows may come between two bursts, when the state is set aside; within a burst none.
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(2);
+  }
+  await engine.dispose();
+});
