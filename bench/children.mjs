@@ -30,7 +30,7 @@ export async function buildChildren({ browser }) {
 /** Runs a child with a JSON argument; what it prints last is its result. */
 export function child(name, args, node) {
   const script = name === 'ops' ? join(cache, 'ops.js') : join(root, `bench/children/${name}.mjs`);
-  const flags = name === 'ops' || name === 'model' || name === 'long' ? relaxed(node) : [];
+  const flags = ['ops', 'model', 'long', 'state'].includes(name) ? relaxed(node) : [];
   return new Promise((resolve, reject) => {
     const process = spawn(node, [...flags, script, JSON.stringify(args)], {
       cwd: args.peers ?? root,

@@ -4,6 +4,7 @@
 //   --threads 1,2  --numerics i8   --quant q4_0  --prompt 512  --tokens 64  --rounds 3
 //   --peers        node-llama-cpp on the same files, interleaved, and wllama in Chromium; installed on demand outside
 //   --chromium     ours in Chromium, too
+//   --state        fork, save, restore, rewind, cached prefixes, several conversations at once
 //   --long         prefill at 1,024 and 16,384 tokens, decode after 100 and 100,000
 //   --node PATH    another Node        --json FILE   everything as JSON       --quick   a minute at most
 import { writeFileSync } from 'node:fs';
@@ -29,6 +30,7 @@ const { values: options } = parseArgs({
     peers: { type: 'boolean', default: false },
     chromium: { type: 'boolean', default: false },
     long: { type: 'boolean', default: false },
+    state: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
   },
 });
@@ -98,6 +100,10 @@ async function measure(model, file, threads) {
   if (options.long) {
     entry.long = await child('long', args, options.node);
     console.log(entry.long.lines.join('\n'));
+  }
+  if (options.state) {
+    entry.state = await child('state', args, options.node);
+    console.log(entry.state.lines.join('\n'));
   }
   result.models.push(entry);
 }

@@ -1,14 +1,16 @@
 import type { Model } from '../../workers/model.ts';
 import type { Session } from '../../workers/session.ts';
 import { EdgeError } from '../errors.ts';
-import { writeFileAtomic } from '../runtime/files.node.ts';
 import { exit, LineReader, print, printError } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, withModel } from './command.ts';
 import { type Options, SAMPLING_OPTIONS } from './options.ts';
 
 const HINT =
-  'Each line continues the conversation. /undo takes the last turn back, /retry runs it again, /save FILE and /load FILE\n' +
-  'keep it, /reset forgets it, /exit leaves; Ctrl-C stops a reply, twice leaves.\n';
+  'Each line continues the conversation. /undo takes the last turn back, /retry runs it again, /fork goes on in a copy\n' +
+  'that /back leaves, /save FILE and /load FILE keep it, /reset forgets it, /exit leaves; Ctrl-C stops a reply, twice leaves.\n';
+
+/** Conversations that wait for /back, in host memory. */
+const MAX_FORKS = 8;
 
 export const chat: Command = {
   name: 'chat',
@@ -20,13 +22,14 @@ export const chat: Command = {
       options.text('model') ?? 'tiny',
       options,
       (model) => converse(model, options),
-      { maxSessions: 2 }, // one to load into
+      { maxSessions: 2, spill: MAX_FORKS }, // one to load into
     ),
 };
 
 /** Until the end of the input, or /exit. */
 async function converse(model: Model, options: Options): Promise<void> {
   let session = await model.session();
+  const origins: Session[] = []; // what /back returns to, the last one first
   const lines = new LineReader();
   let reply: AbortController | null = null;
   let interrupted = false;
@@ -41,12 +44,12 @@ async function converse(model: Model, options: Options): Promise<void> {
     let last: string | null = null; // the line of the last turn
     for (let line = await lines.ask('> '); line !== null && line !== '/exit'; line = await lines.ask('> ')) {
       interrupted = false;
-      const command = /^\/(reset|undo|retry|save|load)(?: +(.+))?$/.exec(line);
+      const command = /^\/(reset|undo|retry|fork|back|save|load)(?: +(.+))?$/.exec(line);
       if (command?.[1] === 'retry' && last !== null) {
         await session.rewind({ turn: -1 });
         line = last;
       } else if (command) {
-        session = await obey(session, model, command[1]!, command[2]);
+        session = await obey({ session, origins, model }, command[1]!, command[2]);
         last = null;
         continue;
       }
@@ -60,24 +63,59 @@ async function converse(model: Model, options: Options): Promise<void> {
   }
 }
 
+interface Talk {
+  session: Session;
+  origins: Session[];
+  model: Model;
+}
+
 /** A command about the conversation; gives the session to go on with. */
-async function obey(session: Session, model: Model, command: string, file = ''): Promise<Session> {
+async function obey({ session, origins, model }: Talk, command: string, file = ''): Promise<Session> {
   try {
-    if (command === 'reset') await session.reset();
-    else if (command === 'undo') await session.rewind({ turn: -1 });
-    else if (command === 'retry') printError('There is no last turn to run again\n');
-    else if (file === '') printError(`/${command} takes a file\n`);
-    else if (command === 'save') await writeFileAtomic(file, [await session.save()]);
-    else {
-      const loaded = await model.session({ from: file });
-      await session.close();
-      return loaded;
+    switch (command) {
+      case 'reset':
+        await session.reset();
+        break;
+      case 'undo':
+        await session.rewind({ turn: -1 });
+        break;
+      case 'retry':
+        printError('There is no last turn to run again\n');
+        break;
+      case 'fork': {
+        const fork = await session.fork();
+        origins.push(session);
+        return fork;
+      }
+      case 'back': {
+        const origin = origins.pop();
+        if (origin) await session.close();
+        else printError('There is no /fork to come back from\n');
+        return origin ?? session;
+      }
+      default:
+        return await keepInFile(session, model, command, file);
     }
   } catch (error) {
     if (error instanceof EdgeError && error.code === 'WORKER_DIED') throw error;
     printError(`edge-ssm: ${error instanceof Error ? error.message : String(error)}\n`);
   }
   return session;
+}
+
+/** /save and /load. */
+async function keepInFile(session: Session, model: Model, command: string, file: string): Promise<Session> {
+  if (file === '') {
+    printError(`/${command} takes a file\n`);
+    return session;
+  }
+  if (command === 'save') {
+    await session.saveTo(file);
+    return session;
+  }
+  const loaded = await model.session({ from: file });
+  await session.close();
+  return loaded;
 }
 
 /** What can be mended by typing something else does not end the conversation. */

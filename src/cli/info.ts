@@ -23,6 +23,7 @@ export const info: Command = {
       ['weights', `${bytes(model.weightBytes)}, ${weightFormat(model.weights)}`],
       ['state', `${bytes(model.stateBytes)}, ${model.maxSessions} sessions of ${bytes(model.slotBytes)}`],
       ['scratch', bytes(model.scratchBytes)],
+      ['host', `at most ${bytes(model.hostBytes)} for rewinding, the prefix cache and spilled sessions`],
       ['total', `${bytes(model.totalBytes)}, whatever the number of tokens`],
     ];
     await print(rows.map(([name, value]) => `${name.padEnd(14)}${value}\n`).join(''));

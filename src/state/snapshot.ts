@@ -1,7 +1,7 @@
 import { EdgeError } from '../errors.ts';
 import { MAX_RECENT } from '../ops/sample.ts';
 import type { BackendName, Numerics } from '../types.ts';
-import { f16ToNumber, f32ToF16 } from '../weights/half.ts';
+import { f16ToF32, f32ToF16 } from '../weights/half.ts';
 import { Checksum, sameBytes } from './checksum.ts';
 import type { ImageLayout, StateImage } from './image.ts';
 
@@ -106,7 +106,7 @@ export function decodeSnapshot(
     const begin = at;
     at += padded(size, dtype);
     if (dtype === 'f32') return new Float32Array(whole.buffer, begin, size).slice();
-    return Float32Array.from(new Uint16Array(whole.buffer, begin, size), f16ToNumber);
+    return f16ToF32(new Uint16Array(whole.buffer, begin, size));
   });
   const { pending, recent } = header;
   return { position, pending, recent, image };

@@ -274,6 +274,29 @@ describe('edge-ssm chat', () => {
     expect(err).toMatch(/There is no file 'nothing'[\s\S]*\/save takes a file/);
   });
 
+  test('/fork goes on in a copy, /back returns to what was', async () => {
+    const forks = Array.from({ length: 5 }, () => '/fork');
+    const lines = [
+      PROMPT,
+      '/fork',
+      ' and then',
+      '/back',
+      ' and then',
+      ...forks,
+      '/back',
+      '/undo',
+      ' and then',
+      '/back',
+    ];
+    const { code, out, err } = await edgeSsm(args, [...lines, ...forks, '/exit'].join('\n'));
+    expect(code).toBe(0);
+    const [, ...later] = out.trimEnd().split('\n');
+    expect(later).toHaveLength(3);
+    expect(new Set(later).size).toBe(1);
+    expect(err).not.toMatch(/edge-ssm:/);
+    expect((await edgeSsm(args, '/back\n')).err).toMatch(/no \/fork/);
+  });
+
   test('--json tells the position', async () => {
     const { out } = await edgeSsm([...args, '--json'], `${PROMPT}\nmore\n`);
     const [first, second] = out
