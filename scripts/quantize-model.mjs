@@ -136,7 +136,8 @@ if (values.expected) {
 for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json']) {
   const source = await files.open(file);
   if (!source) continue;
-  await lib.writeFileAtomic(join(out, file), [await source.read(0, source.size)]);
+  const json = JSON.parse(new TextDecoder().decode(await source.read(0, source.size)));
+  await lib.writeFileAtomic(join(out, file), [new TextEncoder().encode(JSON.stringify(json))]); // without spaces
   await source.close();
 }
 await checkpoint.close();

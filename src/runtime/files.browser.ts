@@ -26,6 +26,10 @@ export async function writeFileAtomic(path: string, _chunks: Chunks): Promise<vo
   throw noPaths(path);
 }
 
+export async function appendText(path: string, _text: string): Promise<void> {
+  throw noPaths(path);
+}
+
 export function pathOfFileUrl(url: string): string {
   throw noPaths(url);
 }
