@@ -6,19 +6,20 @@ import { Exercise, loadFixtureEngine } from './operations.ts';
 const FULL = process.env.EDGE_SSM_FULL === '1';
 
 test.each([
-  ['mamba2-a', FULL ? 8000 : 350],
-  ['rene-a', FULL ? 2000 : 150],
+  ['mamba2-a', 32, FULL ? 4000 : 200],
+  ['mamba2-a', 1000, FULL ? 4000 : 200], // checkpoints of turns only
+  ['rene-a', 32, FULL ? 2000 : 150],
 ] as const)(
-  'random operations are what a replay from scratch gives, to the bit: %s',
-  async (name, count) => {
+  'random operations are what a replay from scratch gives, to the bit: %s, every %i tokens',
+  async (name, checkpointEvery, count) => {
     const backend = variant('simd');
     const fresh = await loadFixtureEngine(name, backend, { checkpointBytes: 0 });
     const { slotBytes } = fresh.info;
     const engine = await loadFixtureEngine(name, backend, {
       maxSessions: 2,
       spill: 3,
-      maxHistory: 60,
-      checkpointEvery: 32,
+      maxHistory: checkpointEvery === 32 ? 60 : 400,
+      checkpointEvery,
       checkpointBytes: 9 * slotBytes,
       cacheBytes: 5 * slotBytes,
     });
@@ -31,10 +32,10 @@ test.each([
       'rewind turn',
       'save, close, restore',
       'leave',
-      'unavailable',
+      ...(checkpointEvery === 32 ? ['unavailable'] : []),
       'compared',
     ])
-      expect(exercise.done[operation] ?? 0, operation).toBeGreaterThan(count / 100);
+      expect(exercise.done[operation] ?? 0, operation).toBeGreaterThan(0);
     const { sessions, spilled, checkpoints, prefixCache } = engine.stats();
     expect({ sessions, spilled, checkpoints: checkpoints.bytes }).toEqual({
       sessions: 0,
@@ -42,7 +43,7 @@ test.each([
       checkpoints: 0,
     });
     expect(before.checkpoints.maxBytes).toBe(9 * slotBytes);
-    expect(prefixCache!.hits).toBeGreaterThan(count / 200);
+    expect(prefixCache!.hits).toBeGreaterThan(0);
     expect(prefixCache!.bytes).toBeLessThanOrEqual(5 * slotBytes);
     await engine.dispose();
     await fresh.dispose();

@@ -192,6 +192,32 @@ test('checkpoints of all sessions together stay within their budget', async () =
   await engine.dispose();
 });
 
+test('checkpoints of what was taken back are not gone back to', async () => {
+  const engine = await loadFixtureEngine('mamba2-a', wasm, { checkpointEvery: 1000, maxSessions: 2 });
+  const [session, fresh] = [await open(engine), await open(engine)];
+  const same = async (prompt: number[]) => {
+    await engine.resetSession(fresh);
+    await engine.append(fresh, prompt, handle());
+    expect(await snapshot(engine, session)).toEqual(await snapshot(engine, fresh));
+  };
+  await engine.append(session, tokens(80), handle());
+  await engine.append(session, [1], handle()); // a turn, and a checkpoint at 79
+  expect(engine.stats().checkpoints.count).toBe(1);
+  await engine.rewind(session, { position: 40 }, handle());
+  expect(engine.stats().checkpoints.count).toBe(0);
+  await engine.append(session, tokens(60, 3), handle());
+  await engine.rewind(session, { position: 90 }, handle());
+  const now = [...tokens(41), ...tokens(60, 3)];
+  await same(now.slice(0, 91));
+  await engine.append(session, [2], handle()); // a checkpoint at 90
+  await engine.resetSession(session);
+  expect(engine.stats().checkpoints.count).toBe(0);
+  await engine.append(session, tokens(100, 5), handle());
+  await engine.rewind(session, { position: 95 }, handle());
+  await same(tokens(96, 5));
+  await engine.dispose();
+});
+
 test('no next token waits longer than one chunk while others prefill', async () => {
   const steps: Step[] = [];
   const backend: typeof wasm = {
