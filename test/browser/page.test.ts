@@ -53,6 +53,25 @@ const PAGE = `
     return { ids: tokens.map(({ id }) => id), stages: [...stages], text };
   };
 
+  globalThis.keep = async (prompt) => {
+    const model = await load('tiny', { threads: 1 });
+    const session = await model.session();
+    await session.append(prompt);
+    const folder = await navigator.storage.getDirectory();
+    const handle = await folder.getFileHandle('talk.state', { create: true });
+    await session.saveTo(handle);
+    const file = await handle.getFile();
+    const seen = { bytes: file.size - (await session.save()).length, ids: [] };
+    for (const from of [file, file.stream(), URL.createObjectURL(file)]) {
+      const restored = await model.session({ from });
+      const { tokens } = await restored.generate('', { maxTokens: 12 }).result();
+      seen.ids.push(tokens.map(({ id }) => id));
+      await restored.close();
+    }
+    await model.dispose();
+    return seen;
+  };
+
   globalThis.fail = async (source, options) => {
     const error = await load(source, options).then(() => null, (e) => e);
     return { edge: error instanceof EdgeError, code: error?.code, message: error?.message };
@@ -190,6 +209,13 @@ function expectedWith(isolated: boolean) {
     disposed: ['CLOSED', 'CLOSED'],
   };
 }
+
+test('a conversation kept in the origin private file system', async (context) => {
+  provided(context, 'chromium');
+  const seen = await inPage<object>(await urlOf('esbuild', {}), 'keep', [PROMPT]);
+  const ids = expected.ids.slice(0, 12);
+  expect(seen).toEqual({ bytes: 0, ids: [ids, ids, ids] });
+});
 
 describe('sources of a page', () => {
   test('Files that the user chose', async (context) => {
