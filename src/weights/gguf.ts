@@ -166,18 +166,25 @@ export function repack(blocks: Uint8Array, rows: number, cols: number, format: F
   const bias = format.hasBias ? new Uint16Array(count) : null; // [rows, cols / 32]
   const q = new Uint8Array(count * codes); // [rows, cols · bits / 8]
   const halves = asU16(blocks); // blocks are of even size
+  const pairs = new Uint16Array(q.buffer); // of bytes
   for (let b = 0, at = 0; b < count; b++, at += head + codes) {
     scale[b] = halves[at / 2]!;
     if (bias) bias[b] = halves[at / 2 + 1]!;
-    const from = at + head;
-    const to = b * codes;
-    if (format.bits === 8) for (let i = 0; i < 32; i++) q[to + i] = blocks[from + i]! ^ 0x80;
+    const from = (at + head) / 2;
+    const to = (b * codes) / 2;
+    if (format.bits === 8) for (let i = 0; i < 16; i++) pairs[to + i] = halves[from + i]! ^ 0x8080;
     else
-      for (let i = 0; i < 8; i++) {
-        const [even, odd] = [blocks[from + 2 * i]!, blocks[from + 2 * i + 1]!];
-        q[to + i] = (even & 15) | ((odd & 15) << 4);
-        q[to + 8 + i] = (even >> 4) | (odd & 0xf0);
+      for (let i = 0; i < 4; i++) {
+        const word = halves[from + 2 * i]! | (halves[from + 2 * i + 1]! << 16);
+        pairs[to + i] = nibbles(word & 0x0f0f0f0f);
+        pairs[to + 4 + i] = nibbles((word >>> 4) & 0x0f0f0f0f);
       }
   }
   return { format, rows, cols, q, scale, bias };
+}
+
+/** Four codes, a byte each, as two bytes. */
+function nibbles(word: number): number {
+  const joined = word | (word >>> 4);
+  return (joined & 0xff) | ((joined >>> 8) & 0xff00);
 }
