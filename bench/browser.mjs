@@ -6,8 +6,8 @@ import { chromium } from 'playwright-core';
 
 const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
 
-/** Serves `{ '/prefix/': folder or file }`, with byte ranges; '/' is an empty page. */
-export function serve(places) {
+/** Serves `{ '/prefix/': folder }`, with byte ranges; '/' is `page`, an empty one unless it is given. */
+export function serve(places, { page = '<title>bench</title>', port = 0 } = {}) {
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url, 'http://localhost').pathname));
     const prefix = Object.keys(places).find((start) => path.startsWith(start));
@@ -17,8 +17,7 @@ export function serve(places) {
       'Cross-Origin-Embedder-Policy': 'require-corp',
       'Accept-Ranges': 'bytes',
     };
-    if (path === '/')
-      return response.writeHead(200, { ...headers, 'Content-Type': 'text/html' }).end('<title>bench</title>');
+    if (path === '/') return response.writeHead(200, { ...headers, 'Content-Type': 'text/html' }).end(page);
     if (!file || !existsSync(file) || !statSync(file).isFile()) return response.writeHead(404, headers).end();
     const { size } = statSync(file);
     const [, from = 0, to = size - 1] = /^bytes=(\d+)-(\d+)?$/.exec(request.headers.range ?? '') ?? [];
@@ -33,7 +32,7 @@ export function serve(places) {
     return createReadStream(file, { start, end }).pipe(response);
   });
   return new Promise((resolve) =>
-    server.listen(0, '127.0.0.1', () =>
+    server.listen(port, '127.0.0.1', () =>
       resolve({
         url: `http://127.0.0.1:${server.address().port}/`,
         close: () => {

@@ -6,6 +6,7 @@
 //   --chromium     ours in Chromium, too
 //   --state        fork, save, restore, rewind, cached prefixes, several conversations at once
 //   --long         prefill at 1,024 and 16,384 tokens, decode after 100 and 100,000
+//   --serve        the same as a page, at an address of this machine, until Ctrl-C
 //   --node PATH    another Node        --json FILE   everything as JSON       --quick   a minute at most
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -14,6 +15,7 @@ import { machine } from './machine.mjs';
 import { modelFile } from './models.mjs';
 import { installPeers } from './peers.mjs';
 import { median, table } from './report.mjs';
+import { serveBench } from './serve.mjs';
 import { verifyPeer } from './verify.mjs';
 
 const { values: options } = parseArgs({
@@ -32,6 +34,7 @@ const { values: options } = parseArgs({
     long: { type: 'boolean', default: false },
     state: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
+    serve: { type: 'boolean', default: false },
   },
 });
 if (options.quick) Object.assign(options, { models: 'tiny', prompt: '128', tokens: '16', rounds: '1' });
@@ -40,7 +43,12 @@ const list = (text) => text.split(',').filter(Boolean);
 const rounds = Number(options.rounds);
 const result = { ...machine(options.node), ops: [], models: [] };
 
-await buildChildren({ browser: options.chromium });
+await buildChildren({ browser: options.chromium || options.serve });
+if (options.serve) {
+  const { url } = await serveBench(8300);
+  console.log(`${url} measures the embedded model; ?models=/scratch/130m-q4_0.gguf another`);
+  await new Promise(() => {});
+}
 const peers = options.peers ? await installPeers() : null;
 console.log(`${result.device}, ${result.runtime}, commit ${result.commit}, ${result.date}`);
 if (result.busy) console.log(`This machine is busy (load ${result.load}): absolute figures say little.`);
