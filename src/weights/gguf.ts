@@ -3,6 +3,7 @@ import type { ByteSource } from '../io/types.ts';
 import type { JsonObject, JsonValue, QuantTensor } from '../types.ts';
 import { checkpoint, type Sidecars } from './assemble.ts';
 import { type GgufEntry, readGgufHeader } from './gguf_header.ts';
+import { KQUANTS, unpackKQuant } from './kquants.ts';
 import { asU16, floatStored, matrixOf, StoredBytes } from './stored.ts';
 import type { Checkpoint, StoredTensor } from './types.ts';
 
@@ -135,7 +136,8 @@ const QUANT: Readonly<Record<string, Format>> = {
 function storedTensor(source: ByteSource, entry: GgufEntry, shape: number[]): StoredTensor {
   const bytes = new StoredBytes(source, entry.begin, entry.end);
   const what = { name: entry.name, file: source.name, dtype: entry.type, shape };
-  const format = Object.hasOwn(QUANT, entry.type) ? QUANT[entry.type]! : null;
+  const kquant = Object.hasOwn(KQUANTS, entry.type) ? KQUANTS[entry.type]! : null;
+  const format = Object.hasOwn(QUANT, entry.type) ? QUANT[entry.type]! : kquant?.format;
   if (!format) return floatStored(what, bytes);
   const { rows, cols } = matrixOf(shape);
   return {
@@ -146,6 +148,10 @@ function storedTensor(source: ByteSource, entry: GgufEntry, shape: number[]): St
     format,
     digest: (signal) => bytes.digest(signal),
     async read(row, count, signal) {
+      if (kquant) {
+        const stride = (cols / 256) * kquant.bytes;
+        return unpackKQuant(await bytes.read(row * stride, count * stride, signal), count, cols, kquant);
+      }
       const stride = (cols / 32) * BLOCK_BYTES[entry.type]!;
       return repack(await bytes.read(row * stride, count * stride, signal), count, cols, format);
     },

@@ -59,7 +59,7 @@ export async function openFixture(
  * and returns the logits of the last `last` positions, [last, vocab]. The slot is left at position `ids.length`.
  */
 export async function logitsOf(
-  { executor, program }: FixtureModel,
+  { executor, program }: Omit<FixtureModel, 'fixture'>,
   ids: ArrayLike<number>,
   last: number,
   { cut = program.chunk, slot = 0 }: { cut?: number | readonly number[]; slot?: number } = {},
@@ -87,7 +87,7 @@ export async function logitsOf(
 
 /** The prompt and `count` greedy tokens after it, sampled by the backend. */
 export async function greedyOf(
-  { executor, program }: FixtureModel,
+  { executor, program }: Omit<FixtureModel, 'fixture'>,
   prompt: ArrayLike<number>,
   count: number,
 ): Promise<number[]> {

@@ -1,0 +1,34 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openFileSet } from '../../src/io/fileset.ts';
+import { llamaError, needLlama } from '../helpers/llama.ts';
+import { loadedLogits } from '../weights/loaded.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-llama-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const maker = new URL('../../../shared/peers/make-gguf.mjs', import.meta.url).pathname;
+const ids = [5, 100, 42, 7, 200];
+
+describe("logits are llama.cpp's on the same GGUF file", () => {
+  // llama.cpp rounds activations to 8 bits where weights are quantized; we don't, in exact numerics.
+  test.for([
+    ['f32', 1e-4],
+    ['f16', 2e-3],
+    ['q8_0', 3e-2],
+    ['q4_0', 3e-2],
+    ['q4_k', 3e-2],
+    ['q6_k', 3e-2],
+  ] as const)('%s', async ([quant, tolerance], context) => {
+    needLlama(context);
+    if (!existsSync(maker)) return context.skip('SKIP: no ../shared/peers');
+    const { writeGguf } = await import(maker);
+    const file = join(folder, `${quant}.gguf`);
+    writeGguf(file, { model: 'tiny', quant });
+    const logits = await loadedLogits(await openFileSet(file), ids);
+    const error = llamaError(file, ids, logits);
+    console.log(`${quant}: relative error ${error.toExponential(1)}`);
+    expect(error).toBeLessThan(tolerance);
+  });
+});

@@ -1,0 +1,37 @@
+import { findArchitecture } from '../../models/index.ts';
+import { UPLOAD_ROWS } from '../../src/backends/types.ts';
+import type { FileSet } from '../../src/io/types.ts';
+import type { Quantize } from '../../src/types.ts';
+import { openCheckpoint } from '../../src/weights/checkpoint.ts';
+import { weightFormats } from '../../src/weights/plan.ts';
+import { uploadWeights } from '../../src/weights/upload.ts';
+import { logitsOf } from '../models/golden.ts';
+import { variant } from '../wasm/host.ts';
+
+/** Logits of the last `last` positions, [last, vocab], from files as they are loaded: on WASM, in exact numerics. */
+export async function loadedLogits(
+  files: FileSet,
+  ids: ArrayLike<number>,
+  { last = 1, quantize = 'none' }: { last?: number; quantize?: Quantize } = {},
+): Promise<Float32Array> {
+  const checkpoint = await openCheckpoint(files);
+  try {
+    const { config, tensors } = checkpoint;
+    const blueprint = findArchitecture(config).read(config, tensors);
+    const program = blueprint.program({ chunk: 64, maxContext: 512 });
+    const { sources } = blueprint;
+    const { formats } = weightFormats(checkpoint, sources, program.weights, quantize);
+    const backend = variant('simd', { threaded: false });
+    const executor = await backend.create(program, formats, { slots: 1, numerics: 'exact', threads: 1 });
+    try {
+      const upload = executor.upload.bind(executor);
+      await uploadWeights(checkpoint, sources, program.weights, formats, upload, { blockRows: UPLOAD_ROWS });
+      await executor.ready();
+      return await logitsOf({ executor, program }, ids, last);
+    } finally {
+      await executor.dispose();
+    }
+  } finally {
+    await checkpoint.close();
+  }
+}
