@@ -3,6 +3,7 @@ import type { ByteSource } from '../io/types.ts';
 import type { JsonObject, JsonValue, QuantTensor } from '../types.ts';
 import { checkpoint, type Sidecars } from './assemble.ts';
 import { type GgufEntry, readGgufHeader } from './gguf_header.ts';
+import { ggufTokenizer } from './gguf_tokenizer.ts';
 import { KQUANTS, unpackKQuant } from './kquants.ts';
 import { asU16, floatStored, matrixOf, StoredBytes } from './stored.ts';
 import type { Checkpoint, StoredTensor } from './types.ts';
@@ -44,7 +45,13 @@ export async function openGguf(
     tensors.set(name, storedTensor(source, entry, shape));
   }
   const config = known ? mamba2Config(source.name, metadata, tensors) : { model_type: architecture };
-  const found = { ...sidecars, eosTokenIds: null };
+  const inside = sidecars.tokenizer === null ? ggufTokenizer(source.name, metadata) : null;
+  const found: Sidecars = {
+    ...sidecars,
+    tokenizer: sidecars.tokenizer ?? inside!.tokenizer,
+    tokenizerConfig: sidecars.tokenizerConfig ?? inside?.config ?? null,
+    eosTokenIds: null,
+  };
   return checkpoint('gguf', source.name, config, tensors, metadata, found, [source]);
 }
 
@@ -100,6 +107,7 @@ function mamba2Config(
       `${file}: expected mamba2.ssm.inner_size ${inner} to be a multiple of the ${num_heads} heads in time_step_rank`,
     );
   const exact = inner / hidden_size;
+  const ends = ['eos', 'eot'].flatMap((key) => metadata[`tokenizer.ggml.${key}_token_id`] ?? []);
   return {
     architectures: ['Mamba2ForCausalLM'],
     model_type: 'mamba2',
@@ -118,7 +126,7 @@ function mamba2Config(
     use_bias: tensors.has('backbone.layers.0.mixer.in_proj.bias'),
     use_conv_bias: tensors.has('backbone.layers.0.mixer.conv1d.bias'),
     bos_token_id: metadata['tokenizer.ggml.bos_token_id'] ?? null,
-    eos_token_id: metadata['tokenizer.ggml.eos_token_id'] ?? null,
+    eos_token_id: ends.length > 0 ? ends : null,
   };
 }
 

@@ -4,8 +4,10 @@ import { findArchitecture } from '../../models/index.ts';
 import { EdgeError } from '../../src/errors.ts';
 import { MemorySource } from '../../src/io/memory.ts';
 import type { ByteSource, FileSet } from '../../src/io/types.ts';
+import { parseTokenizer } from '../../src/tokenizer/index.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { convertCheckpoint } from '../../src/weights/convert.ts';
+import { GGML_TYPES } from '../../src/weights/gguf_header.ts';
 import { weightFormats } from '../../src/weights/plan.ts';
 import { Q4, Q8 } from '../../src/weights/quantize.ts';
 import { uploadWeights } from '../../src/weights/upload.ts';
@@ -14,6 +16,9 @@ import { Random } from '../helpers/random.ts';
 import { files, json, simpleSafetensors } from './files.ts';
 import { gguf } from './gguf_file.ts';
 import { editHeader, editJson, mutate } from './mutate.ts';
+
+const SCALE = process.env.EDGE_SSM_FULL === '1' ? 20 : 1; // 100,000 of each format in test:full
+const LONG = { timeout: 30 * 60_000 };
 
 type Contents = Record<string, Uint8Array>;
 
@@ -51,7 +56,9 @@ async function load(contents: Contents): Promise<void> {
     checkpoint.config,
     checkpoint.tensors,
   );
-  const { weights } = program({ chunk: 64, maxContext: 512 });
+  const { weights, vocabSize } = program({ chunk: 64, maxContext: 512 });
+  const { tokenizer } = checkpoint;
+  if (tokenizer !== null) parseTokenizer({ name: 'fuzz', tokenizer }, vocabSize);
   const { formats } = weightFormats(checkpoint, sources, weights);
   await uploadWeights(checkpoint, sources, weights, formats, () => {}, { blockRows: 64 });
 }
@@ -126,35 +133,44 @@ function sharded({ 'model.safetensors': model, ...rest }: Contents): Contents {
   };
 }
 
-function smallGguf(): Uint8Array {
+/** A model with a tokenizer; of k-quants where `width` is a multiple of 256. */
+function smallGguf(width: 32 | 256): Uint8Array {
   const f32 = (n: number) => new Uint8Array(4 * n).fill(60);
-  const q8 = (blocks: number) => new Uint8Array(34 * blocks).fill(20);
+  const inner = 2 * width;
+  const matrix = (name: string, cols: number, rows: number, plain: number, k: number) => {
+    const type = width === 256 ? k : plain;
+    const { block, bytes } = GGML_TYPES[type]!;
+    return { name, ne: [cols, rows], type, data: new Uint8Array(((cols * rows) / block) * bytes).fill(20) };
+  };
   return gguf(
     [
       ['general.architecture', { string: 'mamba2' }],
-      ['mamba2.embedding_length', { u32: 32 }],
+      ['mamba2.embedding_length', { u32: width }],
       ['mamba2.block_count', { u32: 1 }],
       ['mamba2.ssm.conv_kernel', { u32: 4 }],
-      ['mamba2.ssm.inner_size', { u32: 64 }],
+      ['mamba2.ssm.inner_size', { u32: inner }],
       ['mamba2.ssm.state_size', { u32: 4 }],
       ['mamba2.ssm.time_step_rank', { u32: 2 }],
       ['mamba2.ssm.group_count', { u32: 1 }],
       ['mamba2.attention.layer_norm_rms_epsilon', { f32: 1e-5 }],
-      ['tokenizer.ggml.tokens', { array: [8, ['a', 'b', 'c']] }],
+      ['tokenizer.ggml.model', { string: 'gpt2' }],
+      ['tokenizer.ggml.tokens', { array: [8, ['<s>', 'a', 'b', 'c', 'ab']] }],
+      ['tokenizer.ggml.token_type', { array: [5, [3, 1, 1, 1, 1]] }],
+      ['tokenizer.ggml.merges', { array: [8, ['a b']] }],
       ['tokenizer.ggml.eos_token_id', { u32: 0 }],
     ],
     [
-      { name: 'token_embd.weight', ne: [32, 8], type: 8, data: q8(8) },
-      { name: 'output_norm.weight', ne: [32], type: 0, data: f32(32) },
-      { name: 'blk.0.attn_norm.weight', ne: [32], type: 0, data: f32(32) },
-      { name: 'blk.0.ssm_in.weight', ne: [32, 138], type: 2, data: new Uint8Array(18 * 138).fill(33) },
-      { name: 'blk.0.ssm_conv1d.weight', ne: [4, 72], type: 0, data: f32(288) },
-      { name: 'blk.0.ssm_conv1d.bias', ne: [72], type: 0, data: f32(72) },
+      matrix('token_embd.weight', width, 8, 8, 14),
+      { name: 'output_norm.weight', ne: [width], type: 0, data: f32(width) },
+      { name: 'blk.0.attn_norm.weight', ne: [width], type: 0, data: f32(width) },
+      matrix('blk.0.ssm_in.weight', width, 2 * inner + 10, 2, 12),
+      { name: 'blk.0.ssm_conv1d.weight', ne: [4, inner + 8], type: 0, data: f32(4 * inner + 32) },
+      { name: 'blk.0.ssm_conv1d.bias', ne: [inner + 8], type: 0, data: f32(inner + 8) },
       { name: 'blk.0.ssm_dt.bias', ne: [2], type: 0, data: f32(2) },
       { name: 'blk.0.ssm_a', ne: [1, 2], type: 0, data: f32(2) },
       { name: 'blk.0.ssm_d', ne: [1, 2], type: 0, data: f32(2) },
-      { name: 'blk.0.ssm_norm.weight', ne: [64, 1], type: 0, data: f32(64) },
-      { name: 'blk.0.ssm_out.weight', ne: [64, 32], type: 8, data: q8(64) },
+      { name: 'blk.0.ssm_norm.weight', ne: [inner, 1], type: 0, data: f32(inner) },
+      matrix('blk.0.ssm_out.weight', inner, width, 8, 13),
     ],
   );
 }
@@ -198,13 +214,14 @@ describe('mutated files', () => {
     await load(original);
     await load(await container(original));
     await load(sharded(original));
-    await openCheckpoint(files({ 'x.gguf': smallGguf() }));
+    await load({ 'x.gguf': smallGguf(32) });
+    await load({ 'x.gguf': smallGguf(256) });
   });
 
-  test('7,000 safetensors', async () => {
+  test(`${7 * SCALE},000 safetensors`, LONG, async () => {
     const original = smallMamba2();
     const quantized = await container(original);
-    const tally = await fuzz('safetensors', 7000, (random) => {
+    const tally = await fuzz('safetensors', 7000 * SCALE, (random) => {
       const from = random.below(2) ? original : quantized;
       const model = from['model.safetensors']!;
       const header = 8 + Number(new DataView(model.buffer).getBigUint64(0, true));
@@ -213,12 +230,12 @@ describe('mutated files', () => {
         'model.safetensors': random.below(2) ? editHeader(model, random) : mutate(model, random, header),
       };
     });
-    check(tally, 4000);
+    check(tally, 4000 * SCALE);
   });
 
-  test('3,000 configs, indices and generation configs', async () => {
+  test(`${3 * SCALE},000 configs, indices and generation configs`, LONG, async () => {
     const originals = [smallMamba2(), sharded(smallMamba2())];
-    const tally = await fuzz('config', 3000, (random) => {
+    const tally = await fuzz('config', 3000 * SCALE, (random) => {
       const from = originals[random.below(2)]!;
       const names = Object.keys(from).filter((name) => name.endsWith('.json'));
       const name = names[random.below(names.length)]!;
@@ -228,7 +245,7 @@ describe('mutated files', () => {
         [name]: random.below(3) ? editJson(bytes, random) : mutate(bytes, random, bytes.length),
       };
     });
-    check(tally, 1500);
+    check(tally, 1500 * SCALE);
   });
 
   test('500 of real fixtures', async () => {
@@ -243,10 +260,12 @@ describe('mutated files', () => {
     check(tally, 250);
   });
 
-  test('5,000 GGUF', async () => {
-    const original = smallGguf();
-    const header = original.length - 34 * 72 - 18 * 138; // about
-    const tally = await fuzz('gguf', 5000, (random) => ({ 'x.gguf': mutate(original, random, header) }));
-    check(tally, 2000);
+  test(`${5 * SCALE},000 GGUF`, LONG, async () => {
+    const originals = [smallGguf(32), smallGguf(32), smallGguf(32), smallGguf(32), smallGguf(256)];
+    const tally = await fuzz('gguf', 5000 * SCALE, (random) => {
+      const original = originals[random.below(originals.length)]!;
+      return { 'x.gguf': mutate(original, random, 1700) }; // bytes of the header, about
+    });
+    check(tally, 2000 * SCALE);
   });
 });

@@ -225,7 +225,7 @@ describe('a mamba2 GGUF', () => {
           use_bias: false,
           use_conv_bias: true,
           bos_token_id: 0,
-          eos_token_id: 0,
+          eos_token_id: [0],
         });
         const shape = (name: string) => checkpoint.tensors.get(`backbone.layers.3.mixer.${name}`)?.shape;
         expect(shape('A')).toEqual([8]);

@@ -1,0 +1,120 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { openFileSet } from '../../src/io/fileset.ts';
+import { parseTokenizer } from '../../src/tokenizer/index.ts';
+import { openCheckpoint } from '../../src/weights/checkpoint.ts';
+import { expectError, files, json } from './files.ts';
+import { type GgufValue, gguf } from './gguf_file.ts';
+
+const DATA = new URL('../../../shared/data/', import.meta.url);
+const VOCABULARY = new URL('model-files/ggml-vocab-gpt-neox.gguf', DATA).pathname;
+const read = (file: string) => readFileSync(new URL(`tokenizers/${file}`, DATA), 'utf8');
+
+async function tokenizerOf(metadata: [string, GgufValue][], beside: Record<string, Uint8Array> = {}) {
+  const all: [string, GgufValue][] = [['general.architecture', { string: 'other' }], ...metadata];
+  return openCheckpoint(files({ 'x.gguf': gguf(all), ...beside }));
+}
+
+const strings = (...items: string[]): GgufValue => ({ array: [8, items] });
+const SMALL: [string, GgufValue][] = [
+  ['tokenizer.ggml.model', { string: 'gpt2' }],
+  ['tokenizer.ggml.pre', { string: 'gpt-2' }],
+  ['tokenizer.ggml.tokens', strings('<s>', '</s>', 'a', 'b', 'Ġ', 'ab', 'Ġab', '<tool>', '[PAD8]', 'old')],
+  ['tokenizer.ggml.token_type', { array: [5, [3, 3, 1, 1, 1, 1, 1, 4, 4, 5]] }],
+  ['tokenizer.ggml.merges', strings('a b', 'Ġ ab', 'b a')],
+  ['tokenizer.ggml.bos_token_id', { u32: 0 }],
+  ['tokenizer.ggml.eos_token_id', { u32: 1 }],
+];
+const but = (key: string, value: GgufValue): [string, GgufValue][] =>
+  SMALL.map(([name, old]) => [name, name === `tokenizer.ggml.${key}` ? value : old]);
+
+describe.runIf(existsSync(VOCABULARY))(
+  "the tokenizer in llama.cpp's file of GPT-NeoX's vocabulary",
+  async () => {
+    const checkpoint = await openCheckpoint(await openFileSet(VOCABULARY));
+    await checkpoint.close();
+    const found = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 50288);
+    const file = JSON.parse(read('20B_tokenizer.vectors.json'));
+    const { vectors } = file as { vectors: { text: string; ids: number[]; decoded?: string }[] };
+
+    test('60 vectors of the original', () => {
+      expect(vectors).toHaveLength(60);
+      for (const { text, ids, decoded = text } of vectors) {
+        expect([...found.encode(text)], JSON.stringify(text)).toEqual(ids);
+        expect(found.decode(ids)).toBe(decoded);
+      }
+    });
+
+    test('47 vectors of llama.cpp', () => {
+      const texts = read('ggml-vocab-mpt.gguf.inp').split('\n__ggml_vocab_test__\n');
+      const lines = read('ggml-vocab-mpt.gguf.out').split('\n');
+      expect(lines).toHaveLength(47);
+      for (const [i, line] of lines.entries()) {
+        const ids = line.trim() === '' ? [] : line.trim().split(' ').map(Number);
+        expect([...found.encode(texts[i]!)], JSON.stringify(texts[i])).toEqual(ids);
+      }
+    });
+
+    test('every id decodes as with the original', () => {
+      const original = parseTokenizer(
+        { name: 'o', tokenizer: read('20B_tokenizer.json'), config: null },
+        50288,
+      );
+      for (let id = 0; id < 50277; id++) expect(found.decode([id]), `${id}`).toBe(original.decode([id]));
+    });
+  },
+);
+
+describe('the tokenizer of a GGUF file', () => {
+  test('tokens, merges, types', async () => {
+    const checkpoint = await tokenizerOf([...SMALL, ['tokenizer.chat_template', { string: '{{ x }}' }]]);
+    expect(checkpoint.tokenizerConfig).toEqual({
+      bos_token: '<s>',
+      eos_token: '</s>',
+      chat_template: '{{ x }}',
+    });
+    const tokenizer = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 10);
+    expect([...tokenizer.encode('ab ab<tool>ba</s>')]).toEqual([5, 6, 7, 3, 2, 1]);
+    expect([...tokenizer.encode('ab', { specialTokens: true })]).toEqual([5]);
+    expect(tokenizer.decode([0, 5, 6, 8, 9, 7])).toBe('<s>ab ab<tool>'); // 8 is padding, 9 is not used
+  });
+
+  test('bos and eos where the file asks for them', async () => {
+    const add = (key: string): [string, GgufValue] => [`tokenizer.ggml.add_${key}_token`, { bool: true }];
+    for (const [wanted, ids] of [
+      [['bos'], [0, 2]],
+      [['eos'], [2, 1]],
+      [
+        ['bos', 'eos'],
+        [0, 2, 1],
+      ],
+    ] as const) {
+      const checkpoint = await tokenizerOf([...SMALL, ...wanted.map(add)]);
+      const tokenizer = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 10);
+      expect([...tokenizer.encode('a', { specialTokens: true })]).toEqual(ids);
+      expect([...tokenizer.encode('a')]).toEqual([2]);
+    }
+  });
+
+  test('a tokenizer.json beside the file comes first', async () => {
+    const text = json({ model: { type: 'BPE', vocab: { x: 0 }, merges: [] } });
+    const checkpoint = await tokenizerOf(SMALL, { 'tokenizer.json': text });
+    expect(checkpoint.tokenizer).toBe(new TextDecoder().decode(text));
+  });
+
+  test('other kinds are none', async () => {
+    for (const metadata of [but('model', { string: 'llama' }), but('pre', { string: 'llama-bpe' }), []])
+      expect(await tokenizerOf(metadata)).toMatchObject({ tokenizer: null, tokenizerConfig: null });
+  });
+
+  test('damaged tables are refused', async () => {
+    const refuse = (metadata: [string, GgufValue][], pattern: RegExp) =>
+      expectError(() => tokenizerOf(metadata), 'INVALID_FILE', /x\.gguf/, pattern);
+    await refuse(but('tokens', { array: [4, [1, 2]] }), /tokens to be an array of strings/);
+    await refuse(but('tokens', { u32: 1 }), /tokens to be an array/);
+    await refuse(but('merges', strings('ab')), /merges.*"ab"/);
+    await refuse(but('merges', strings('a ')), /merges.*"a "/);
+    await refuse(but('token_type', { array: [5, [1]] }), /each of the 10 tokens/);
+    await refuse(but('token_type', strings('x')), /token_type to be an array of numbers/);
+  });
+});
