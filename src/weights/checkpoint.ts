@@ -7,6 +7,7 @@ import { containerConfig, storedTensors } from './container.ts';
 import { isGguf, openGguf } from './gguf.ts';
 import { CONFIG_LIMITS, decodeUtf8, isObject, parseJsonObject } from './json.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
+import { isTorch, torchTensors } from './torch.ts';
 import type { Checkpoint, StoredTensor } from './types.ts';
 
 export const CHECKPOINT_LIMITS = {
@@ -15,8 +16,14 @@ export const CHECKPOINT_LIMITS = {
   shards: 1024,
 } as const;
 
-const INDEX = 'model.safetensors.index.json';
-const PICKLE = /\.(bin|pt|pth)$/i;
+/** What a model's folder may have, the best to read first. */
+const FILES = [
+  'model.safetensors',
+  'model.safetensors.index.json',
+  'pytorch_model.bin',
+  'pytorch_model.bin.index.json',
+] as const;
+const ENDINGS = [/\.safetensors$/i, /\.gguf$/i, /\.(bin|pt|pth)$/i];
 
 /**
  * Opens the checkpoint in a set of files: config, tensor table and tokenizer are read and checked, weights are not.
@@ -33,7 +40,7 @@ export async function openCheckpoint(
     opened.push(first.source);
     const sidecars = await readSidecars(files, signal);
     if (await isGguf(first.source, signal)) return await openGguf(first.source, sidecars, signal);
-    return await openSafetensors(files, first, sidecars, opened, signal);
+    return await openShards(files, first, sidecars, opened, signal);
   } catch (error) {
     await Promise.all(opened.map((source) => source.close().catch(() => {})));
     throw error;
@@ -48,45 +55,32 @@ interface Found {
 /** The file that was pointed at if it holds weights, else the one that a model's folder has. */
 async function findWeights(files: FileSet, signal: AbortSignal | undefined): Promise<Found> {
   const { main } = files;
-  if (main !== undefined && (main === INDEX || !main.endsWith('.json'))) {
+  if (main !== undefined && (main.endsWith('.index.json') || !main.endsWith('.json'))) {
     const source = await files.open(main, signal);
     if (!source) throw new EdgeError('NOT_FOUND', `${files.name}: there is no such file`);
-    if (PICKLE.test(main)) {
-      await source.close();
-      throw pickled(files.name, main);
-    }
     return { file: main, source };
   }
-  for (const file of ['model.safetensors', INDEX]) {
+  for (const file of FILES) {
     const source = await files.open(file, signal);
     if (source) return { file, source };
   }
   const names = (await files.list()) ?? [];
-  for (const ending of ['.safetensors', '.gguf']) {
-    const candidates = names.filter((name) => name.toLowerCase().endsWith(ending));
+  for (const ending of ENDINGS) {
+    const candidates = names.filter((name) => ending.test(name));
     const [file] = candidates;
     if (candidates.length > 1)
       throw new EdgeError(
         'INVALID_FILE',
-        `${files.name}: expected one ${ending} file or '${INDEX}', found ${candidates.slice(0, 4).join(', ')}; ` +
+        `${files.name}: expected one file of weights, found ${candidates.slice(0, 4).join(', ')}; ` +
           'give the path of the one that is meant',
       );
     const source = file === undefined ? null : await files.open(file, signal);
     if (file !== undefined && source) return { file, source };
   }
-  const pickle = names.find((name) => PICKLE.test(name));
-  if (pickle !== undefined) throw pickled(files.name, pickle);
   throw new EdgeError(
     'NOT_FOUND',
-    `${files.name}: found neither 'model.safetensors' nor '${INDEX}'${names.length > 0 ? ` among ${names.slice(0, 8).join(', ')}` : ''}; ` +
+    `${files.name}: found neither '${FILES[0]}' nor '${FILES[1]}' nor '${FILES[2]}'${names.length > 0 ? ` among ${names.slice(0, 8).join(', ')}` : ''}; ` +
       'expected the folder of a model, or one of its files',
-  );
-}
-
-function pickled(name: string, file: string): EdgeError {
-  return new EdgeError(
-    'UNSUPPORTED_MODEL',
-    `${name}: '${file}' is a PyTorch file, which cannot be read yet; convert it to safetensors`,
   );
 }
 
@@ -140,7 +134,8 @@ function readEos(name: string, value: JsonValue | undefined): readonly number[] 
   return ids as number[];
 }
 
-async function openSafetensors(
+/** One file of tensors, or the files that an index names: safetensors or PyTorch's. */
+async function openShards(
   files: FileSet,
   first: Found,
   sidecars: Sidecars,
@@ -150,11 +145,20 @@ async function openSafetensors(
   const tensors = new Map<string, StoredTensor>();
   let metadata: Record<string, string> = {};
   let config = sidecars.config;
+  let container: Checkpoint['container'] = 'safetensors';
   const add = async (source: ByteSource) => {
-    const header = await readSafetensorsHeader(source, signal);
-    metadata = { ...header.metadata, ...metadata };
-    config ??= containerConfig(source.name, header);
-    for (const [name, tensor] of storedTensors(source, header)) {
+    let found: ReadonlyMap<string, StoredTensor>;
+    if (await isTorch(source, signal)) {
+      container = 'pytorch';
+      found = await torchTensors(source, signal);
+    } else {
+      if (/\.(bin|pt|pth)$/i.test(source.name)) throw notZip(source.name);
+      const header = await readSafetensorsHeader(source, signal);
+      metadata = { ...header.metadata, ...metadata };
+      config ??= containerConfig(source.name, header);
+      found = storedTensors(source, header);
+    }
+    for (const [name, tensor] of found) {
       const other = tensors.get(name);
       if (other)
         throw new EdgeError('INVALID_FILE', `Tensor '${name}' is in both ${other.file} and ${source.name}`);
@@ -182,7 +186,14 @@ async function openSafetensors(
       'NOT_FOUND',
       `${files.name}: found weights in '${first.file}', but neither a config.json beside them nor a config inside; give both`,
     );
-  return checkpoint('safetensors', files.name, config, tensors, metadata, sidecars, opened);
+  return checkpoint(container, files.name, config, tensors, metadata, sidecars, opened);
+}
+
+function notZip(file: string): EdgeError {
+  return new EdgeError(
+    'INVALID_FILE',
+    `${file}: expected a ZIP archive, as torch.save writes since PyTorch 1.6; save it again with a later version`,
+  );
 }
 
 /** Shards by tensor. */
@@ -197,11 +208,11 @@ async function readIndex(source: ByteSource, signal: AbortSignal | undefined): P
   if (entries.length === 0)
     throw new EdgeError('INVALID_FILE', `${source.name}: expected 'weight_map' to give each tensor's file`);
   for (const [tensor, file] of entries)
-    if (typeof file !== 'string' || !isPlainName(file) || !file.endsWith('.safetensors'))
+    if (typeof file !== 'string' || !isPlainName(file) || !/\.(safetensors|bin)$/.test(file))
       throw new EdgeError(
         'INVALID_FILE',
         `${source.name}: '${tensor.slice(0, 100)}' is said to be in ${JSON.stringify(file).slice(0, 100)}; ` +
-          'expected the name of a .safetensors file in the same folder',
+          'expected the name of a .safetensors or .bin file in the same folder',
       );
   const shards = new Set(entries.map(([, file]) => file)).size;
   if (shards > CHECKPOINT_LIMITS.shards)

@@ -30,7 +30,7 @@ export interface StoredTensor extends TensorShape {
 /** The files of one model, opened and checked but not read: one interface for every container. */
 export interface Checkpoint {
   readonly name: string;
-  readonly container: 'safetensors' | 'gguf';
+  readonly container: 'safetensors' | 'gguf' | 'pytorch';
   readonly config: JsonObject;
   readonly tensors: ReadonlyMap<string, StoredTensor>; // quantized ones without their scales
   readonly tokenizer: string | null; // text of tokenizer.json

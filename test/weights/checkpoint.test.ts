@@ -115,7 +115,7 @@ describe('openCheckpoint', () => {
       'INVALID_FILE',
       /a\.safetensors, b\.safetensors/,
     );
-    await refuse({ 'pytorch_model.bin': weights, 'config.json': config }, 'UNSUPPORTED_MODEL', /PyTorch/);
+    await refuse({ 'pytorch_model.bin': weights, 'config.json': config }, 'INVALID_FILE', /PyTorch 1\.6/);
     await refuse({ 'model.safetensors': weights, 'config.json': json([1]) }, 'INVALID_FILE', /config\.json/);
     await refuse(
       { 'model.safetensors': weights, 'config.json': new Uint8Array([123]) },

@@ -1,113 +1,21 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
-import { findArchitecture } from '../../models/index.ts';
-import { EdgeError } from '../../src/errors.ts';
-import { MemorySource } from '../../src/io/memory.ts';
-import type { ByteSource, FileSet } from '../../src/io/types.ts';
-import { parseTokenizer } from '../../src/tokenizer/index.ts';
+import { describe, test } from 'vitest';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { convertCheckpoint } from '../../src/weights/convert.ts';
 import { GGML_TYPES } from '../../src/weights/gguf_header.ts';
-import { weightFormats } from '../../src/weights/plan.ts';
 import { Q4, Q8 } from '../../src/weights/quantize.ts';
-import { uploadWeights } from '../../src/weights/upload.ts';
 import { fixtureFolder } from '../helpers/fixtures.ts';
-import { Random } from '../helpers/random.ts';
-import { files, json, simpleSafetensors } from './files.ts';
+import { files, json } from './files.ts';
+import { type Contents, check, fuzz, LONG, load, SCALE, smallMamba2 } from './fuzz.ts';
 import { gguf } from './gguf_file.ts';
 import { editHeader, editJson, mutate } from './mutate.ts';
-
-const SCALE = process.env.EDGE_SSM_FULL === '1' ? 20 : 1; // 100,000 of each format in test:full
-const LONG = { timeout: 30 * 60_000 };
-
-type Contents = Record<string, Uint8Array>;
-
-/** Readers may not ask for more than there is: that is what keeps their memory below the file's size. */
-class WatchedSource implements ByteSource {
-  readonly size: number;
-  private readonly inner: MemorySource;
-  constructor(
-    readonly name: string,
-    bytes: Uint8Array,
-  ) {
-    this.size = bytes.length;
-    this.inner = new MemorySource(name, bytes);
-  }
-  read(offset: number, length: number): Promise<Uint8Array> {
-    if (!(length <= this.size)) throw new Error(`a read of ${length} of ${this.size} bytes`);
-    return this.inner.read(offset, length);
-  }
-  async close(): Promise<void> {}
-}
-
-function watched(contents: Contents): FileSet {
-  return {
-    name: 'fuzz',
-    open: async (file) => (contents[file] ? new WatchedSource(file, contents[file]) : null),
-    list: async () => Object.keys(contents),
-  };
-}
-
-/** Everything that loading does before a device is needed. */
-async function load(contents: Contents): Promise<void> {
-  const checkpoint = await openCheckpoint(watched(contents));
-  await checkpoint.fingerprint();
-  const { sources, program } = findArchitecture(checkpoint.config).read(
-    checkpoint.config,
-    checkpoint.tensors,
-  );
-  const { weights, vocabSize } = program({ chunk: 64, maxContext: 512 });
-  const { tokenizer } = checkpoint;
-  if (tokenizer !== null) parseTokenizer({ name: 'fuzz', tokenizer }, vocabSize);
-  const { formats } = weightFormats(checkpoint, sources, weights);
-  await uploadWeights(checkpoint, sources, weights, formats, () => {}, { blockRows: 64 });
-}
+import { rawTensors } from './reexport.ts';
+import { torchFile } from './torch_file.ts';
 
 async function bytesOf(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const all: Uint8Array[] = [];
   for await (const chunk of chunks) all.push(chunk.slice());
   return new Uint8Array(Buffer.concat(all));
-}
-
-/** Shrinks a fixture: a real structure, small enough to be loaded thousands of times. */
-function smallMamba2(): Contents {
-  const F32 = (...shape: number[]) => ({ dtype: 'F32', shape });
-  const mixer = 'backbone.layers.0.mixer';
-  return {
-    'config.json': json({
-      architectures: ['Mamba2ForCausalLM'],
-      model_type: 'mamba2',
-      hidden_size: 8,
-      num_hidden_layers: 1,
-      vocab_size: 16,
-      conv_kernel: 4,
-      state_size: 4,
-      n_groups: 1,
-      num_heads: 2,
-      head_dim: 8,
-      expand: 2,
-      tie_word_embeddings: true,
-      eos_token_id: 0,
-      time_step_limit: [0, { __float__: 'Infinity' }],
-    }),
-    'model.safetensors': simpleSafetensors(
-      {
-        'backbone.embeddings.weight': { dtype: 'F16', shape: [16, 8] },
-        'backbone.norm_f.weight': F32(8),
-        'backbone.layers.0.norm.weight': F32(8),
-        [`${mixer}.in_proj.weight`]: { dtype: 'BF16', shape: [16 + 16 + 8 + 2, 8] },
-        [`${mixer}.conv1d.weight`]: F32(24, 1, 4),
-        [`${mixer}.conv1d.bias`]: F32(24),
-        [`${mixer}.dt_bias`]: F32(2),
-        [`${mixer}.A_log`]: F32(2),
-        [`${mixer}.D`]: F32(2),
-        [`${mixer}.norm.weight`]: F32(16),
-        [`${mixer}.out_proj.weight`]: F32(8, 16),
-      },
-      { format: 'pt' },
-    ),
-    'generation_config.json': json({ eos_token_id: [0] }),
-  };
 }
 
 async function container(contents: Contents): Promise<Contents> {
@@ -175,39 +83,6 @@ function smallGguf(width: 32 | 256): Uint8Array {
   );
 }
 
-interface Tally {
-  loaded: number;
-  refused: number;
-  slowest: number; // ms
-}
-
-/** Loads mutants. Anything but success and an EdgeError that is no defect of ours fails. */
-async function fuzz(seed: string, count: number, mutant: (random: Random) => Contents): Promise<Tally> {
-  const random = new Random(seed);
-  const tally: Tally = { loaded: 0, refused: 0, slowest: 0 };
-  for (let i = 0; i < count; i++) {
-    const contents = mutant(random);
-    const began = performance.now();
-    try {
-      await load(contents);
-      tally.loaded++;
-    } catch (error) {
-      if (!(error instanceof EdgeError) || error.code === 'INTERNAL')
-        throw new Error(`mutant ${i} of '${seed}' gives ${error}`, { cause: error });
-      expect(error.message.length).toBeLessThan(1000);
-      tally.refused++;
-    }
-    tally.slowest = Math.max(tally.slowest, performance.now() - began);
-  }
-  return tally;
-}
-
-/** A hang is minutes; a busy machine is not to fail this. */
-function check({ refused, slowest }: Tally, atLeast: number): void {
-  expect(refused).toBeGreaterThan(atLeast);
-  expect(slowest).toBeLessThan(10_000);
-}
-
 describe('mutated files', () => {
   test('the originals load', async () => {
     const original = smallMamba2();
@@ -265,6 +140,20 @@ describe('mutated files', () => {
     const tally = await fuzz('gguf', 5000 * SCALE, (random) => {
       const original = originals[random.below(originals.length)]!;
       return { 'x.gguf': mutate(original, random, 1700) }; // bytes of the header, about
+    });
+    check(tally, 2000 * SCALE);
+  });
+
+  test(`${5 * SCALE},000 of PyTorch`, LONG, async () => {
+    const { 'config.json': config, 'model.safetensors': model } = smallMamba2();
+    const tensors = rawTensors(model!);
+    const originals = [{}, { zip64: true }, { deflate: true }].map((options) => torchFile(tensors, options));
+    const tally = await fuzz('torch', 5000 * SCALE, (random) => {
+      const original = originals[random.below(16) ? random.below(2) : 2]!; // inflating takes long
+      const damaged = random.below(2)
+        ? mutate(original, random, original.length)
+        : torchFile(tensors, { edit: (pkl) => mutate(pkl, random, pkl.length) });
+      return { 'config.json': config!, 'pytorch_model.bin': damaged };
     });
     check(tally, 2000 * SCALE);
   });
