@@ -3,7 +3,7 @@ import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type Plugin } from 'vitest/config';
 import { CHROMIUM_FLAGS } from './test/browser/chromium.ts';
 import { CHROMIUM } from './test/helpers/provided.ts';
-import { wasm } from './vitest.config.ts';
+import { assets } from './vitest.config.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -20,7 +20,7 @@ const inPage: Plugin = {
 
 /** Op parity and goldens inside Chromium, on sources. */
 export default defineConfig({
-  plugins: [wasm, inPage],
+  plugins: [assets, inPage],
   optimizeDeps: { noDiscovery: true },
   resolve: { alias: { '#runtime': here('src/runtime/browser.ts') } },
   server: {

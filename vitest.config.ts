@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { defineConfig, type Plugin } from 'vitest/config';
 
-/** `.wasm` imports are bytes, as in the build. */
-export const wasm: Plugin = {
-  name: 'wasm',
+/** `.wasm` imports are bytes and `.wgsl` ones text, as in the build. */
+export const assets: Plugin = {
+  name: 'assets',
   enforce: 'pre',
   load(id) {
+    if (id.endsWith('.wgsl')) return `export default ${JSON.stringify(readFileSync(id, 'utf8'))};`;
     if (!id.endsWith('.wasm')) return null;
     const base64 = readFileSync(id).toString('base64');
     return `export default Uint8Array.from(atob('${base64}'), (c) => c.charCodeAt(0));`;
@@ -13,7 +14,7 @@ export const wasm: Plugin = {
 };
 
 export default defineConfig({
-  plugins: [wasm],
+  plugins: [assets],
   test: {
     include: ['test/**/*.test.ts'],
     exclude: [

@@ -14,7 +14,7 @@ const common = {
   absWorkingDir: root,
   bundle: true,
   format: 'esm',
-  loader: { '.wasm': 'binary' },
+  loader: { '.wasm': 'binary', '.wgsl': 'text' },
   charset: 'utf8',
   logLevel: 'warning',
   legalComments: 'none', // NOTICE names what is bundled

@@ -1,11 +1,13 @@
-import { canBlock, canShareMemory, coreCount, runtimeName, spawnThread } from '#runtime';
+import { canBlock, canShareMemory, coreCount, findGpu, runtimeName, spawnThread } from '#runtime';
 import type { Backend } from '../src/backends/types.ts';
 import { wasmBackend } from '../src/backends/wasm/index.ts';
+import { webgpuBackend } from '../src/backends/webgpu/index.ts';
 import type { Loader } from './protocol.ts';
 
 /** The composition root: the backends of this build, with what the runtime gives them. */
 export function createBackends(loader: Pick<Loader, 'wasmModule'>): Backend[] {
   return [
+    webgpuBackend({ gpu: findGpu, device: runtimeName() }),
     wasmBackend({
       module: (name) => loader.wasmModule(name),
       spawnThread,

@@ -65,6 +65,12 @@ export interface Executor {
   /** After the last upload. Refuses with INTERNAL if a weight is missing. */
   ready(): Promise<void>;
   step(step: Step): Promise<OutputResult[]>;
+  /**
+   * `count` steps, each from the tokens that the one before sampled, without the host in between: for steps of one row
+   * a slot and one sampled output a row. Returns the results of each. A device for which this is no faster has no such
+   * thing.
+   */
+  stepAhead?(step: Step, count: number): Promise<OutputResult[][]>;
   /** Slot state operations; the arrays are in canonical order: dense states as declared, rings oldest row first. */
   resetSlot(slot: number): Promise<void>;
   copySlot(from: number, to: number): Promise<void>;
@@ -76,6 +82,9 @@ export interface Executor {
   dispose(): Promise<void>;
 }
 
+/** The most steps of one `stepAhead`. */
+export const MAX_AHEAD = 32;
+
 /** Upload blocks hold a multiple of this many rows (the last block of a weight aside). */
 export const UPLOAD_ROWS = 64;
 
@@ -85,6 +94,8 @@ export interface Backend {
   readonly name: BackendName;
   /** Null if it can run here, else the reason why not. Cheap: no device is created. */
   unavailable(): Promise<string | null>;
+  /** Null, or why 'auto' should not choose it here though it can run. */
+  unsuitable?(): Promise<string | null>;
   plan(program: Program, formats: WeightFormats, options: ExecutorOptions): MemoryPlan;
   create(program: Program, formats: WeightFormats, options: ExecutorOptions): Promise<Executor>;
 }

@@ -94,7 +94,7 @@ export async function describe(
   { backends, signal }: LoadContext,
 ): Promise<ModelDescription> {
   return withPlan(source, options, signal, async (plan) => {
-    const { ranked, rejected } = rankBackends(plan.settings.backend, await candidates(backends));
+    const { ranked, rejected } = rankBackends(plan.settings.backend, await candidates(backends, plan.settings.backend));
     const backend = backends.find(({ name }) => name === ranked[0])!;
     const memory = backend.plan(plan.program, plan.weights.formats, plan.execution);
     return describeModel(plan, backend.name, memory, explain(plan.settings, rejected));
@@ -144,9 +144,14 @@ function makePlan(checkpoint: Checkpoint, settings: LoadSettings): Plan {
   return { checkpoint, blueprint, program, weights, tokenizer, settings, execution };
 }
 
-async function candidates(backends: readonly Backend[]): Promise<Candidate[]> {
+/** 'auto' also leaves out what would run, but not well. */
+async function candidates(backends: readonly Backend[], wanted: BackendName | 'auto'): Promise<Candidate[]> {
   return Promise.all(
-    backends.map(async (backend) => ({ name: backend.name, unavailable: await backend.unavailable() })),
+    backends.map(async (backend) => {
+      const unavailable = await backend.unavailable();
+      const unsuitable = wanted === 'auto' && unavailable === null ? await backend.unsuitable?.() : null;
+      return { name: backend.name, unavailable: unavailable ?? unsuitable ?? null };
+    }),
   );
 }
 
@@ -159,7 +164,7 @@ interface Started {
 /** The first backend that takes the model; with 'auto' it must also pass the known-answer test on this device. */
 async function startBackend(plan: Plan, backends: readonly Backend[]): Promise<Started> {
   const { settings, program, weights, execution } = plan;
-  const offered = await candidates(backends);
+  const offered = await candidates(backends, settings.backend);
   const { ranked, rejected } = rankBackends(settings.backend, offered);
   const failures: Rejection[] = [...rejected];
   let cause: unknown;

@@ -10,3 +10,7 @@ declare module 'edge-ssm:engine-worker' {
 declare module 'comlink/dist/esm/node-adapter.mjs' {
   export { default } from 'comlink/dist/esm/node-adapter.d.ts';
 }
+declare module '*.wgsl' {
+  const source: string;
+  export default source;
+}

@@ -136,6 +136,14 @@ export async function wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>>
   return (await MODULES[name]!()).default;
 }
 
+/** This page's or worker's WebGPU, or why there is none. */
+export async function findGpu(): Promise<GPU | string> {
+  if (navigator.gpu) return navigator.gpu;
+  return globalThis.isSecureContext === false
+    ? 'WebGPU needs a secure context (https or localhost)'
+    : 'this browser has no WebGPU';
+}
+
 /** URLs of the embedded model's files, by file name. Each is spelled out for bundlers to find. */
 export function tinyFiles(): Record<string, string> {
   return {

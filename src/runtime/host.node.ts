@@ -114,6 +114,28 @@ export async function wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>>
   return new Uint8Array(await readFile(new URL(`../../wasm/modules/${name}.wasm`, import.meta.url)));
 }
 
+let gpu: Promise<GPU | string> | undefined; // kept: Dawn ends the process once its object is collected
+
+/** The runtime's own WebGPU (Deno), else that of the package `webgpu` (Dawn) if it is installed; or why there is none. */
+export function findGpu(): Promise<GPU | string> {
+  gpu ??= loadGpu();
+  return gpu;
+}
+
+async function loadGpu(): Promise<GPU | string> {
+  const own = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
+  if (own) return own;
+  try {
+    const { create } = await import('webgpu');
+    return create([]);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'
+      ? "the package 'webgpu' is not installed (npm install webgpu)"
+      : `the package 'webgpu' does not load here: ${message}`;
+  }
+}
+
 /** URLs of the embedded model's files, by file name. */
 export function tinyFiles(): Record<string, string> {
   const url = (name: string) => new URL(`../../models/tiny/${name}`, import.meta.url).href;

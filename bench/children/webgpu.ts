@@ -1,0 +1,271 @@
+/** Times models of real shapes, with random weights, on the WebGPU backend. Prints a line of JSON for each. */
+import { findArchitecture } from '../../models/index.ts';
+import { MAX_AHEAD, type Executor, UPLOAD_ROWS } from '../../src/backends/types.ts';
+import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
+import type { Program } from '../../src/ops/program.ts';
+import { findGpu, runtimeName } from '../../src/runtime/node.ts';
+import type { Tensor } from '../../src/types.ts';
+
+interface Arguments {
+  models: Record<string, { dModel: number; nLayer: number }>;
+  chunk: number;
+  prefill: number; // tokens
+  decode: number; // tokens
+  sessions: number;
+  profile: boolean;
+}
+const { models, chunk, prefill, decode, sessions, profile } = JSON.parse(process.argv[2]!) as Arguments;
+const VOCAB = 50_288;
+const Q4 = { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false } as const;
+const F32 = { kind: 'float', dtype: 'f32' } as const;
+const GREEDY = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seedLo: 0,
+  seedHi: 0,
+  recent: new Int32Array(0),
+  bias: null,
+  top: 0,
+};
+
+/** WebGPU whose devices can tell the time. */
+async function timedGpu(): Promise<GPU | string> {
+  const gpu = await findGpu();
+  if (typeof gpu === 'string') return gpu;
+  return new Proxy(gpu, {
+    get: (_, name) =>
+      name === 'requestAdapter'
+        ? async (options: GPURequestAdapterOptions) => {
+            const adapter = await gpu.requestAdapter(options);
+            if (!adapter?.features.has('timestamp-query')) return adapter;
+            const request = adapter.requestDevice.bind(adapter);
+            adapter.requestDevice = (descriptor) =>
+              request({
+                ...descriptor,
+                requiredFeatures: [...(descriptor?.requiredFeatures ?? []), 'timestamp-query'],
+              });
+            return adapter;
+          }
+        : Reflect.get(gpu, name),
+  });
+}
+
+/** Of state-spaces/mamba2-*. */
+function programOf(dModel: number, nLayer: number): Program {
+  const config = {
+    d_model: dModel,
+    n_layer: nLayer,
+    vocab_size: VOCAB,
+    ssm_cfg: { layer: 'Mamba2' },
+    rms_norm: true,
+    residual_in_fp32: true,
+    fused_add_norm: true,
+    pad_vocab_size_multiple: 16,
+    tie_embeddings: true,
+  };
+  const inner = 2 * dModel;
+  const heads = inner / 64;
+  const channels = inner + 256;
+  const tensors = new Map<string, { dtype: string; shape: number[] }>();
+  const add = (name: string, ...shape: number[]) => tensors.set(name, { dtype: 'F16', shape });
+  add('backbone.embedding.weight', VOCAB, dModel);
+  add('backbone.norm_f.weight', dModel);
+  for (let i = 0; i < nLayer; i++) {
+    const layer = `backbone.layers.${i}`;
+    add(`${layer}.norm.weight`, dModel);
+    add(`${layer}.mixer.in_proj.weight`, inner + channels + heads, dModel);
+    add(`${layer}.mixer.conv1d.weight`, channels, 1, 4);
+    add(`${layer}.mixer.conv1d.bias`, channels);
+    for (const name of ['dt_bias', 'A_log', 'D']) add(`${layer}.mixer.${name}`, heads);
+    add(`${layer}.mixer.norm.weight`, inner);
+    add(`${layer}.mixer.out_proj.weight`, dModel, inner);
+  }
+  return findArchitecture(config).read(config, tensors).program({ chunk, maxContext: 1 });
+}
+
+/** The same random codes again and again: speed does not depend on values. */
+function uploadRandom(executor: Executor, program: Program): void {
+  const widest = Math.max(...Object.values(program.weights).map(({ shape }) => shape.at(-1)!));
+  let seed = 1;
+  const codes = Uint8Array.from({ length: (UPLOAD_ROWS * widest) / 2 }, () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return seed >>> 24;
+  });
+  const scales = new Uint16Array((UPLOAD_ROWS * widest) / 32).fill(0x1400); // 2^-10
+  for (const [name, { shape, role }] of Object.entries(program.weights)) {
+    const [rows, cols] = shape.length > 1 ? (shape as [number, number]) : [1, shape[0]!];
+    const value = name.endsWith('.A') ? -1 : 1;
+    for (let row = 0; row < rows; row += UPLOAD_ROWS) {
+      const n = Math.min(UPLOAD_ROWS, rows - row);
+      const tensor: Tensor =
+        role === 'vector'
+          ? { format: F32, rows: n, cols, data: new Float32Array(n * cols).fill(value) }
+          : {
+              format: Q4,
+              rows: n,
+              cols,
+              q: codes.subarray(0, (n * cols) / 2),
+              scale: scales.subarray(0, (n * cols) / 32),
+              bias: null,
+            };
+      executor.upload(name, row, tensor);
+    }
+  }
+}
+
+const seconds = async (run: () => Promise<unknown>) => {
+  const begin = performance.now();
+  await run();
+  return (performance.now() - begin) / 1000;
+};
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+async function decodeRate(executor: Executor, slots: number, tokens: number, ahead: number): Promise<number> {
+  const rates: number[] = [];
+  let position = 1;
+  for (let done = 0; done < tokens; done += ahead) {
+    const step = {
+      ids: new Int32Array(slots).fill(7),
+      segments: Array.from({ length: slots }, (_, slot) => ({ slot, position, rows: 1 })),
+      outputs: Array.from({ length: slots }, (_, row) => ({ row, sample: { ...GREEDY, position } })),
+    };
+    const time = await seconds(() => (ahead > 1 ? executor.stepAhead!(step, ahead) : executor.step(step)));
+    rates.push((slots * ahead) / time);
+    position += ahead;
+  }
+  return median(rates);
+}
+
+/** Microseconds of the host for a step, while the GPU runs what came before. */
+async function encodeTime(executor: Executor): Promise<number> {
+  const begin = performance.now();
+  const running = executor.stepAhead!(
+    {
+      ids: new Int32Array([7]),
+      segments: [{ slot: 0, position: 1, rows: 1 }],
+      outputs: [{ row: 0, sample: { ...GREEDY, position: 1 } }],
+    },
+    MAX_AHEAD,
+  );
+  const encoding = performance.now() - begin;
+  await running;
+  return Math.round((1000 * encoding) / MAX_AHEAD);
+}
+
+async function prefillRate(executor: Executor, tokens: number): Promise<number> {
+  const rates: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    await executor.resetSlot(0);
+    const time = await seconds(async () => {
+      for (let position = 0; position < tokens; position += chunk) {
+        const rows = Math.min(chunk, tokens - position);
+        const last = position + rows === tokens;
+        await executor.step({
+          ids: Int32Array.from({ length: rows }, (_, i) => (position + i) % VOCAB),
+          segments: [{ slot: 0, position, rows }],
+          outputs: last ? [{ row: rows - 1, sample: { ...GREEDY, position: tokens } }] : [],
+        });
+      }
+    });
+    rates.push(tokens / time);
+  }
+  return median(rates);
+}
+
+for (const [name, { dModel, nLayer }] of Object.entries(models)) {
+  const backend = webgpuBackend({ gpu: timedGpu, device: runtimeName() });
+  const program = programOf(dModel, nLayer);
+  const formats = Object.fromEntries(
+    Object.entries(program.weights).map(([weight, { role }]) => [weight, role === 'vector' ? F32 : Q4]),
+  );
+  const loading = performance.now();
+  const executor = await backend.create(program, formats, { slots: sessions, numerics: 'exact', threads: 0 });
+  const compiled = performance.now();
+  uploadRandom(executor, program);
+  await executor.ready();
+  const loaded = performance.now();
+  const { device, variant } = executor.info;
+  await decodeRate(executor, 1, 4 * MAX_AHEAD, MAX_AHEAD);
+  const result = {
+    model: name,
+    device,
+    variant,
+    memory: executor.memory,
+    createMs: Math.round(compiled - loading),
+    uploadMs: Math.round(loaded - compiled),
+    decodeAhead: await decodeRate(executor, 1, decode, MAX_AHEAD),
+    encodeUs: await encodeTime(executor),
+    decodeSingle: await decodeRate(executor, 1, 64, 1),
+    batch: sessions > 1 ? await decodeRate(executor, sessions, 4 * MAX_AHEAD, MAX_AHEAD) : undefined,
+    prefill: prefill > 0 ? await prefillRate(executor, prefill) : undefined,
+    kernels: profile ? await profileKernels(executor, 1) : undefined,
+    prefillKernels: profile ? await profileKernels(executor, chunk) : undefined,
+  };
+  console.log(JSON.stringify(result));
+  await executor.dispose();
+}
+
+/** Microseconds of each kind of launch in a step of `rows`, by the GPU's clock: all of a kind after each other, often. */
+async function profileKernels(executor: Executor, rows: number): Promise<unknown> {
+  const { plan, gpu, dispatches } = executor as unknown as {
+    plan: import('../../src/backends/webgpu/plan.ts').Plan;
+    gpu: import('../../src/backends/webgpu/memory.ts').Memory;
+    dispatches: import('../../src/backends/webgpu/pipelines.ts').Dispatch[];
+  };
+  const { device } = gpu as unknown as { device: GPUDevice };
+  const queries = device.createQuerySet({ type: 'timestamp', count: 2 });
+  const buffer = device.createBuffer({ size: 16, usage: 0x200 | 4 }); // QUERY_RESOLVE, COPY_SRC
+  const staging = device.createBuffer({ size: 16, usage: 1 | 8 });
+  const shape = { rows, segments: 1, logitRows: 1, outputs: 1, single: rows === 1 };
+  const kinds = new Map<GPUComputePipeline, number[]>();
+  for (const [i, { workgroups, pipeline }] of dispatches.entries())
+    if (workgroups(shape)) kinds.set(pipeline, [...(kinds.get(pipeline) ?? []), i]);
+  const found: unknown[] = [];
+  for (const [, list] of kinds) {
+    const { entry, settings, slices } = plan.launches[list[0]!]!;
+    const rounds = Math.ceil(400 / list.length);
+    const run = async () => {
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass({
+        timestampWrites: { querySet: queries, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
+      });
+      for (let round = 0; round < rounds; round++)
+        for (const i of list) {
+          pass.setPipeline(dispatches[i]!.pipeline);
+          pass.setBindGroup(0, dispatches[i]!.bindings);
+          pass.dispatchWorkgroups(...dispatches[i]!.workgroups(shape)!);
+        }
+      pass.end();
+      encoder.resolveQuerySet(queries, 0, 2, buffer, 0);
+      encoder.copyBufferToBuffer(buffer, 0, staging, 0, 16);
+      const begin = performance.now();
+      const commands = encoder.finish();
+      device.queue.submit([commands]);
+      const cpu = performance.now() - begin;
+      await staging.mapAsync(1);
+      const [first, last] = new BigInt64Array(staging.getMappedRange().slice(0));
+      staging.unmap();
+      return { us: Number(last! - first!) / 1000 / (rounds * list.length), cpu };
+    };
+    await run();
+    const us = median([await run(), await run(), await run()].map((one) => one.us));
+    const bytes = ['words', 'numbers'].reduce(
+      (sum, slice) => sum + (slices[slice] ? plan.buffers.get(slices[slice].buffer)!.bytes : 0),
+      0,
+    );
+    found.push({
+      entry,
+      rows: settings.constants?.ROWS,
+      cols: settings.constants?.COLS,
+      launches: list.length,
+      us: Math.round(us * 100) / 100,
+      ...(bytes > 0 && { GBps: Math.round(bytes / us / 1e3) }),
+    });
+  }
+  return found;
+}

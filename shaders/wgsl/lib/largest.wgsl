@@ -1,0 +1,43 @@
+// Reductions over a workgroup of THREADS, uniform in all of them.
+const LOWEST = -3.4e38;
+var<workgroup> numbers: array<f32, THREADS>;
+var<workgroup> ids: array<u32, THREADS>;
+
+fn sum_of(value: f32, lane: u32) -> f32 {
+  workgroupBarrier();
+  numbers[lane] = value;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { numbers[lane] += numbers[lane + half]; }
+    workgroupBarrier();
+  }
+  return workgroupUniformLoad(&numbers[0]);
+}
+fn count_of(value: u32, lane: u32) -> u32 {
+  workgroupBarrier();
+  ids[lane] = value;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { ids[lane] += ids[lane + half]; }
+    workgroupBarrier();
+  }
+  return workgroupUniformLoad(&ids[0]);
+}
+// The id of the largest, the lowest among equals; its value stays in numbers[0].
+fn largest_of(value: f32, id: u32, lane: u32) -> u32 {
+  workgroupBarrier();
+  numbers[lane] = value;
+  ids[lane] = id;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (lane < half) {
+      let other = numbers[lane + half];
+      if (other > numbers[lane] || (other == numbers[lane] && ids[lane + half] < ids[lane])) {
+        numbers[lane] = other;
+        ids[lane] = ids[lane + half];
+      }
+    }
+    workgroupBarrier();
+  }
+  return workgroupUniformLoad(&ids[0]);
+}

@@ -1,0 +1,39 @@
+// What is wanted of a row, and what was found; src/backends/webgpu/outputs.ts writes and reads them.
+struct Output {
+  logits: u32, // row of `logits`
+  wants: u32, // 1: target, 2: sample, 4: the next step goes on from it
+  target_id: u32,
+  temperature: f32,
+  top_k: u32,
+  top_p: f32,
+  min_p: f32,
+  repetition: f32,
+  frequency: f32,
+  presence: f32,
+  seed_lo: u32,
+  seed_hi: u32,
+  position: u32,
+  n_recent: u32,
+  n_bias: u32,
+  n_top: u32,
+  row: u32, // of the step
+  oldest: u32, // of `recent`, once it is full
+  unused0: u32,
+  unused1: u32,
+  recent: array<u32, MAX_RECENT>,
+}
+struct Result {
+  id: u32,
+  logprob: f32,
+  target_logprob: f32,
+  faulty: u32, // 1: a logit is NaN or infinite
+  top_ids: array<u32, MAX_TOP>,
+  top_logprobs: array<f32, MAX_TOP>,
+}
+// Of a part of a row of logits.
+struct Part {
+  best: f32,
+  best_id: u32,
+  mass: f32, // sum of exp(logit - best)
+  faulty: u32, // 1: one is NaN or infinite
+}

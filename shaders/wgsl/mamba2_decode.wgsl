@@ -1,0 +1,126 @@
+// Steps of one row a slot: conv1d, ssd_scan and the gate of gate_norm in one launch. The norm is left to the
+// projection that follows: `stats` gets the sum of squares of each workgroup's channels. A workgroup has BLOCK
+// channels p of one head, the states n of a channel are spread over SLICES threads; see ssd_scan.wgsl. The ring has
+// room for K inputs: what this row overwrites, none of its workgroups reads.
+@group(0) @binding(0) var<storage, read> batch: Batch;
+@group(0) @binding(1) var<storage, read> projection: array<f32>; // z, x B C, dt
+@group(0) @binding(2) var<storage, read> v: array<f32>;
+@group(0) @binding(3) var<storage, read_write> ring: array<f32>; // [slots][K][CHANNELS]
+@group(0) @binding(4) var<storage, read_write> state: array<f32>; // [slots][NHEADS][D_STATE][HEADDIM]
+@group(0) @binding(5) var<storage, read_write> y_out: array<f32>;
+@group(0) @binding(6) var<storage, read_write> stats: array<f32>; // [rows][NHEADS · BLOCKS]
+
+const THREADS = BLOCK * SLICES;
+const D_INNER = NHEADS * HEADDIM;
+const BC = NGROUPS * D_STATE;
+const CHANNELS = D_INNER + 2u * BC;
+var<workgroup> b_row: array<f32, D_STATE>;
+var<workgroup> c_row: array<f32, D_STATE>;
+var<workgroup> x_row: array<f32, BLOCK>;
+var<workgroup> sums: array<f32, THREADS>;
+var<workgroup> squares: array<f32, BLOCK>;
+
+// One channel of the convolution; `owner` also puts the input into the ring.
+fn convolve(row: Row, at: u32, c: u32, owner: bool) -> f32 {
+  let slot = row.slot * K * CHANNELS + c;
+  let here = projection[at * P_STRIDE + XBC_OFFSET + c];
+  let taps = V_WEIGHT + c * K;
+  var sum = v[taps + K - 1u] * here;
+#if HAS_BIAS
+  sum += v[V_BIAS + c];
+#endif
+  for (var back = 1u; back < K; back++) {
+    if (back <= row.position) { sum += v[taps + K - 1u - back] * ring[slot + ((row.position - back) % K) * CHANNELS]; }
+  }
+  if (owner) { ring[slot + (row.position % K) * CHANNELS] = here; }
+  return silu(sum);
+}
+
+@compute @workgroup_size(BLOCK * SLICES)
+fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let head = group.y;
+  let row = batch.row[group.z];
+  let p0 = group.x * BLOCK;
+  let p = p0 + lane % BLOCK;
+  let slice = lane / BLOCK;
+  let base = (row.slot * NHEADS + head) * D_STATE * HEADDIM + p;
+  let live = p < HEADDIM;
+  var h: array<f32, SLICE>;
+  for (var i = 0u; i < SLICE; i++) {
+    let n = slice * SLICE + i;
+    h[i] = 0.0;
+    if (live && n < D_STATE) { h[i] = state[base + n * HEADDIM]; }
+  }
+  // All loads early: each would wait for memory anew.
+  let dt_raw = projection[group.z * P_STRIDE + DT_OFFSET + head] + v[V_DT_BIAS + head];
+  let a = v[V_A + head];
+  let channel = min(head * HEADDIM + p, D_INNER - 1u);
+  let z = projection[group.z * P_STRIDE + Z_OFFSET + channel];
+#if D_PER_CHANNEL
+  let skip = v[V_D + channel];
+#else
+  let skip = v[V_D + head];
+#endif
+#if NORM
+  let gain = v[V_G + channel];
+#else
+  let gain = 1.0;
+#endif
+  let g = head * NGROUPS / NHEADS;
+  let first = group.x == 0u && head * NGROUPS % NHEADS == 0u; // of its group: owns the channels of B and C
+  for (var i = lane; i < 2u * D_STATE + BLOCK; i += THREADS) {
+    if (i < D_STATE) {
+      b_row[i] = convolve(row, group.z, D_INNER + g * D_STATE + i, first);
+    } else if (i < 2u * D_STATE) {
+      c_row[i - D_STATE] = convolve(row, group.z, D_INNER + BC + g * D_STATE + i - D_STATE, first);
+    } else if (p0 + i - 2u * D_STATE < HEADDIM) {
+      x_row[i - 2u * D_STATE] = convolve(row, group.z, head * HEADDIM + p0 + i - 2u * D_STATE, true);
+    }
+  }
+  workgroupBarrier();
+  let dt = clamp_dt(softplus(dt_raw));
+  let decay = exp(dt * a);
+  let x = x_row[lane % BLOCK];
+  let scaled = dt * x;
+  var sum = 0.0;
+  for (var i = 0u; i < SLICE; i++) {
+    let n = slice * SLICE + i;
+    if (n < D_STATE) {
+      h[i] = decay * h[i] + scaled * b_row[n];
+      sum += c_row[n] * h[i];
+      if (live) { state[base + n * HEADDIM] = h[i]; }
+    }
+  }
+  sums[lane] = sum;
+  workgroupBarrier();
+  if (lane < BLOCK) {
+    var square = 0.0;
+    if (live) {
+      var y = skip * x;
+      for (var s = 0u; s < SLICES; s++) { y += sums[s * BLOCK + lane]; }
+#if NORM_FIRST
+      square = y * y;
+#endif
+      y *= silu(z);
+#if GATE_FIRST
+      square = y * y;
+#endif
+      y_out[group.z * Y_STRIDE + Y_OFFSET + channel] = gain * y;
+    }
+    squares[lane] = square;
+  }
+  workgroupBarrier();
+  if (lane == 0u) {
+    var all = 0.0;
+    for (var i = 0u; i < BLOCK; i++) { all += squares[i]; }
+    stats[(group.z * NHEADS + head) * BLOCKS + group.x] = all;
+  }
+}
+
+fn clamp_dt(dt: f32) -> f32 {
+#if DT_LIMIT
+  return clamp(dt, DT_MIN, DT_MAX);
+#else
+  return max(dt, DT_MIN);
+#endif
+}

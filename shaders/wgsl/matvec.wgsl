@@ -1,0 +1,181 @@
+// Linears of few rows of x. A workgroup has TEAMS teams of LANES threads; a team streams 4 rows of W at a time past one
+// row of x, which lies in workgroup memory: read from there, its columns come without bank conflicts. Each load of W is
+// under way while the one before is multiplied.
+const THREADS = LANES * TEAMS;
+fn weight_row(out: u32) -> u32 { return min(out, ROWS - 1u); }
+
+#if SUBGROUPS
+const SUMS = 64u; // subgroups of a workgroup, at most
+#else
+const SUMS = THREADS;
+#endif
+var<workgroup> sums: array<vec4<f32>, SUMS>;
+#if NORMED
+var<workgroup> squares: array<f32, SUMS>;
+#endif
+
+#if ALIGNED
+const PARTS = UNIT / 4u;
+const PITCH = PARTS + 1u; // vec4s from unit to unit of the tile
+const UNITS = COLS / UNIT;
+var<workgroup> x_tile: array<vec4<f32>, TILE_UNITS * PITCH>;
+
+// A unit of each of 4 rows, and the numbers of its group.
+struct Block {
+  w: array<vec4<u32>, 4>,
+#if QUANT
+  number: array<vec2<f32>, 4>,
+#endif
+}
+fn load_block(first: u32, unit: u32) -> Block {
+  var block: Block;
+  for (var r = 0u; r < 4u; r++) { block.w[r] = words[weight_row(first + r) * ROW_VECTORS + unit]; }
+#if QUANT
+  for (var r = 0u; r < 4u; r++) { block.number[r] = number_at(weight_row(first + r) * GROUPS + unit * UNIT / GROUP); }
+#endif
+  return block;
+}
+
+#if QUANT
+fn dots(w: vec4<u32>, x: vec4<f32>) -> vec4<f32> {
+  return vec4<f32>(dot(codes(w.x), x), dot(codes(w.y), x), dot(codes(w.z), x), dot(codes(w.w), x));
+}
+#endif
+// The products of 4 rows with the unit of x at `at` of the tile.
+fn products(block: Block, at: u32) -> vec4<f32> {
+  let a = block.w[0];
+  let b = block.w[1];
+  let c = block.w[2];
+  let d = block.w[3];
+#if QUANT4
+  var sum = dots(vec4<u32>(a.x, b.x, c.x, d.x), x_tile[at]);
+  sum += dots(vec4<u32>(a.x, b.x, c.x, d.x) >> vec4<u32>(16u), x_tile[at + 1u]);
+  sum += dots(vec4<u32>(a.y, b.y, c.y, d.y), x_tile[at + 2u]);
+  sum += dots(vec4<u32>(a.y, b.y, c.y, d.y) >> vec4<u32>(16u), x_tile[at + 3u]);
+  sum += dots(vec4<u32>(a.z, b.z, c.z, d.z), x_tile[at + 4u]);
+  sum += dots(vec4<u32>(a.z, b.z, c.z, d.z) >> vec4<u32>(16u), x_tile[at + 5u]);
+  sum += dots(vec4<u32>(a.w, b.w, c.w, d.w), x_tile[at + 6u]);
+  sum += dots(vec4<u32>(a.w, b.w, c.w, d.w) >> vec4<u32>(16u), x_tile[at + 7u]);
+#endif
+#if QUANT8
+  var sum = dots(vec4<u32>(a.x, b.x, c.x, d.x), x_tile[at]);
+  sum += dots(vec4<u32>(a.y, b.y, c.y, d.y), x_tile[at + 1u]);
+  sum += dots(vec4<u32>(a.z, b.z, c.z, d.z), x_tile[at + 2u]);
+  sum += dots(vec4<u32>(a.w, b.w, c.w, d.w), x_tile[at + 3u]);
+#endif
+#if QUANT
+  let number = block.number;
+  sum *= vec4<f32>(number[0].x, number[1].x, number[2].x, number[3].x);
+#if OFFSETS
+  var inputs = 0.0;
+  for (var i = 0u; i < PARTS; i++) { inputs += dot(x_tile[at + i], 1.0 / SHRINK); }
+  sum += inputs * vec4<f32>(number[0].y, number[1].y, number[2].y, number[3].y);
+#endif
+  return sum;
+#endif
+#if F16
+  let x = x_tile[at];
+  let y = x_tile[at + 1u];
+  return vec4<f32>(dot(halves(a.x, a.y), x) + dot(halves(a.z, a.w), y), dot(halves(b.x, b.y), x) + dot(halves(b.z, b.w), y),
+    dot(halves(c.x, c.y), x) + dot(halves(c.z, c.w), y), dot(halves(d.x, d.y), x) + dot(halves(d.z, d.w), y));
+#endif
+#if F32
+  let x = x_tile[at];
+  return vec4<f32>(dot(bitcast<vec4<f32>>(a), x), dot(bitcast<vec4<f32>>(b), x), dot(bitcast<vec4<f32>>(c), x),
+    dot(bitcast<vec4<f32>>(d), x));
+#endif
+}
+#endif
+
+@compute @workgroup_size(THREADS)
+fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32
+#if SUBGROUPS
+  , @builtin(subgroup_size) sg_size: u32, @builtin(subgroup_invocation_id) sg_lane: u32
+#endif
+) {
+  let row = x_row(group.y);
+  let lane = thread % LANES;
+  let team = thread / LANES;
+  let first = ((group.x + group.z * MOST_GROUPS) * TEAMS + team) * 4u;
+  var sum = vec4<f32>();
+  var square = 0.0;
+#if STATS
+  for (var i = thread; i < N_STATS; i += THREADS) { square += stats[row * N_STATS + i]; }
+#endif
+#if ALIGNED
+  for (var tile = 0u; tile < UNITS; tile += TILE_UNITS) {
+    let units = min(TILE_UNITS, UNITS - tile);
+    var next = load_block(first, tile + min(lane, units - 1u));
+    if (tile > 0u) { workgroupBarrier(); }
+    for (var i = thread; i < TILE_UNITS * PARTS; i += THREADS) {
+      let c = (tile * PARTS + i) * 4u;
+      if (c < COLS) {
+        var value = x_at(row, c);
+#if NORM
+        square += dot(value, value);
+#endif
+        value *= g_at(c);
+#if QUANT
+        value *= SHRINK;
+#endif
+        x_tile[i / PARTS * PITCH + i % PARTS] = value;
+      }
+    }
+    workgroupBarrier();
+    for (var u = lane; u < units; u += LANES) {
+      let block = next;
+      if (u + LANES < units) { next = load_block(first, tile + u + LANES); }
+      sum += products(block, u * PITCH);
+    }
+  }
+#else
+  for (var c = lane; c < COLS; c += LANES) {
+    var value = x_at(row, c).x;
+#if NORM
+    if (team == 0u) { square += value * value; }
+#endif
+    value *= g_at(c)[c % 4u];
+    for (var r = 0u; r < 4u; r++) { sum[r] += weight_at(weight_row(first + r), c) * value; }
+  }
+#endif
+#if SUBGROUPS
+  // A team is one or several whole subgroups, whose threads follow each other.
+  let part = subgroupAdd(sum);
+  if (sg_lane == 0u) { sums[thread / sg_size] = part; }
+#if NORMED
+  let part_square = subgroupAdd(square);
+  if (sg_lane == 0u) { squares[thread / sg_size] = part_square; }
+#endif
+  workgroupBarrier();
+  let step = 1u;
+  let begin = team * LANES / sg_size;
+  let count = LANES / sg_size;
+  let all = THREADS / sg_size;
+#else
+  sums[thread] = sum;
+#if NORMED
+  squares[thread] = square;
+#endif
+  workgroupBarrier();
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { sums[thread] += sums[thread + half]; }
+#if NORMED
+    if (lane < half) { squares[thread] += squares[thread + half]; }
+#endif
+    workgroupBarrier();
+  }
+  let step = LANES;
+  let begin = team * LANES;
+  let count = 1u;
+  let all = TEAMS;
+#endif
+  if (lane >= 4u || first + lane >= ROWS) { return; }
+  var total = vec4<f32>();
+  for (var i = 0u; i < count; i++) { total += sums[begin + i]; }
+#if NORMED
+  var squared = 0.0;
+  for (var i = 0u; i < all; i++) { squared += squares[i * step]; }
+  total *= 1.0 / sqrt(squared / f32(NORM_COLS) + EPS);
+#endif
+  put(group.y, first + lane, total[lane]);
+}

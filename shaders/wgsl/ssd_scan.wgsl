@@ -1,0 +1,100 @@
+// The recurrence, rows of a segment one after the other. A workgroup has BLOCK channels p of one head; the states n
+// of a channel are spread over SLICES threads, SLICE each, in registers. A slot's state is [nheads][d_state][headdim].
+@group(0) @binding(0) var<storage, read> batch: Batch;
+@group(0) @binding(1) var<storage, read> x_in: array<f32>;
+@group(0) @binding(2) var<storage, read> b_in: array<f32>;
+@group(0) @binding(3) var<storage, read> c_in: array<f32>;
+@group(0) @binding(4) var<storage, read> dt_in: array<f32>;
+@group(0) @binding(5) var<storage, read> v: array<f32>;
+@group(0) @binding(6) var<storage, read_write> state: array<f32>;
+@group(0) @binding(7) var<storage, read_write> y_out: array<f32>;
+
+const THREADS = BLOCK * SLICES;
+const PADDED = SLICE * SLICES; // of d_state
+var<workgroup> b_tile: array<f32, TILE * PADDED>;
+var<workgroup> c_tile: array<f32, TILE * PADDED>;
+var<workgroup> sums: array<f32, TILE * THREADS>;
+
+@compute @workgroup_size(BLOCK * SLICES)
+fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let segment = batch.segment[group.z];
+  let head = group.y;
+  let p = group.x * BLOCK + lane % BLOCK;
+  let slice = lane / BLOCK;
+  let live = p < HEADDIM;
+  let base = (segment.slot * NHEADS + head) * D_STATE * HEADDIM + p;
+  let bc = head * NGROUPS / NHEADS * D_STATE;
+  let channel = head * HEADDIM + p;
+  var h: array<f32, SLICE>;
+  for (var i = 0u; i < SLICE; i++) {
+    let n = slice * SLICE + i;
+    h[i] = 0.0;
+    if (live && n < D_STATE) { h[i] = state[base + n * HEADDIM]; }
+  }
+  let a = v[V_A + head];
+  let dt_bias = v[V_DT_BIAS + head];
+#if D_PER_CHANNEL
+  let skip = v[V_D + min(channel, NHEADS * HEADDIM - 1u)];
+#else
+  let skip = v[V_D + head];
+#endif
+  for (var begin = 0u; begin < segment.rows; begin += TILE) {
+    for (var i = lane; i < TILE * PADDED; i += THREADS) {
+      let row = segment.first + begin + i / PADDED;
+      let n = i % PADDED;
+      b_tile[i] = 0.0;
+      c_tile[i] = 0.0;
+      if (n < D_STATE && begin + i / PADDED < segment.rows) {
+        b_tile[i] = b_in[row * B_STRIDE + B_OFFSET + bc + n];
+        c_tile[i] = c_in[row * C_STRIDE + C_OFFSET + bc + n];
+      }
+    }
+    let rows = min(TILE, segment.rows - begin);
+    // All loads of a tile at once: one after the other each would wait for memory.
+    var xs: array<f32, TILE>;
+    var dts: array<f32, TILE>;
+    for (var t = 0u; t < TILE; t++) {
+      let row = segment.first + begin + min(t, rows - 1u);
+      dts[t] = dt_in[row * DT_STRIDE + DT_OFFSET + head];
+      xs[t] = x_in[row * X_STRIDE + X_OFFSET + min(channel, NHEADS * HEADDIM - 1u)];
+    }
+    workgroupBarrier();
+    for (var t = 0u; t < rows; t++) {
+      let dt = clamp_dt(softplus(dts[t] + dt_bias));
+      let decay = exp(dt * a);
+      let x = xs[t];
+      let scaled = dt * x;
+      var sum = 0.0;
+      for (var i = 0u; i < SLICE; i++) {
+        let n = t * PADDED + slice * SLICE + i;
+        h[i] = decay * h[i] + scaled * b_tile[n];
+        sum += c_tile[n] * h[i];
+      }
+      if (slice == 0u) { sum += skip * x; }
+      sums[t * THREADS + lane] = sum;
+    }
+    workgroupBarrier();
+    for (var i = lane; i < rows * BLOCK; i += THREADS) {
+      let t = i / BLOCK;
+      let q = i % BLOCK;
+      if (group.x * BLOCK + q < HEADDIM) {
+        var total = 0.0;
+        for (var s = 0u; s < SLICES; s++) { total += sums[t * THREADS + s * BLOCK + q]; }
+        let row = segment.first + begin + t;
+        y_out[row * Y_STRIDE + Y_OFFSET + head * HEADDIM + group.x * BLOCK + q] = total;
+      }
+    }
+  }
+  for (var i = 0u; i < SLICE; i++) {
+    let n = slice * SLICE + i;
+    if (live && n < D_STATE) { state[base + n * HEADDIM] = h[i]; }
+  }
+}
+
+fn clamp_dt(dt: f32) -> f32 {
+#if DT_LIMIT
+  return clamp(dt, DT_MIN, DT_MAX);
+#else
+  return max(dt, DT_MIN);
+#endif
+}

@@ -1,0 +1,85 @@
+import { EdgeError } from '../../errors.ts';
+import type { Features } from './plan.ts';
+
+/** What the backend needs of the runtime. */
+export interface WebgpuHost {
+  /** The runtime's WebGPU, or the reason why there is none. */
+  gpu(): Promise<GPU | string>;
+  device: string; // 'Node.js 22.1.0'
+}
+
+/** For tests: what is otherwise detected. */
+export interface WebgpuOverrides {
+  subgroups?: boolean;
+  defaultLimits?: boolean; // those that the specification guarantees
+  software?: boolean; // a software adapter is as good as any
+}
+
+/** What is known of an adapter. One adapter gives one device: another is asked for each time. */
+export interface AdapterFacts {
+  features: Features;
+  name: string;
+  software: boolean;
+}
+
+// The values of GPUBufferUsage and GPUMapMode, which not every runtime has as globals.
+export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, STORAGE: 128 } as const;
+export const MAP_MODE_READ = 1;
+
+const SPEC_BINDING = 128 * 2 ** 20; // maxStorageBufferBindingSize
+const SPEC_WORKGROUP_MEMORY = 16_384;
+/** Offsets in a binding are 32 bits of floats; larger weights are split. */
+const MOST_BINDING = 2 ** 31 - 256;
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
+
+export async function requestAdapter(host: WebgpuHost): Promise<GPUAdapter | string> {
+  try {
+    const gpu = await host.gpu();
+    if (typeof gpu === 'string') return gpu;
+    return (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? 'it has no GPU adapter';
+  } catch (error) {
+    return `no adapter: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+export function factsOf(adapter: GPUAdapter, overrides: WebgpuOverrides): AdapterFacts {
+  const { limits, info } = adapter;
+  const names = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
+  const name = info.description || info.device || names.join(' ') || 'unnamed adapter';
+  const limit = (value: number, spec: number) => (overrides.defaultLimits ? spec : value);
+  const offered = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize, MOST_BINDING);
+  return {
+    name,
+    software: !overrides.software && (info.isFallbackAdapter === true || SOFTWARE.test(names.join(' '))),
+    features: {
+      subgroups: overrides.subgroups !== false && adapter.features.has('subgroups') ? subgroupSize(info) : 0,
+      maxBinding: limit(offered - (offered % 256), SPEC_BINDING),
+      maxWorkgroupMemory: limit(limits.maxComputeWorkgroupStorageSize, SPEC_WORKGROUP_MEMORY),
+    },
+  };
+}
+
+/** The most threads of a subgroup, if workgroups are made of whole ones for sure; else 0. */
+function subgroupSize({ subgroupMinSize, subgroupMaxSize }: GPUAdapterInfo): number {
+  return subgroupMinSize >= 4 && subgroupMaxSize <= 64 ? subgroupMaxSize : 0;
+}
+
+/** @throws UNSUPPORTED_BACKEND if the adapter gives no device */
+export async function requestDevice(adapter: GPUAdapter, features: Features): Promise<GPUDevice> {
+  try {
+    return await adapter.requestDevice({
+      requiredFeatures: features.subgroups > 0 ? ['subgroups' as GPUFeatureName] : [],
+      requiredLimits: {
+        maxStorageBufferBindingSize: features.maxBinding,
+        maxBufferSize: Math.max(features.maxBinding, 256 * 2 ** 20),
+        maxComputeWorkgroupStorageSize: features.maxWorkgroupMemory,
+      },
+    });
+  } catch (cause) {
+    throw new EdgeError(
+      'UNSUPPORTED_BACKEND',
+      `The GPU adapter gave no device (${cause instanceof Error ? cause.message : String(cause)}): update the driver, or use the backend 'wasm'`,
+      { cause },
+    );
+  }
+}

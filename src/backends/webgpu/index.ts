@@ -1,0 +1,62 @@
+import { EdgeError } from '../../errors.ts';
+import { checkProgram } from '../../ops/program.ts';
+import type { Backend } from '../types.ts';
+import { type AdapterFacts, factsOf, requestAdapter, requestDevice, type WebgpuHost, type WebgpuOverrides } from './device.ts';
+import { createExecutor } from './executor.ts';
+import { type Features, Plan } from './plan.ts';
+
+export type { WebgpuHost, WebgpuOverrides } from './device.ts';
+
+/** What the specification guarantees: for plans before an adapter was seen. */
+const SPEC_FEATURES: Features = { subgroups: 0, maxBinding: 2 ** 27, maxWorkgroupMemory: 16_384 };
+
+/** The WebGPU backend. */
+export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {}): Backend {
+  let known: AdapterFacts | null = null;
+  const look = async (): Promise<{ adapter: GPUAdapter; facts: AdapterFacts } | string> => {
+    const adapter = await requestAdapter(host);
+    if (typeof adapter === 'string') return adapter;
+    known = factsOf(adapter, overrides);
+    if (overrides.subgroups && known.features.subgroups === 0) return 'the adapter has no subgroups';
+    return { adapter, facts: known };
+  };
+  return {
+    name: 'webgpu',
+    async unavailable() {
+      const found = await look();
+      return typeof found === 'string' ? found : null;
+    },
+    async unsuitable() {
+      const found = await look();
+      if (typeof found === 'string') return found;
+      return found.facts.software ? `its adapter is software (${found.facts.name})` : null;
+    },
+    plan: (program, formats, options) =>
+      new Plan(program, formats, known?.features ?? SPEC_FEATURES, options).memory,
+    async create(program, formats, options) {
+      checkProgram(program);
+      const found = await look();
+      if (typeof found === 'string')
+        throw new EdgeError('UNSUPPORTED_BACKEND', `WebGPU can't run here: ${found}`);
+      const plan = new Plan(program, formats, found.facts.features, options);
+      checkBudget(plan.memory.totalBytes, options.memoryBudget);
+      const device = await requestDevice(found.adapter, plan.features);
+      return createExecutor(device, plan, {
+        backend: 'webgpu',
+        variant: plan.features.subgroups > 0 ? 'subgroups' : 'no subgroups',
+        device: `${found.facts.name}, ${host.device}`,
+        why: found.facts.software ? 'a software adapter' : 'a GPU adapter',
+        threads: 1,
+        numerics: 'exact', // activations are f32
+      });
+    },
+  };
+}
+
+function checkBudget(totalBytes: number, budget = Number.POSITIVE_INFINITY): void {
+  if (totalBytes > budget)
+    throw new EdgeError(
+      'OUT_OF_MEMORY',
+      `The WebGPU backend needs ${totalBytes} bytes, the budget is ${budget}: raise memoryBudget, quantize further or lower maxSessions`,
+    );
+}

@@ -1,0 +1,213 @@
+import type { View } from '../../../ops/contract.ts';
+import type { EmbedCall } from '../../../ops/embed.ts';
+import type { LinearResidualCall } from '../../../ops/linear_residual.ts';
+import type { LogitsCall } from '../../../ops/logits.ts';
+import type { NormLinearCall } from '../../../ops/norm_linear.ts';
+import type { LinearLayout } from '../linear.ts';
+import type { Launch, LinearPart, Plan, Shape } from '../plan.ts';
+import type { Settings } from '../wgsl.ts';
+import type { Stats } from './mamba2.ts';
+
+const MOST_GROUPS = 65_535; // of a dimension
+const TEAM_ROWS = 4; // of W, that a team of threads has in matvec
+const MANY_GROUPS = 256; // workgroups that fill a GPU
+const MATVEC_THREADS = 256;
+const FEW = 4; // rows of x that matvec takes
+
+interface Linear {
+  x: View;
+  w: string;
+  g?: string | undefined;
+  b?: string | undefined;
+  residual?: View;
+  /** A view, or the rows of logits. */
+  y: View | 'logits';
+  eps: number;
+  scale?: number | undefined;
+  /** Where the norm's sum of squares comes from, if not from x. */
+  stats?: Stats | null;
+}
+
+export function embed(call: EmbedCall, plan: Plan): Launch[] {
+  const { layout, parts } = plan.linears.get(call.table)!;
+  return parts.map((part) => ({
+    entry: 'embed',
+    settings: {
+      flags: formatFlags(layout),
+      constants: { ...plan.batch, ...formatConstants(layout, part), ...plan.view('Y', call.y) },
+      floats: { SCALE: call.scale ?? 1, ...middle(layout) },
+    },
+    slices: {
+      batch: { buffer: 'batch' },
+      ...weightSlices(part),
+      y_out: plan.activation(call.y),
+    },
+    workgroups: ({ rows }) => [Math.ceil(layout.cols / 64), rows, 1],
+  }));
+}
+
+export function norm_linear(call: NormLinearCall, plan: Plan): Launch[] {
+  return linear(call, plan);
+}
+
+export function linear_residual(call: LinearResidualCall, plan: Plan, stats: Stats | null = null): Launch[] {
+  return linear({ ...call, eps: stats?.eps ?? 1, stats }, plan);
+}
+
+export function logits(call: LogitsCall, plan: Plan): Launch[] {
+  return linear({ ...call, y: 'logits' }, plan);
+}
+
+/** For each part of the weight a kernel for few rows and one for many. */
+function linear(call: Linear, plan: Plan): Launch[] {
+  const { layout, parts } = plan.linears.get(call.w)!;
+  const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
+  return parts.flatMap((part): Launch[] => {
+    const slices = linearSlices(call, part, plan);
+    const settings = linearSettings(call, layout, part, plan);
+    const { groups, constants } = teams(layout, part, plan);
+    const tile = tiles(part, plan);
+    return [
+      {
+        entry: 'matvec',
+        settings: with_(settings, constants),
+        slices,
+        workgroups(shape) {
+          const rows = count(shape);
+          if (rows < 1 || rows > FEW) return null;
+          return [Math.min(groups, MOST_GROUPS), rows, Math.ceil(groups / MOST_GROUPS)];
+        },
+      },
+      {
+        entry: 'matmul',
+        settings: with_(settings, tile),
+        slices,
+        workgroups(shape) {
+          const rows = count(shape);
+          if (rows <= FEW) return null;
+          return [Math.ceil(part.rows / (64 * tile.NJ)), Math.ceil(rows / 64), 1];
+        },
+      },
+    ];
+  });
+}
+
+/** How matvec cuts a weight: as many lanes as a row has vec4<u32>, and several teams a workgroup if there is work for them. */
+function teams(layout: LinearLayout, part: LinearPart, { features }: Plan) {
+  const units = layout.rowWords / 4;
+  const lanes = Math.min(128, Math.max(32, features.subgroups, 2 ** Math.ceil(Math.log2(units))));
+  const most = Math.max(1, Math.floor(part.rows / (TEAM_ROWS * MANY_GROUPS)));
+  const teams = Math.min(MATVEC_THREADS / lanes, 2 ** Math.floor(Math.log2(most)));
+  const pitch = 16 * (layout.wordCols + 1); // bytes of a unit of x in workgroup memory
+  const room = Math.floor((features.maxWorkgroupMemory - 5 * 4 * MATVEC_THREADS) / pitch); // units
+  return {
+    groups: Math.ceil(part.rows / (TEAM_ROWS * teams)),
+    constants: {
+      LANES: lanes,
+      TEAMS: teams,
+      MOST_GROUPS,
+      TILE_UNITS: Math.min(units, room < lanes ? room : room - (room % lanes)),
+    },
+  };
+}
+
+/** What a workgroup of matmul makes: large tiles, where there is memory for them and enough of them. */
+function tiles(part: LinearPart, { features, program }: Plan): { NJ: number; X_PITCH: number } {
+  const wide = Math.ceil(part.rows / 128) * Math.ceil(program.chunk / 64) >= MANY_GROUPS;
+  if (features.maxWorkgroupMemory < 32_768) return { NJ: 1, X_PITCH: 16 };
+  return { NJ: wide ? 2 : 1, X_PITCH: 17 }; // an odd pitch spreads the transposing stores over the banks
+}
+
+function with_(settings: Settings, constants: Record<string, number>): Settings {
+  return { ...settings, constants: { ...settings.constants, ...constants } };
+}
+
+function linearSlices(call: Linear, part: LinearPart, plan: Plan): Launch['slices'] {
+  const { x, y, g, b, residual, stats } = call;
+  return {
+    batch: { buffer: 'batch' },
+    ...weightSlices(part),
+    x_in: plan.activation(x),
+    y_out: y === 'logits' ? { buffer: 'logits' } : plan.activation(y),
+    ...(g !== undefined && { g_in: plan.region({ G: g }).slice }),
+    ...(b !== undefined && { b_in: plan.region({ B: b }).slice }),
+    ...(residual && { residual_in: plan.activation(residual) }),
+    ...(stats && { stats: { buffer: stats.buffer } }),
+  };
+}
+
+function linearSettings(call: Linear, layout: LinearLayout, part: LinearPart, plan: Plan): Settings {
+  const { x, y, g, b, residual, stats, eps, scale } = call;
+  const { format, cols } = layout;
+  const vectors = [x.offset, plan.stride(x.buffer), cols].every((n) => n % 4 === 0);
+  const quant = format.kind === 'quant';
+  return {
+    flags: {
+      ...formatFlags(layout),
+      SUBGROUPS: plan.features.subgroups > 0,
+      ALIGNED: isAligned(layout),
+      X_VECTORS: vectors,
+      NORM: g !== undefined,
+      STATS: Boolean(stats),
+      NORMED: g !== undefined || Boolean(stats),
+      G: g !== undefined,
+      BIAS: b !== undefined,
+      RESIDUAL: residual !== undefined,
+      OFFSETS: quant && format.hasBias,
+      LOGITS: y === 'logits',
+    },
+    constants: {
+      ...plan.batch,
+      ...formatConstants(layout, part),
+      ...(isAligned(layout) && { UNIT: 4 * layout.wordCols }),
+      ...plan.view('X', x),
+      ...(y === 'logits' ? { Y_STRIDE: plan.logitsStride, Y_OFFSET: 0 } : plan.view('Y', y)),
+      ...(residual && plan.view('R', residual)),
+      ...(stats && { N_STATS: stats.count }),
+      NORM_COLS: stats?.cols ?? cols,
+    },
+    floats: {
+      SCALE: scale ?? 1,
+      EPS: eps,
+      ...middle(layout),
+      ...(quant && { CENTER_CODE: format.hasBias ? 0 : 2 ** (format.bits - 1) }),
+    },
+  };
+}
+
+/** Is every vec4<u32> of a row full, and inside one group? */
+function isAligned({ format, cols, wordCols }: LinearLayout): boolean {
+  const unit = 4 * wordCols;
+  return cols % unit === 0 && (format.kind === 'float' || format.group % unit === 0);
+}
+
+function weightSlices({ words, numbers }: LinearPart): Launch['slices'] {
+  return { words: { buffer: words }, ...(numbers !== null && { numbers: { buffer: numbers } }) };
+}
+
+function formatFlags({ format }: LinearLayout): Record<string, boolean> {
+  if (format.kind === 'float') return { F32: format.dtype === 'f32', F16: format.dtype === 'f16' };
+  return {
+    QUANT: true,
+    QUANT4: format.bits === 4,
+    QUANT8: format.bits === 8,
+    HAS_BIAS: format.hasBias,
+    F32_SCALES: format.scaleDtype === 'f32',
+  };
+}
+
+function formatConstants(layout: LinearLayout, { first, rows }: LinearPart): Record<string, number> {
+  const { format, cols, rowWords, wordCols, groups } = layout;
+  return {
+    COLS: cols,
+    ROWS: rows,
+    FIRST: first,
+    ROW_VECTORS: rowWords / 4,
+    WORD_COLS: wordCols,
+    ...(format.kind === 'quant' && { GROUP: format.group, GROUPS: groups, BITS: format.bits }),
+  };
+}
+
+function middle({ format }: LinearLayout): Record<string, number> {
+  return format.kind === 'quant' ? { MIDDLE: 2 ** (format.bits - 1) } : {};
+}

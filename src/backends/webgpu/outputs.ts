@@ -1,0 +1,124 @@
+import { EdgeError } from '../../errors.ts';
+import { MAX_BIAS, MAX_RECENT, MAX_TOP, type Sampled, type SampleParams } from '../../ops/sample.ts';
+import type { Output, OutputResult } from '../types.ts';
+
+// The structs `Output` and `Result` of shaders/wgsl/lib/output.wgsl, in words.
+const PARAMS = 3;
+const N_RECENT = 13;
+const ROW = 16;
+const RECENT = 20;
+const OUTPUT_WORDS = RECENT + MAX_RECENT;
+const TOP_IDS = 4;
+const TOP_LOGPROBS = TOP_IDS + MAX_TOP;
+const RESULT_WORDS = TOP_LOGPROBS + MAX_TOP;
+export const OUTPUT_BYTES = 4 * OUTPUT_WORDS;
+export const RESULT_BYTES = 4 * RESULT_WORDS;
+
+const WANT_TARGET = 1;
+const WANT_SAMPLE = 2;
+
+/** What the kernels are told of a step's outputs. Allocates nothing once made. */
+export class OutputWriter {
+  private readonly u32: Uint32Array<ArrayBuffer>; // [maxOutputs · OUTPUT_WORDS]
+  private readonly f32: Float32Array<ArrayBuffer>; // the same words
+  readonly biases: Uint32Array<ArrayBuffer>; // [maxOutputs, MAX_BIAS, 2]
+  private readonly biasValues: Float32Array<ArrayBuffer>; // the same words
+
+  constructor(
+    maxOutputs: number,
+    private readonly vocab: number,
+  ) {
+    this.u32 = new Uint32Array(maxOutputs * OUTPUT_WORDS);
+    this.f32 = new Float32Array(this.u32.buffer);
+    this.biases = new Uint32Array(maxOutputs * MAX_BIAS * 2);
+    this.biasValues = new Float32Array(this.biases.buffer);
+  }
+
+  /** The first `count` outputs. */
+  words(count: number): Uint32Array<ArrayBuffer> {
+    return this.u32.subarray(0, count * OUTPUT_WORDS);
+  }
+
+  /** What output `index` wants of row `logitsRow` of the logits; returns its entries of bias. */
+  write(index: number, logitsRow: number, output: Output): number {
+    const base = index * OUTPUT_WORDS;
+    const { target, sample } = output;
+    this.u32[base] = logitsRow;
+    this.u32[base + 1] = (target === undefined ? 0 : WANT_TARGET) | (sample ? WANT_SAMPLE : 0);
+    this.u32[base + 2] = target === undefined ? 0 : this.checkedId(target, 'target');
+    this.u32[base + ROW] = output.row;
+    if (!sample) {
+      this.u32.fill(0, base + PARAMS, base + ROW);
+      return 0;
+    }
+    this.writeParams(base, sample);
+    return this.writeBias(index, sample);
+  }
+
+  private writeParams(base: number, params: SampleParams): void {
+    const { recent, bias, top } = params;
+    if (recent.length > MAX_RECENT || (bias?.ids.length ?? 0) > MAX_BIAS || top > MAX_TOP)
+      throw fault(`${recent.length} recent ids, ${bias?.ids.length} biases, ${top} top tokens`);
+    const { u32, f32 } = this;
+    let word = base + PARAMS;
+    f32[word++] = params.temperature;
+    u32[word++] = Math.min(params.topK, this.vocab);
+    f32[word++] = params.topP;
+    f32[word++] = params.minP;
+    f32[word++] = params.repetitionPenalty;
+    f32[word++] = params.frequencyPenalty;
+    f32[word++] = params.presencePenalty;
+    u32[word++] = params.seedLo;
+    u32[word++] = params.seedHi;
+    u32[word++] = params.position;
+    u32[base + N_RECENT] = recent.length;
+    u32[base + N_RECENT + 1] = bias?.ids.length ?? 0;
+    u32[base + N_RECENT + 2] = Math.min(top, this.vocab);
+    u32[base + ROW + 1] = 0; // oldest of a full ring
+    for (let i = 0; i < recent.length; i++) u32[base + RECENT + i] = this.checkedId(recent[i]!, 'recent id');
+  }
+
+  private writeBias(index: number, { bias }: SampleParams): number {
+    if (!bias) return 0;
+    const base = index * MAX_BIAS * 2;
+    for (let i = 0; i < bias.ids.length; i++) {
+      this.biases[base + 2 * i] = this.checkedId(bias.ids[i]!, 'biased id');
+      this.biasValues[base + 2 * i + 1] = bias.values[i]!;
+    }
+    return bias.ids.length;
+  }
+
+  private checkedId(id: number, what: string): number {
+    if (!(id >= 0 && id < this.vocab))
+      throw fault(`${what} ${id} is outside the vocabulary of ${this.vocab}`);
+    return id;
+  }
+}
+
+/** What the kernels found for output `index`. Throws INVALID_FILE for probabilities that are not numbers. */
+export function readResult(bytes: ArrayBuffer, index: number, output: Output): OutputResult {
+  const u32 = new Uint32Array(bytes, index * RESULT_BYTES, RESULT_WORDS);
+  const f32 = new Float32Array(bytes, index * RESULT_BYTES, RESULT_WORDS);
+  const result: OutputResult = {};
+  if (output.target !== undefined || output.sample) checkNumbers(u32[3]!, f32[1]!);
+  if (output.target !== undefined) result.target = f32[2]!;
+  if (output.sample) {
+    const top: Sampled['top'] = [];
+    for (let i = 0; i < output.sample.top; i++)
+      top.push({ id: u32[TOP_IDS + i]!, logprob: f32[TOP_LOGPROBS + i]! });
+    result.sampled = { id: u32[0]!, logprob: f32[1]!, top };
+  }
+  return result;
+}
+
+function checkNumbers(faulty: number, logprob: number): void {
+  if (faulty === 0 && !Number.isNaN(logprob)) return;
+  throw new EdgeError(
+    'INVALID_FILE',
+    'The model computed NaN where logits were expected: its weights hold NaN or infinite values, or are damaged',
+  );
+}
+
+function fault(message: string): EdgeError {
+  return new EdgeError('INTERNAL', `WebGPU outputs: ${message}`);
+}

@@ -1,0 +1,83 @@
+import { EdgeError } from '../../errors.ts';
+import type { Launch, Plan } from './plan.ts';
+import { shaders } from './shaders.ts';
+import { type Binding, link } from './wgsl.ts';
+
+const COMPUTE_STAGE = 4; // GPUShaderStage.COMPUTE
+
+/** A launch as a compute pass takes it. */
+export interface Dispatch {
+  pipeline: GPUComputePipeline;
+  bindings: GPUBindGroup;
+  workgroups: Launch['workgroups'];
+}
+
+/** Compiles every distinct kernel of a plan once, and binds every launch. Throws INTERNAL where a kernel is refused. */
+export async function createDispatches(
+  device: GPUDevice,
+  plan: Plan,
+  buffers: ReadonlyMap<string, GPUBuffer>,
+): Promise<Dispatch[]> {
+  const compiled = new Map<string, Promise<Compiled>>();
+  const dispatches: Promise<Dispatch>[] = [];
+  for (const { entry, settings, slices, workgroups } of plan.launches) {
+    const { code, bindings } = link(shaders[entry], settings, slices);
+    let kernel = compiled.get(code);
+    if (!kernel) {
+      kernel = compile(device, entry, code, bindings);
+      compiled.set(code, kernel);
+    }
+    const entries = bindings.map(({ slice: { buffer, offset, size } }, binding) => ({
+      binding,
+      resource: {
+        buffer: buffers.get(buffer)!,
+        ...(offset !== undefined && { offset }),
+        ...(size !== undefined && { size }),
+      },
+    }));
+    dispatches.push(
+      kernel.then(({ pipeline, layout }) => {
+        return { pipeline, bindings: device.createBindGroup({ layout, entries }), workgroups };
+      }),
+    );
+  }
+  return Promise.all(dispatches);
+}
+
+interface Compiled {
+  pipeline: GPUComputePipeline;
+  layout: GPUBindGroupLayout;
+}
+
+async function compile(
+  device: GPUDevice,
+  entryPoint: string,
+  code: string,
+  bindings: readonly Binding[],
+): Promise<Compiled> {
+  const module = device.createShaderModule({ code, label: entryPoint });
+  const layout = device.createBindGroupLayout({
+    entries: bindings.map(({ writes }, binding) => ({
+      binding,
+      visibility: COMPUTE_STAGE,
+      buffer: { type: writes ? 'storage' : 'read-only-storage' },
+    })),
+  });
+  try {
+    const pipeline = await device.createComputePipelineAsync({
+      label: entryPoint,
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint },
+    });
+    return { pipeline, layout };
+  } catch (cause) {
+    const { messages } = await module.getCompilationInfo();
+    const first = messages.find(({ type }) => type === 'error');
+    const detail = first
+      ? `line ${first.lineNum}: ${first.message}`
+      : cause instanceof Error
+        ? cause.message
+        : String(cause);
+    throw new EdgeError('INTERNAL', `The GPU refused the kernel '${entryPoint}': ${detail}`, { cause });
+  }
+}

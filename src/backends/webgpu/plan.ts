@@ -1,0 +1,211 @@
+import { EdgeError } from '../../errors.ts';
+import type { View } from '../../ops/contract.ts';
+import { callDims, type Program } from '../../ops/program.ts';
+import { MAX_BIAS } from '../../ops/sample.ts';
+import { type ExecutorOptions, MAX_AHEAD, type MemoryPlan, type WeightFormats } from '../types.ts';
+import { type LinearLayout, linearBytes, linearLayout, splitRows } from './linear.ts';
+import { launchesOf } from './ops/index.ts';
+import { OUTPUT_BYTES, RESULT_BYTES } from './outputs.ts';
+import type { EntryPoint } from './shaders.ts';
+import { type StateLayout, stateLayout } from './states.ts';
+import { batchBytes } from './steps.ts';
+import type { Settings, Slice } from './wgsl.ts';
+
+/** What of a device decides the kernels. */
+export interface Features {
+  subgroups: number; // the most threads of one; 0 where they are not used
+  maxBinding: number; // bytes of a storage binding
+  maxWorkgroupMemory: number; // bytes
+}
+
+/** What a step looks like to those who decide how many workgroups run. */
+export interface Shape {
+  rows: number;
+  segments: number;
+  logitRows: number;
+  outputs: number;
+  single: boolean; // every segment has one row
+}
+
+export type Workgroups = readonly [x: number, y: number, z: number];
+
+/** One kernel and what it is bound to. */
+export interface Launch {
+  entry: EntryPoint;
+  settings: Settings;
+  slices: Record<string, Slice>;
+  /** Null: not in this step. */
+  workgroups(shape: Shape): Workgroups | null;
+}
+
+export type BufferKind = 'weights' | 'state' | 'scratch';
+
+/** A linear weight's rows [first, first + rows) in two buffers. */
+export interface LinearPart {
+  first: number;
+  rows: number;
+  words: string; // buffers
+  numbers: string | null;
+}
+
+/** Rows of logits that one pass over the head makes; a step that wants more runs its tail again. */
+const MAX_OUTPUTS = 64;
+const ALIGNMENT = 256; // bytes, of a binding's offset
+
+/** A program on a GPU: its buffers, and its launches in order. Pure: nothing is allocated. */
+export class Plan {
+  readonly buffers = new Map<string, { bytes: number; kind: BufferKind }>();
+  /** The last one is `advance`, which only steps ahead need. */
+  readonly launches: readonly Launch[];
+  /** Of `launches`: where the part begins that only outputs need. */
+  readonly tail: number;
+  readonly linears = new Map<string, { layout: LinearLayout; parts: LinearPart[] }>();
+  readonly vectors = new Map<string, number[]>(); // bytes in 'vectors', of every copy
+  readonly states = new Map<string, StateLayout>();
+  readonly maxOutputs: number;
+  readonly maxSegments: number;
+  readonly logitsStride: number; // floats
+  private vectorBytes = 0;
+
+  constructor(
+    readonly program: Program,
+    readonly formats: WeightFormats,
+    readonly features: Features,
+    readonly options: Pick<ExecutorOptions, 'slots'>,
+  ) {
+    const { chunk, vocabSize } = program;
+    this.maxOutputs = Math.min(chunk, MAX_OUTPUTS);
+    this.maxSegments = Math.min(chunk, options.slots);
+    this.logitsStride = Math.ceil(vocabSize / 4) * 4;
+    this.takeScratch();
+    this.takeWeights();
+    this.takeStates();
+    const { launches, tail, advance } = launchesOf(this);
+    this.launches = [...launches, advance];
+    this.tail = tail;
+    this.buffer('vectors', Math.max(this.vectorBytes, ALIGNMENT), 'weights');
+  }
+
+  get memory(): MemoryPlan {
+    const sum = (kind: BufferKind) =>
+      [...this.buffers.values()].reduce((bytes, buffer) => bytes + (buffer.kind === kind ? buffer.bytes : 0), 0);
+    const [weightBytes, stateBytes, scratchBytes] = [sum('weights'), sum('state'), sum('scratch')];
+    return { weightBytes, stateBytes, scratchBytes, totalBytes: weightBytes + stateBytes + scratchBytes };
+  }
+
+  /** Constants that every kernel with a batch needs. */
+  get batch(): Record<string, number> {
+    return { CHUNK: this.program.chunk, SEGMENTS: this.maxSegments, OUTPUTS: this.maxOutputs };
+  }
+
+  dims(call: Parameters<typeof callDims>[1]): Record<string, number> {
+    return callDims(this.program, call);
+  }
+
+  /** Floats from row to row of an activation buffer. */
+  stride(buffer: string): number {
+    return Math.ceil(this.program.buffers[buffer]!.width / 4) * 4;
+  }
+
+  /** Where a view is, as constants `<prefix>_STRIDE` and `<prefix>_OFFSET`. */
+  view(prefix: string, view: View): Record<string, number> {
+    return { [`${prefix}_STRIDE`]: this.stride(view.buffer), [`${prefix}_OFFSET`]: view.offset };
+  }
+
+  activation(view: View): Slice {
+    return { buffer: activationBuffer(view.buffer) };
+  }
+
+  state(name: string): Slice {
+    return { buffer: stateBuffer(name) };
+  }
+
+  /**
+   * A range of 'vectors' with its own copy of each of `weights`, and their offsets in floats as constants: a kernel
+   * binds it as one, and the same kernel serves all layers.
+   */
+  region(weights: Record<string, string | undefined>): { slice: Slice; offsets: Record<string, number> } {
+    const begin = Math.ceil(this.vectorBytes / ALIGNMENT) * ALIGNMENT;
+    const offsets: Record<string, number> = {};
+    let at = begin;
+    for (const [constant, name] of Object.entries(weights)) {
+      if (name === undefined) continue;
+      offsets[constant] = (at - begin) / 4;
+      this.vectors.set(name, [...(this.vectors.get(name) ?? []), at]);
+      at += 16 * Math.ceil(this.program.weights[name]!.shape.reduce((a, b) => a * b, 1) / 4);
+    }
+    this.vectorBytes = Math.max(at, begin + 16);
+    return { slice: { buffer: 'vectors', offset: begin, size: this.vectorBytes - begin }, offsets };
+  }
+
+  buffer(name: string, bytes: number, kind: BufferKind): void {
+    const { maxBinding } = this.features;
+    if (bytes > maxBinding && kind === 'state')
+      throw new EdgeError(
+        'OUT_OF_MEMORY',
+        `The state '${name}' of all sessions takes ${bytes} bytes, but the GPU binds at most ${maxBinding}: lower maxSessions or maxContext`,
+      );
+    if (bytes > maxBinding && kind === 'scratch')
+      throw new EdgeError(
+        'OUT_OF_MEMORY',
+        `The buffer '${name}' takes ${bytes} bytes, but the GPU binds at most ${maxBinding}: lower chunk`,
+      );
+    this.buffers.set(name, { bytes: Math.max(16, Math.ceil(bytes / 4) * 4), kind });
+  }
+
+  private takeScratch(): void {
+    const { chunk, buffers } = this.program;
+    const { maxOutputs, logitsStride } = this;
+    for (const name of Object.keys(buffers))
+      this.buffer(activationBuffer(name), 4 * chunk * this.stride(name), 'scratch');
+    this.buffer('batch', batchBytes(chunk, this.maxSegments, maxOutputs), 'scratch');
+    this.buffer('outputs', OUTPUT_BYTES * maxOutputs, 'scratch');
+    this.buffer('biases', 8 * MAX_BIAS * maxOutputs, 'scratch');
+    this.buffer('results', RESULT_BYTES * maxOutputs, 'scratch');
+    this.buffer('history', RESULT_BYTES * maxOutputs * MAX_AHEAD, 'scratch');
+    this.buffer('logits', 4 * maxOutputs * logitsStride, 'scratch');
+    this.buffer('adjusted', 4 * maxOutputs * logitsStride, 'scratch');
+  }
+
+  private takeWeights(): void {
+    for (const [name, { shape, role }] of Object.entries(this.program.weights)) {
+      if (role !== 'linear') continue;
+      const format = this.formats[name];
+      if (!format) throw new EdgeError('INTERNAL', `no format for weight '${name}'`);
+      const [out, cols] = shape as [number, number];
+      const layout = linearLayout(cols, format);
+      const parts = splitRows(layout, out, this.features.maxBinding).map(({ first, rows }): LinearPart => {
+        const bytes = linearBytes(layout, rows);
+        const words = `${name} ${first}`;
+        const numbers = layout.groups > 0 ? `${words} numbers` : null;
+        this.buffer(words, bytes.words, 'weights');
+        if (numbers) this.buffer(numbers, bytes.numbers, 'weights');
+        return { first, rows, words, numbers };
+      });
+      this.linears.set(name, { layout, parts });
+    }
+  }
+
+  private takeStates(): void {
+    let largest = 0; // bytes of one slot
+    for (const name of Object.keys(this.program.states)) {
+      const layout = stateLayout(this.program, name);
+      this.states.set(name, layout);
+      this.buffer(stateBuffer(name), 4 * layout.values * this.options.slots, 'state');
+      largest = Math.max(largest, 4 * layout.values);
+    }
+    const { bytes } = this.buffers.get('logits')!;
+    this.buffer('copies', largest, 'scratch');
+    const widest = Math.max(0, ...Object.keys(this.program.buffers).map((name) => this.stride(name)));
+    const activation = 4 * this.program.chunk * widest;
+    this.buffer('staging', Math.max(largest, bytes, activation, RESULT_BYTES * this.maxOutputs * MAX_AHEAD), 'scratch');
+  }
+}
+
+export function activationBuffer(name: string): string {
+  return `activation ${name}`;
+}
+
+export function stateBuffer(name: string): string {
+  return `state ${name}`;
+}

@@ -1,0 +1,39 @@
+import activation from '../../../shaders/wgsl/activation.wgsl';
+import advance from '../../../shaders/wgsl/advance.wgsl';
+import conv1d from '../../../shaders/wgsl/conv1d.wgsl';
+import embed from '../../../shaders/wgsl/embed.wgsl';
+import gate_norm from '../../../shaders/wgsl/gate_norm.wgsl';
+import batch from '../../../shaders/wgsl/lib/batch.wgsl';
+import largest from '../../../shaders/wgsl/lib/largest.wgsl';
+import linear from '../../../shaders/wgsl/lib/linear.wgsl';
+import math from '../../../shaders/wgsl/lib/math.wgsl';
+import output from '../../../shaders/wgsl/lib/output.wgsl';
+import reduce from '../../../shaders/wgsl/lib/reduce.wgsl';
+import select from '../../../shaders/wgsl/lib/select.wgsl';
+import unit from '../../../shaders/wgsl/lib/unit.wgsl';
+import weight from '../../../shaders/wgsl/lib/weight.wgsl';
+import log_sum from '../../../shaders/wgsl/log_sum.wgsl';
+import mamba2_decode from '../../../shaders/wgsl/mamba2_decode.wgsl';
+import matmul from '../../../shaders/wgsl/matmul.wgsl';
+import matvec from '../../../shaders/wgsl/matvec.wgsl';
+import sample from '../../../shaders/wgsl/sample.wgsl';
+import ssd_scan from '../../../shaders/wgsl/ssd_scan.wgsl';
+import window_attention from '../../../shaders/wgsl/window_attention.wgsl';
+
+/** The sources of each entry point. */
+export const shaders = {
+  embed: [batch, weight, embed],
+  matvec: [batch, linear, weight, unit, matvec],
+  matmul: [batch, linear, weight, unit, matmul],
+  conv1d: [batch, math, conv1d],
+  ssd_scan: [batch, math, ssd_scan],
+  mamba2_decode: [batch, math, mamba2_decode],
+  gate_norm: [math, reduce, gate_norm],
+  activation: [math, activation],
+  window_attention: [batch, window_attention],
+  log_sum: [output, largest, log_sum],
+  sample: [output, largest, select, sample],
+  advance: [batch, output, advance],
+} as const;
+
+export type EntryPoint = keyof typeof shaders;

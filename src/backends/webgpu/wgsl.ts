@@ -1,0 +1,111 @@
+import { EdgeError } from '../../errors.ts';
+
+/** What a shader is specialized by. */
+export interface Settings {
+  flags?: Readonly<Record<string, boolean>>; // of `#if`
+  constants?: Readonly<Record<string, number>>; // u32
+  floats?: Readonly<Record<string, number>>; // f32
+}
+
+/** A range of a buffer. */
+export interface Slice {
+  buffer: string;
+  offset?: number; // bytes, a multiple of 256
+  size?: number; // bytes; to the end if absent
+}
+
+/** WGSL, and what each of its bindings of group 0 is, by index. */
+export interface Linked {
+  code: string;
+  bindings: readonly Binding[];
+}
+
+export interface Binding {
+  name: string;
+  slice: Slice;
+  writes: boolean;
+}
+
+/**
+ * Puts shader sources together: `#if NAME`, `#if !NAME`, `#else` and `#endif` lines choose among lines, constants
+ * become a header, and bindings are numbered. WebGPU does not bind a buffer for reading and writing in one launch:
+ * variables that lie in the same range become one.
+ */
+export function link(sources: readonly string[], settings: Settings, slices: Record<string, Slice>): Linked {
+  const { flags = {}, constants = {}, floats = {} } = settings;
+  let code = sources.map((source) => preprocess(source, flags)).join('\n');
+  const kept: Binding[] = [];
+  for (const [declaration, , writes, name] of code.matchAll(DECLARATION)) {
+    if (code.match(new RegExp(`\\b${name}\\b`, 'g'))!.length === 1) {
+      code = code.replace(declaration, ''); // nothing uses it
+      continue;
+    }
+    const slice = slices[name!];
+    if (!slice) throw fault(`nothing is bound to '${name}'`);
+    const twin = kept.find((other) => sameRange(other.slice, slice));
+    if (!twin) {
+      kept.push({ name: name!, slice, writes: writes === 'read_write' });
+      continue;
+    }
+    // The one that is written stays.
+    const [stays, goes] = writes === 'read_write' ? [name!, twin.name] : [twin.name, name!];
+    if (twin.writes || writes === 'read_write') {
+      const gone = goes === name ? declaration : declarationOf(code, goes);
+      code = code.replace(gone, '').replace(new RegExp(`\\b${goes}\\b`, 'g'), stays);
+      Object.assign(twin, { name: stays, writes: true });
+    } else {
+      kept.push({ name: name!, slice, writes: false });
+    }
+  }
+  kept.forEach(({ name }, index) => {
+    const declaration = declarationOf(code, name);
+    code = code.replace(declaration, declaration.replace(/@binding\(\d+\)/, `@binding(${index})`));
+  });
+  const header = [
+    ...(flags.SUBGROUPS ? ['enable subgroups;'] : []),
+    ...Object.entries(constants).map(([name, value]) => `const ${name} = ${u32(name, value)};`),
+    ...Object.entries(floats).map(([name, value]) => `const ${name} = ${f32(value)};`),
+  ];
+  return { code: `${header.join('\n')}\n${code}`, bindings: kept };
+}
+
+const DECLARATION = /@group\(0\) @binding\((\d+)\) var<storage, (read|read_write)> (\w+): .*;.*\n/g;
+
+function declarationOf(code: string, name: string): string {
+  for (const [declaration, , , found] of code.matchAll(DECLARATION)) if (found === name) return declaration;
+  throw fault(`no binding '${name}'`);
+}
+
+function sameRange(a: Slice, b: Slice): boolean {
+  return a.buffer === b.buffer && (a.offset ?? 0) === (b.offset ?? 0);
+}
+
+/** The lines that the flags choose. */
+function preprocess(source: string, flags: Readonly<Record<string, boolean>>): string {
+  const lines: string[] = [];
+  const taken: boolean[] = []; // of the open #ifs
+  for (const line of source.split('\n')) {
+    const [, directive, negated, name] = line.match(/^#(if|else|endif)(?: (!?)(\w+))?$/) ?? [];
+    if (directive === 'if') taken.push(negated ? !flags[name!] : Boolean(flags[name!]));
+    else if (directive === 'else') taken.push(!taken.pop());
+    else if (directive === 'endif') taken.pop();
+    else if (taken.every(Boolean)) lines.push(line);
+  }
+  if (taken.length > 0) throw fault('an #if without #endif');
+  return lines.join('\n');
+}
+
+function u32(name: string, value: number): string {
+  if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) throw fault(`${name} = ${value}`);
+  return `${value}u`;
+}
+
+/** As bits: decimal digits might round another way. */
+function f32(value: number): string {
+  const [bits] = new Uint32Array(new Float32Array([value]).buffer);
+  return `bitcast<f32>(${bits}u)`;
+}
+
+function fault(message: string): EdgeError {
+  return new EdgeError('INTERNAL', `WebGPU shader: ${message}`);
+}

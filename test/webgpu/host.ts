@@ -1,0 +1,33 @@
+import { existsSync } from 'node:fs';
+import { type WebgpuHost, type WebgpuOverrides, webgpuBackend } from '../../src/backends/webgpu/index.ts';
+import type { Backend } from '../../src/backends/types.ts';
+
+interface Dawn {
+  create(options: string[]): GPU;
+}
+
+const ICD = '/usr/lib/chromium/vk_swiftshader_icd.json';
+const kept: unknown[] = []; // Dawn ends the process once its object is collected
+
+/** Dawn for Node on its own adapter: a GPU where there is one, else Chromium's SwiftShader. */
+export function dawnHost(options: string[] = []): WebgpuHost {
+  return {
+    device: 'test',
+    async gpu() {
+      if (process.env.VK_ICD_FILENAMES === undefined && existsSync(ICD)) process.env.VK_ICD_FILENAMES = ICD;
+      try {
+        const { create } = (await import('webgpu' as string)) as Dawn;
+        const gpu = create(options);
+        kept.push(gpu);
+        return gpu;
+      } catch (error) {
+        return `package webgpu: ${(error as Error).message}`;
+      }
+    },
+  };
+}
+
+/** WebGPU in Node, where a software adapter will do. */
+export function dawn(overrides: WebgpuOverrides = {}, options: string[] = []): Backend {
+  return webgpuBackend(dawnHost(options), { software: true, ...overrides });
+}
