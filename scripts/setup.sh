@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the tests use beside npm packages: Chromium, a C compiler with sanitizers, the WASM compiler,
-# and other JavaScript runtimes (in node_modules/.cache). What is there already is left alone.
+# Installs what the tests use beside npm packages: Chromium (and its software GPU, for which the Vulkan loader is
+# needed), a C compiler with sanitizers, the WASM compiler, and other JavaScript runtimes (in node_modules/.cache). What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=()
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium)
+ldconfig -p 2>/dev/null | grep -q libvulkan.so.1 || packages+=(libvulkan1)
 
 probe=$(mktemp -d)
 trap 'rm -rf "$probe"' EXIT

@@ -147,6 +147,14 @@ describe('one name for an op everywhere', () => {
       expect(source(`src/backends/reference/ops/${name}.ts`)).toContain(`export function ${name}(`);
   });
 
+  test('shaders/wgsl', () => {
+    const linears = ['norm_linear', 'linear_residual', 'logits']; // all of them are matvec or matmul
+    const others = ['matvec', 'matmul', 'mamba2_decode', 'log_sum', 'advance'];
+    const expected = [...names.filter((name) => !linears.includes(name)), ...others].sort();
+    expect(stems('shaders/wgsl', '.wgsl').sort()).toEqual(expected);
+    for (const name of expected) expect(source(`shaders/wgsl/${name}.wgsl`)).toContain(`fn ${name}(`);
+  });
+
   test('wasm/ops', () => {
     const listed = [...source('wasm/ops/list.h').matchAll(/\bX\((\d+), (\w+)\)/g)];
     expect(listed.map(([, index]) => Number(index))).toEqual(names.map((_, index) => index));

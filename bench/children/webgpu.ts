@@ -1,6 +1,6 @@
 /** Times models of real shapes, with random weights, on the WebGPU backend. Prints a line of JSON for each. */
 import { findArchitecture } from '../../models/index.ts';
-import { MAX_AHEAD, type Executor, UPLOAD_ROWS } from '../../src/backends/types.ts';
+import { type Executor, MAX_AHEAD, UPLOAD_ROWS } from '../../src/backends/types.ts';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
 import type { Program } from '../../src/ops/program.ts';
 import { findGpu, runtimeName } from '../../src/runtime/node.ts';

@@ -183,10 +183,11 @@ export async function knownAnswer(
       const row = logits.subarray(i * 32, i * 32 + 32);
       return row.some((logit) => logit > row[id]!);
     });
-    const detail = `relative error ${error.toExponential(1)} over all ops (at most ${TOLERANCE[numerics]})`;
+    const tolerance = TOLERANCE[executor.info.numerics];
+    const detail = `relative error ${error.toExponential(1)} over all ops (at most ${tolerance})`;
     if (wrong >= 0)
       return { ok: false, detail: `${detail}; token ${picked[wrong]} was picked, which is not the best` };
-    return { ok: error <= TOLERANCE[numerics], detail };
+    return { ok: error <= tolerance, detail };
   } finally {
     await executor.dispose();
   }

@@ -94,7 +94,10 @@ export async function describe(
   { backends, signal }: LoadContext,
 ): Promise<ModelDescription> {
   return withPlan(source, options, signal, async (plan) => {
-    const { ranked, rejected } = rankBackends(plan.settings.backend, await candidates(backends, plan.settings.backend));
+    const { ranked, rejected } = rankBackends(
+      plan.settings.backend,
+      await candidates(backends, plan.settings.backend),
+    );
     const backend = backends.find(({ name }) => name === ranked[0])!;
     const memory = backend.plan(plan.program, plan.weights.formats, plan.execution);
     return describeModel(plan, backend.name, memory, explain(plan.settings, rejected));

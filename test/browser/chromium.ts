@@ -5,6 +5,7 @@ import { CHROMIUM } from '../helpers/provided.ts';
 export const CHROMIUM_FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
+  '--enable-unsafe-webgpu', // on a software adapter
   '--disable-quic',
   '--no-first-run',
   '--disable-background-networking',

@@ -1,5 +1,6 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build as esbuild } from 'esbuild';
 import type { Browser } from 'playwright-core';
 import { createServer, build as vite } from 'vite';
@@ -10,6 +11,7 @@ import { launch } from './chromium.ts';
 import { ISOLATION, type Site, serve } from './server.ts';
 
 const PROMPT = 'Once upon a time, there was a little';
+const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
 const NOTHING = '<!doctype html><meta charset="utf-8"><title>edge-ssm</title>';
 
 /** What a page does with the package; it is bundled, and called by the tests. */
@@ -51,6 +53,17 @@ const PAGE = `
     const { text, tokens } = await model.generate(prompt, { maxTokens: 12 }).result();
     await model.dispose();
     return { ids: tokens.map(({ id }) => id), stages: [...stages], text };
+  };
+
+  globalThis.onGpu = async (source) => {
+    const seen = {};
+    for (const backend of ['wasm', 'webgpu']) {
+      const model = await load(source, { backend, numerics: 'exact', quantize: 'none', threads: 1 });
+      const { tokens } = await model.generate([1, 5, 9, 200, 31, 77], { maxTokens: 12, ignoreEos: true }).result();
+      seen[backend] = tokens.map(({ id }) => id);
+      await model.dispose();
+    }
+    return seen;
   };
 
   globalThis.keep = async (prompt) => {
@@ -147,6 +160,7 @@ async function esbuildSite(): Promise<string> {
     logLevel: 'error',
   });
   cpSync(join(INSTALLED, 'models/tiny'), join(out, 'models/tiny'), { recursive: true });
+  cpSync(NANO, join(out, 'models/nano'), { recursive: true });
   cpSync(join(INSTALLED, 'dist/browser/engine-worker.js'), join(out, 'engine-worker.js'));
   writeFileSync(join(out, 'index.html'), `${NOTHING}<script type="module" src="page.js"></script>`);
   return out;
@@ -215,6 +229,15 @@ test('a conversation kept in the origin private file system', async (context) =>
   const seen = await inPage<object>(await urlOf('esbuild', {}), 'keep', [PROMPT]);
   const ids = expected.ids.slice(0, 12);
   expect(seen).toEqual({ bytes: 0, ids: [ids, ids, ids] });
+});
+
+test('WebGPU in a worker gives the tokens of WASM', async (context) => {
+  provided(context, 'chromium');
+  const seen = await inPage<{ wasm: number[]; webgpu: number[] }>(await urlOf('esbuild', {}), 'onGpu', [
+    'models/nano/',
+  ]);
+  expect(seen.webgpu).toEqual(seen.wasm);
+  expect(seen.webgpu.length).toBe(12);
 });
 
 describe('sources of a page', () => {

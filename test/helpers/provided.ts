@@ -5,6 +5,9 @@ import type { TestContext } from 'vitest';
 /** Debian's Chromium, or the one that CHROMIUM names. */
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
+/** The Vulkan driver of Debian's Chromium, which runs on CPUs. */
+export const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
 /** Where scripts/setup.sh installs other runtimes, and tests their scratch projects. */
 export const CACHE = fileURLToPath(new URL('../../node_modules/.cache/edge-ssm/', import.meta.url));
 

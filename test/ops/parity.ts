@@ -1,7 +1,7 @@
 import { describe, expect, type TestContext, test } from 'vitest';
 import type { Backend } from '../../src/backends/types.ts';
 import type { OpName } from '../../src/ops/index.ts';
-import type { Numerics } from '../../src/types.ts';
+import type { Numerics, WeightFormat } from '../../src/types.ts';
 import { formatName } from '../helpers/tensors.ts';
 import type { OpCase } from './build.ts';
 import { cases } from './cases.ts';
@@ -14,6 +14,8 @@ export interface ParityOptions {
   ops?: readonly OpName[]; // all
   /** Leave cases out, for example large ones on a software GPU. */
   only?: (op: OpName, testCase: OpCase) => boolean;
+  /** Leave formats of a case out, likewise. */
+  formats?: (format: WeightFormat, index: number, all: readonly WeightFormat[]) => boolean;
   /** Fail rather than skip where the backend cannot run. */
   required?: boolean;
 }
@@ -28,7 +30,7 @@ export function runParity(backend: Backend, options: ParityOptions = {}): void {
           test(testCase.name, async (context) => {
             await skipUnavailable(backend, options.required ?? false, context);
             const faults: string[] = [];
-            for (const format of testCase.formats)
+            for (const format of testCase.formats.filter(options.formats ?? (() => true)))
               for (const mode of format.kind === 'quant' ? numerics : numerics.slice(0, 1))
                 for (const { what, error, tolerance } of await runCase(backend, op, testCase, format, {
                   numerics: mode,

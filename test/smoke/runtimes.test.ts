@@ -1,5 +1,8 @@
+import { existsSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { provided, type Runtime, runtimeBinary } from '../helpers/provided.ts';
+import { provided, type Runtime, runtimeBinary, SWIFTSHADER } from '../helpers/provided.ts';
 import { CONSUMER, runCommand, runScript } from '../package/context.ts';
 
 const PROMPT = 'Once upon a time, there was a little';
@@ -96,3 +99,36 @@ describe.each(COMMANDS)('%s', (runtime, device, args) => {
     expect(JSON.parse(stdout).ids).toEqual(ids.slice(0, 12));
   });
 });
+
+const project = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** A small model on WASM and on WebGPU, in a worker: the package `webgpu` in Node and Bun, Deno's own in Deno. */
+const GPU_SCRIPT = `
+  import { load } from 'edge-ssm';
+  const seen = {};
+  for (const backend of ['wasm', 'webgpu']) {
+    const model = await load(${JSON.stringify(project('test/models/nano'))},
+      { backend, numerics: 'exact', quantize: 'none', threads: 1 });
+    const { tokens } = await model.generate([1, 5, 9, 200, 31, 77], { maxTokens: 12, ignoreEos: true }).result();
+    seen[backend] = { ids: tokens.map(({ id }) => id), device: model.info.device };
+    await model.dispose();
+  }
+  console.log(JSON.stringify(seen));`;
+
+describe.each([['node', 'Node.js', []] as [string, string, string[]], ...COMMANDS])(
+  'WebGPU in %s',
+  (runtime, device, args) => {
+    test('gives the tokens of WASM', async (context) => {
+      if (runtime !== 'node') provided(context, runtime as Runtime);
+      provided(context, 'chromium'); // whose software GPU it is
+      const link = join(CONSUMER, 'node_modules/webgpu');
+      if (!existsSync(link)) symlinkSync(project('node_modules/webgpu'), link);
+      const binary = runtime === 'node' ? process.execPath : runtimeBinary(runtime as Runtime);
+      const command = ['env', `VK_ICD_FILENAMES=${SWIFTSHADER}`, binary, ...args];
+      const { wasm, webgpu } = JSON.parse(await runScript('gpu.mjs', GPU_SCRIPT, command));
+      expect(webgpu.ids).toEqual(wasm.ids);
+      expect(webgpu.ids.length).toBe(12);
+      expect(webgpu.device).toMatch(new RegExp(`SwiftShader.*${device}`));
+    });
+  },
+);

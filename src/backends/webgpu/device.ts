@@ -10,7 +10,7 @@ export interface WebgpuHost {
 
 /** For tests: what is otherwise detected. */
 export interface WebgpuOverrides {
-  subgroups?: boolean;
+  subgroups?: number; // the most threads of one; 0: none
   defaultLimits?: boolean; // those that the specification guarantees
   software?: boolean; // a software adapter is as good as any
 }
@@ -52,7 +52,7 @@ export function factsOf(adapter: GPUAdapter, overrides: WebgpuOverrides): Adapte
     name,
     software: !overrides.software && (info.isFallbackAdapter === true || SOFTWARE.test(names.join(' '))),
     features: {
-      subgroups: overrides.subgroups !== false && adapter.features.has('subgroups') ? subgroupSize(info) : 0,
+      subgroups: adapter.features.has('subgroups') ? (overrides.subgroups ?? subgroupSize(info)) : 0,
       maxBinding: limit(offered - (offered % 256), SPEC_BINDING),
       maxWorkgroupMemory: limit(limits.maxComputeWorkgroupStorageSize, SPEC_WORKGROUP_MEMORY),
     },

@@ -19,7 +19,11 @@ import { Weights } from './weights.ts';
 const STEPS_A_SUBMIT = 4;
 
 /** Allocates, compiles and binds. On failure the device is given back. */
-export async function createExecutor(device: GPUDevice, plan: Plan, info: ExecutorInfo): Promise<WebgpuExecutor> {
+export async function createExecutor(
+  device: GPUDevice,
+  plan: Plan,
+  info: ExecutorInfo,
+): Promise<WebgpuExecutor> {
   try {
     const memory = await Memory.allocate(device, plan);
     return new WebgpuExecutor(plan, memory, await createDispatches(device, plan, memory.buffers), info);
@@ -86,8 +90,17 @@ export class WebgpuExecutor implements Executor {
     this.gpu.check();
     const { outputs } = step;
     const shape = this.steps.write(step);
-    if (!(shape.single && count <= MAX_AHEAD && outputs.length === shape.rows && outputs.length <= this.plan.maxOutputs))
-      throw fault(`${count} steps ahead of ${shape.rows} rows in ${shape.segments} slots, ${outputs.length} outputs`);
+    if (
+      !(
+        shape.single &&
+        count <= MAX_AHEAD &&
+        outputs.length === shape.rows &&
+        outputs.length <= this.plan.maxOutputs
+      )
+    )
+      throw fault(
+        `${count} steps ahead of ${shape.rows} rows in ${shape.segments} slots, ${outputs.length} outputs`,
+      );
     const described = { ...shape, ...this.describe(outputs) };
     const size = RESULT_BYTES * outputs.length;
     for (let done = 0; done < count; done += STEPS_A_SUBMIT)
@@ -116,7 +129,11 @@ export class WebgpuExecutor implements Executor {
       const biases = this.outputs.write(i, of[i]!, output);
       const width = this.outputs.biases.length / this.plan.maxOutputs;
       if (biases > 0)
-        this.gpu.write('biases', 4 * i * width, this.outputs.biases.subarray(i * width, i * width + 2 * biases));
+        this.gpu.write(
+          'biases',
+          4 * i * width,
+          this.outputs.biases.subarray(i * width, i * width + 2 * biases),
+        );
     }
     this.gpu.write('batch', 0, this.steps.words);
     if (part.length > 0) this.gpu.write('outputs', 0, this.outputs.words(part.length));
@@ -148,7 +165,11 @@ export class WebgpuExecutor implements Executor {
     const wanted = part.flatMap((output, i) => (output.logits ? [i] : []));
     const { vocabSize } = this.plan.program;
     const rows = await this.gpu.read(
-      wanted.map((i) => ({ buffer: 'logits', offset: 4 * of[i]! * this.plan.logitsStride, size: 4 * vocabSize })),
+      wanted.map((i) => ({
+        buffer: 'logits',
+        offset: 4 * of[i]! * this.plan.logitsStride,
+        size: 4 * vocabSize,
+      })),
     );
     for (const [k, i] of wanted.entries()) results[i]!.logits = new Float32Array(rows[k]!);
     return results;
@@ -196,16 +217,20 @@ export class WebgpuExecutor implements Executor {
     if (data.length !== rows * width)
       throw fault(`buffer '${name}' has ${rows * width} values, found ${data.length}`);
     const padded = new Float32Array(rows * stride);
-    for (let row = 0; row < rows; row++) padded.set(data.subarray(row * width, (row + 1) * width), row * stride);
+    for (let row = 0; row < rows; row++)
+      padded.set(data.subarray(row * width, (row + 1) * width), row * stride);
     this.gpu.write(activationBuffer(name), 0, padded);
   }
 
   async readBuffer(name: string): Promise<Float32Array> {
     const { rows, stride, width } = this.activation(name);
-    const [bytes] = await this.gpu.read([{ buffer: activationBuffer(name), offset: 0, size: 4 * rows * stride }]);
+    const [bytes] = await this.gpu.read([
+      { buffer: activationBuffer(name), offset: 0, size: 4 * rows * stride },
+    ]);
     const stored = new Float32Array(bytes!);
     const data = new Float32Array(rows * width); // [chunk, width]
-    for (let row = 0; row < rows; row++) data.set(stored.subarray(row * stride, row * stride + width), row * width);
+    for (let row = 0; row < rows; row++)
+      data.set(stored.subarray(row * stride, row * stride + width), row * width);
     return data;
   }
 

@@ -1,7 +1,14 @@
 import { EdgeError } from '../../errors.ts';
 import { checkProgram } from '../../ops/program.ts';
 import type { Backend } from '../types.ts';
-import { type AdapterFacts, factsOf, requestAdapter, requestDevice, type WebgpuHost, type WebgpuOverrides } from './device.ts';
+import {
+  type AdapterFacts,
+  factsOf,
+  requestAdapter,
+  requestDevice,
+  type WebgpuHost,
+  type WebgpuOverrides,
+} from './device.ts';
 import { createExecutor } from './executor.ts';
 import { type Features, Plan } from './plan.ts';
 
@@ -17,7 +24,7 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
     const adapter = await requestAdapter(host);
     if (typeof adapter === 'string') return adapter;
     known = factsOf(adapter, overrides);
-    if (overrides.subgroups && known.features.subgroups === 0) return 'the adapter has no subgroups';
+    if (overrides.subgroups && !adapter.features.has('subgroups')) return 'the adapter has no subgroups';
     return { adapter, facts: known };
   };
   return {

@@ -27,7 +27,8 @@ export function linearLayout(cols: number, format: WeightFormat): LinearLayout {
     rowWords: 4 * Math.ceil(cols / wordCols / 4),
     wordCols,
     groups: format.kind === 'quant' ? Math.ceil(cols / format.group) : 0,
-    numberBytes: format.kind === 'quant' ? (format.scaleDtype === 'f32' ? 4 : 2) * (format.hasBias ? 2 : 1) : 0,
+    numberBytes:
+      format.kind === 'quant' ? (format.scaleDtype === 'f32' ? 4 : 2) * (format.hasBias ? 2 : 1) : 0,
   };
 }
 
@@ -74,7 +75,8 @@ export function packLinear(layout: LinearLayout, tensor: Tensor): LinearRows {
   const numbers = new Uint8Array(linearBytes(layout, rows).numbers);
   if ('q' in tensor) {
     const { scale, bias } = tensor;
-    const values = scale instanceof Float32Array ? new Float32Array(numbers.buffer) : new Uint16Array(numbers.buffer);
+    const values =
+      scale instanceof Float32Array ? new Float32Array(numbers.buffer) : new Uint16Array(numbers.buffer);
     if (!bias) values.set(scale);
     else
       for (let i = 0; i < scale.length; i++) {

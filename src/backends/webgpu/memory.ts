@@ -109,8 +109,11 @@ export class Memory {
     });
     await this.guarded(staging.mapAsync(MAP_MODE_READ, 0, bytes));
     const mapped = staging.getMappedRange(0, bytes);
-    let at = 0;
-    const copies = ranges.map(({ size }) => mapped.slice(at, (at += size)));
+    let end = 0;
+    const copies = ranges.map(({ size }) => {
+      end += size;
+      return mapped.slice(end - size, end);
+    });
     staging.unmap();
     this.check();
     return copies;

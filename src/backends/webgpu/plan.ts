@@ -88,7 +88,10 @@ export class Plan {
 
   get memory(): MemoryPlan {
     const sum = (kind: BufferKind) =>
-      [...this.buffers.values()].reduce((bytes, buffer) => bytes + (buffer.kind === kind ? buffer.bytes : 0), 0);
+      [...this.buffers.values()].reduce(
+        (bytes, buffer) => bytes + (buffer.kind === kind ? buffer.bytes : 0),
+        0,
+      );
     const [weightBytes, stateBytes, scratchBytes] = [sum('weights'), sum('state'), sum('scratch')];
     return { weightBytes, stateBytes, scratchBytes, totalBytes: weightBytes + stateBytes + scratchBytes };
   }
@@ -198,7 +201,11 @@ export class Plan {
     this.buffer('copies', largest, 'scratch');
     const widest = Math.max(0, ...Object.keys(this.program.buffers).map((name) => this.stride(name)));
     const activation = 4 * this.program.chunk * widest;
-    this.buffer('staging', Math.max(largest, bytes, activation, RESULT_BYTES * this.maxOutputs * MAX_AHEAD), 'scratch');
+    this.buffer(
+      'staging',
+      Math.max(largest, bytes, activation, RESULT_BYTES * this.maxOutputs * MAX_AHEAD),
+      'scratch',
+    );
   }
 }
 

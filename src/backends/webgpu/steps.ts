@@ -43,7 +43,8 @@ export class StepWriter {
       throw fault(`${total} rows in segments, ${ids.length} ids, chunk ${program.chunk}`);
     for (const [i, { row }] of outputs.entries())
       if (!(row >= (outputs[i - 1]?.row ?? 0) && row < rows)) throw fault(`output ${i} of row ${row}`);
-    if (outputs.length > 0 && tail === launches.length - 1) throw fault('outputs of a program without logits');
+    if (outputs.length > 0 && tail === launches.length - 1)
+      throw fault('outputs of a program without logits');
     words[0] = rows;
     words[1] = segments.length;
     const single = segments.length === rows;

@@ -100,10 +100,9 @@ function u32(name: string, value: number): string {
   return `${value}u`;
 }
 
-/** As bits: decimal digits might round another way. */
+/** Nine digits tell every f32. */
 function f32(value: number): string {
-  const [bits] = new Uint32Array(new Float32Array([value]).buffer);
-  return `bitcast<f32>(${bits}u)`;
+  return `${Math.fround(value).toPrecision(9)}f`;
 }
 
 function fault(message: string): EdgeError {

@@ -10,7 +10,12 @@ export function activation(call: ActivationCall, plan: Plan): Launch[] {
     {
       entry: 'activation',
       settings: {
-        flags: { GATED: Boolean(gate), GELU: kind === 'gelu', SILU: kind === 'silu', RELU2: kind === 'relu2' },
+        flags: {
+          GATED: Boolean(gate),
+          GELU: kind === 'gelu',
+          SILU: kind === 'silu',
+          RELU2: kind === 'relu2',
+        },
         constants: {
           WIDTH: y.width,
           ...plan.view('X', x),

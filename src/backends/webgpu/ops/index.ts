@@ -58,7 +58,9 @@ function fusedAt(plan: Plan, index: number): { launches: Launch[]; calls: number
     launches: [
       only(single, launch),
       ...linear_residual(next, plan, stats).map((part) => only(single, part)),
-      ...calls.slice(index, index + 4).flatMap((call) => build(call, plan).map((part) => only(several, part))),
+      ...calls
+        .slice(index, index + 4)
+        .flatMap((call) => build(call, plan).map((part) => only(several, part))),
     ],
   };
 }

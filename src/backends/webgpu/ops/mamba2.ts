@@ -126,7 +126,11 @@ export function mixerAt(calls: readonly OpCall[], index: number): Mixer | null {
   const [conv, ssd, gate] = calls.slice(index, index + 3);
   if (conv?.op !== 'conv1d' || ssd?.op !== 'ssd_scan' || gate?.op !== 'gate_norm') return null;
   const bc = ssd.B.width;
-  const inside = (offset: number, width: number) => ({ buffer: conv.y.buffer, offset: conv.y.offset + offset, width });
+  const inside = (offset: number, width: number) => ({
+    buffer: conv.y.buffer,
+    offset: conv.y.offset + offset,
+    width,
+  });
   const same = (a: object, b: object) => JSON.stringify(a) === JSON.stringify(b);
   const fits =
     same(ssd.x, inside(0, ssd.x.width)) &&
@@ -165,7 +169,11 @@ export function mamba2_decode(mixer: Mixer, plan: Plan): { launch: Launch; stats
   });
   const { flags, floats } = dtSettings(ssd);
   const sums = dims.nheads * count;
-  plan.buffer('stats', Math.max(plan.buffers.get('stats')?.bytes ?? 0, 4 * plan.program.chunk * sums), 'scratch');
+  plan.buffer(
+    'stats',
+    Math.max(plan.buffers.get('stats')?.bytes ?? 0, 4 * plan.program.chunk * sums),
+    'scratch',
+  );
   const launch: Launch = {
     entry: 'mamba2_decode',
     settings: {
@@ -202,6 +210,7 @@ export function mamba2_decode(mixer: Mixer, plan: Plan): { launch: Launch; stats
     },
     workgroups: ({ rows }) => [count, dims.nheads, rows],
   };
-  const stats = gate.mode === 'gate' ? null : { buffer: 'stats', count: sums, cols: gate.y.width, eps: gate.eps };
+  const stats =
+    gate.mode === 'gate' ? null : { buffer: 'stats', count: sums, cols: gate.y.width, eps: gate.eps };
   return { launch, stats };
 }

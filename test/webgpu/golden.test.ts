@@ -1,0 +1,16 @@
+import { quant } from '../helpers/tensors.ts';
+import { runGolden } from '../models/golden.ts';
+import { dawn, REQUIRED } from './host.ts';
+
+// On a software GPU a fixture takes half a minute, mostly to compile: `npm run test:full` runs all of them.
+const full = process.env.EDGE_SSM_FULL === '1';
+
+runGolden(dawn(), { label: 'webgpu, subgroups', required: REQUIRED }, full ? undefined : ['rene-a']);
+runGolden(
+  dawn({ subgroups: 0, defaultLimits: true }),
+  { label: 'webgpu, no subgroups, default limits, chunks of 3', chunk: 3, required: REQUIRED },
+  full ? undefined : ['mamba2-a'],
+);
+if (full)
+  for (const format of [quant(4, 32), quant(8, 64)])
+    runGolden(dawn(), { label: `webgpu, q${format.bits}`, format, against: 'reference' });
