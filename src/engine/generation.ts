@@ -42,8 +42,11 @@ export class Generation {
   private count = 0; // tokens sampled and sent, eos and stop tokens aside
   private before: Checkpoint | null = null; // the state before the burst sent last
   private sent: number[] = []; // the tokens of that burst
-  private beyond = false; // has the sequence gone beyond the last of them?
+  private followed: number[] = []; // the same, and the token that ended it, if one did
+  private beyond = false; // has the sequence gone beyond the last of them, to a token that ends it?
+  private overrun = false; // did the device go beyond even that?
   private ending: { reason: FinishReason; stop: string | number | null } | null = null;
+  private tokenMs = BURST_MS / 4; // of a decoded token, as far as is known
   private clock = { begin: 0, first: 0, last: 0 };
 
   constructor(private readonly parts: GenerationParts) {
@@ -121,7 +124,7 @@ export class Generation {
     const tokens = await this.guarded(async () => {
       try {
         if (session) await sequence.beginTurn();
-        return [await this.next(ids, this.call)];
+        return await this.next(ids, this.call, 1);
       } catch (error) {
         if (!this.call.aborted || error !== this.call.reason) throw error;
         await this.before?.restore();
@@ -129,7 +132,7 @@ export class Generation {
       }
     });
     this.clock.first = this.clock.last = performance.now();
-    return tokens.filter((token) => token !== null);
+    return tokens;
   }
 
   /** Tokens until the burst is worth sending. */
@@ -142,36 +145,53 @@ export class Generation {
     const tokens: Token[] = [];
     await this.guarded(async () => {
       while (!this.ending && !this.call.aborted && tokens.length < BURST_TOKENS) {
-        if (tokens.length > 0 && (performance.now() - begin >= BURST_MS || !this.hasRoom())) break;
-        const token = await this.next(NO_IDS, new Call());
-        if (token) tokens.push(token);
+        const elapsed = performance.now() - begin;
+        if (tokens.length > 0 && (elapsed >= BURST_MS || !this.hasRoom())) break;
+        const affordable = Math.floor((BURST_MS - elapsed) / this.tokenMs);
+        const most = Math.max(1, Math.min(affordable, BURST_TOKENS - tokens.length));
+        tokens.push(...(await this.next(NO_IDS, new Call(), most)));
+        this.tokenMs = (performance.now() - begin) / Math.max(1, tokens.length);
       }
+      if (this.overrun && session) await this.replay(this.followed);
     });
     this.clock.last = performance.now();
     return tokens;
   }
 
-  /** Consumes the pending token and `ids`, and samples. Null for an eos or stop token: those are not sent. */
-  private async next(ids: Int32Array, call: Call): Promise<Token | null> {
+  /**
+   * Consumes the pending token and `ids`, and samples: one token, or up to `most` where the device goes ahead by
+   * itself. An eos or stop token is not sent.
+   */
+  private async next(ids: Int32Array, call: Call, most: number): Promise<Token[]> {
     const { sequence, settings, vocabSize } = this.parts;
     const position = sequence.position + sequence.rowsWith(ids); // of the token to be sampled
     const recent = settings.penalizes ? sequence.recentWith(ids) : NO_RECENT;
-    const { sampled } = await sequence.predict(
+    const results = await sequence.predictAhead(
       ids,
       { sample: { ...settings.sampling, position, recent } },
       call,
+      Math.min(most, settings.maxTokens - this.count),
     );
-    checkSampled(sampled, vocabSize);
-    sequence.follow(sampled.id);
-    if (this.endsAt(sampled.id)) {
-      this.beyond = true;
-      return null;
+    const tokens: Token[] = [];
+    for (const [i, { sampled }] of results.entries()) {
+      checkSampled(sampled, vocabSize);
+      sequence.follow(sampled.id);
+      this.followed.push(sampled.id);
+      if (this.endsAt(sampled.id)) this.beyond = true;
+      else tokens.push(this.send(sampled));
+      if (!this.ending) continue;
+      this.overrun = i + 1 < results.length;
+      break;
     }
+    return tokens;
+  }
+
+  private send(sampled: Sampled): Token {
     const { token, stop } = this.transcript.add(sampled);
     this.sent.push(sampled.id);
     this.count++;
     if (stop !== null) this.ending = { reason: 'stop', stop };
-    else if (this.count >= settings.maxTokens) this.ending = { reason: 'length', stop: null };
+    else if (this.count >= this.parts.settings.maxTokens) this.ending = { reason: 'length', stop: null };
     return token;
   }
 
@@ -205,22 +225,25 @@ export class Generation {
 
   /** The state of the burst sent last, and its tokens again, one by one, as they were decoded: the same bits. */
   private async goBack(delivered: number): Promise<void> {
-    const { sequence, session } = this.parts;
+    const { session } = this.parts;
     const earlier = this.count - this.sent.length;
     requireArgument(
       Number.isInteger(delivered) && delivered >= earlier && delivered <= this.count,
       `delivered must be from ${earlier} to ${this.count} (tokens of the last burst), found ${delivered}`,
     );
     if (!session || (delivered === this.count && !this.beyond)) return;
-    const before = this.before;
-    if (!before) throw new EdgeError('INTERNAL', 'Nothing to go back to');
-    await this.guarded(async () => {
-      await before.restore();
-      for (const id of this.sent.slice(0, delivered - earlier)) {
-        await sequence.predict(NO_IDS, {}, new Call());
-        sequence.follow(id);
-      }
-    });
+    if (!this.before) throw new EdgeError('INTERNAL', 'Nothing to go back to');
+    await this.guarded(() => this.replay(this.sent.slice(0, delivered - earlier)));
+  }
+
+  /** The state before the burst, and `ids` after it. */
+  private async replay(ids: readonly number[]): Promise<void> {
+    const { sequence } = this.parts;
+    await this.before!.restore();
+    for (const id of ids) {
+      await sequence.predict(NO_IDS, {}, new Call());
+      sequence.follow(id);
+    }
   }
 
   /** The tokens of the last burst were taken: no way back to before. */
@@ -228,6 +251,7 @@ export class Generation {
     this.before?.release();
     this.before = null;
     this.sent = [];
+    this.followed = [];
     this.beyond = false;
   }
 

@@ -1,4 +1,11 @@
-import type { Executor, Output, OutputResult, Segment, Step } from '../backends/types.ts';
+import {
+  type Executor,
+  MAX_AHEAD,
+  type Output,
+  type OutputResult,
+  type Segment,
+  type Step,
+} from '../backends/types.ts';
 import type { EdgeError } from '../errors.ts';
 import type { Call } from './call.ts';
 import { EventLoop } from './event_loop.ts';
@@ -10,6 +17,8 @@ export interface Work {
   ids: Int32Array; // [rows]
   outputs: readonly Output[]; // `row` counts from the first of `ids`; ascending
   call: Call;
+  /** Of one row that is sampled: how many steps may follow from what they sample, this one included; 1 if absent. */
+  ahead?: number;
   /** Called with each output as soon as it is there; its arrays are only valid during the call. */
   take?(result: OutputResult, output: Output): void;
 }
@@ -89,7 +98,7 @@ export class Scheduler {
       for (const operation of this.operations.splice(0)) await operation();
       this.dropAborted();
       const parts = this.compose();
-      if (parts.length > 0) await this.step(parts);
+      if (parts.length > 0) await this.step(parts, this.stepsAhead(parts));
       else if (this.operations.length === 0) break;
     }
     this.events.rest();
@@ -121,11 +130,22 @@ export class Scheduler {
     return parts;
   }
 
-  private async step(parts: Part[]): Promise<void> {
+  /** How many steps the device may do by itself: nobody else waits, and each row goes on from its own sample. */
+  private stepsAhead(parts: readonly Part[]): number {
+    if (!this.executor.stepAhead || this.prefills.length > 0 || this.decodes.length > 0) return 1;
+    if (this.operations.length > 0) return 1;
+    const most = parts.map(({ job: { work } }) =>
+      work.ids.length === 1 && work.outputs.length === 1 && work.outputs[0]!.sample ? (work.ahead ?? 1) : 1,
+    );
+    return Math.min(MAX_AHEAD, ...most);
+  }
+
+  private async step(parts: Part[], count: number): Promise<void> {
     const wanted = parts.map(({ job, rows }) => outputsWithin(job, rows));
-    let results: OutputResult[];
+    let steps: OutputResult[][]; // [count][outputs]
     try {
-      results = await this.executor.step(toStep(parts, wanted));
+      const step = toStep(parts, wanted);
+      steps = count > 1 ? await this.executor.stepAhead!(step, count) : [await this.executor.step(step)];
     } catch (error) {
       for (const { job } of parts) job.reject(error);
       return;
@@ -133,16 +153,18 @@ export class Scheduler {
     let next = 0;
     for (const [i, { job, rows }] of parts.entries()) {
       const outputs = wanted[i]!;
-      this.deliver(job, rows, outputs, results.slice(next, next + outputs.length));
+      const results = steps.map((step) => step.slice(next, next + outputs.length));
+      this.deliver(job, rows, outputs, results);
       next += outputs.length;
     }
   }
 
-  private deliver(job: Job, rows: number, outputs: readonly Output[], results: OutputResult[]): void {
+  private deliver(job: Job, rows: number, outputs: readonly Output[], steps: OutputResult[][]): void {
     try {
-      outputs.forEach((output, i) => {
-        job.work.take?.(results[i]!, output);
-      });
+      for (const results of steps)
+        outputs.forEach((output, i) => {
+          job.work.take?.(results[i]!, output);
+        });
     } catch (error) {
       job.reject(error);
       return;

@@ -72,6 +72,16 @@ export class Sequence implements Resident {
 
   /** Consumes the pending token and `ids`, and what `output` says of the last of them. No token is pending then. */
   async predict(ids: Int32Array, output: Omit<Output, 'row'>, call: Call): Promise<OutputResult> {
+    return (await this.predictAhead(ids, output, call, 1))[0] ?? {};
+  }
+
+  /** The same, and up to `most` tokens sampled one from the other, all but the last consumed: as the device can. */
+  async predictAhead(
+    ids: Int32Array,
+    output: Omit<Output, 'row'>,
+    call: Call,
+    most: number,
+  ): Promise<OutputResult[]> {
     const { fresh } = this;
     let rows = this.unconsumed(ids);
     if (rows.length === 0) throw new EdgeError('INTERNAL', 'A prediction from no token');
@@ -82,10 +92,10 @@ export class Sequence implements Resident {
       await this.consumeCached(rows.subarray(0, -1), call);
       rows = rows.subarray(-1);
     }
-    let found: OutputResult = {};
-    await this.consume(rows, [{ ...output, row: rows.length - 1 }], call, (result) => {
-      found = result.logits ? { ...result, logits: result.logits.slice() } : result;
-    });
+    const found: OutputResult[] = [];
+    const take = ({ logits, ...rest }: OutputResult) =>
+      found.push({ ...rest, ...(logits && { logits: logits.slice() }) });
+    await this.consume(rows, [{ ...output, row: rows.length - 1 }], call, take, most);
     return found;
   }
 
@@ -95,6 +105,7 @@ export class Sequence implements Resident {
     outputs: readonly Output[],
     call: Call,
     take?: (result: OutputResult, output: Output) => void,
+    most = 1, // tokens sampled one from the other, where `ids` is one
   ): Promise<void> {
     call.check();
     this.requireRoom(ids.length);
@@ -103,22 +114,24 @@ export class Sequence implements Resident {
     for (let done = 0; done < ids.length; ) {
       const { position } = memory;
       const rows = Math.min(ids.length - done, every - (position % every));
-      const wanted =
-        rows === ids.length
-          ? outputs
-          : outputs
-              .filter(({ row }) => row >= done && row < done + rows)
-              .map((output) => ({ ...output, row: output.row - done }));
+      const wanted = outputs
+        .filter(({ row }) => row >= done && row < done + rows)
+        .map((output) => ({ ...output, row: output.row - done }));
       const part = ids.subarray(done, done + rows);
+      let taken = 0;
       await this.device.scheduler.run({
         slot,
         position,
         ids: part,
         outputs: wanted,
         call,
-        ...(take && { take }),
+        ahead: Math.min(most, every - (position % every), this.device.program.maxContext - position),
+        take(result, output) {
+          taken++;
+          take?.(result, output);
+        },
       });
-      memory.position += rows;
+      memory.position += rows + Math.max(0, taken - wanted.length);
       done += rows;
       if (memory.position % every === 0) await this.keep();
     }

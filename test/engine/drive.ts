@@ -53,6 +53,20 @@ export async function open(engine: Engine): Promise<number> {
   return session;
 }
 
+/** What a session does next, which is all that can be known of its state. */
+export async function future(
+  engine: Engine,
+  session: number,
+): Promise<{ position: number; next: number[]; sampled: number[] }> {
+  const position = engine.position(session);
+  const next = ids((await generate(engine, session, '', { maxTokens: 4, repetitionPenalty: 1.5 })).tokens);
+  const sampled = ids(
+    (await generate(engine, session, [3], { maxTokens: 4, temperature: 2, seed: 1, presencePenalty: 1 }))
+      .tokens,
+  );
+  return { position, next, sampled };
+}
+
 /** What an error must be. */
 export async function rejects(
   promise: Promise<unknown>,

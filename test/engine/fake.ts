@@ -4,6 +4,7 @@ import { SHADOW_SLOTS } from '../../src/engine/device.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { ModelInfo } from '../../src/engine/types.ts';
 import type { Program } from '../../src/ops/program.ts';
+import { MAX_RECENT } from '../../src/ops/sample.ts';
 import type { Tokenizer } from '../../src/tokenizer/index.ts';
 
 const mix = (h: number, id: number) => (Math.imul(h ^ (id + 0x9e3779b9), 0x85ebca6b) ^ (h >>> 13)) >>> 0;
@@ -135,6 +136,31 @@ export class FakeExecutor implements Executor {
   }
 }
 
+/** One that goes ahead by itself, as a GPU does. */
+export class AheadExecutor extends FakeExecutor {
+  readonly counts: number[] = []; // of every stepAhead
+
+  async stepAhead(step: Step, count: number): Promise<OutputResult[][]> {
+    this.counts.push(count);
+    const found: OutputResult[][] = [];
+    let next = step;
+    for (let k = 0; k < count; k++) {
+      const results = await this.step(next);
+      found.push(results);
+      const ids = results.map(({ sampled }) => sampled!.id);
+      next = {
+        ids: Int32Array.from(ids),
+        segments: next.segments.map((segment) => ({ ...segment, position: segment.position + 1 })),
+        outputs: next.outputs.map(({ row, sample }, i) => {
+          const recent = Int32Array.from([...sample!.recent, ids[i]!].slice(-MAX_RECENT));
+          return { row, sample: { ...sample!, recent, position: sample!.position + 1 } };
+        }),
+      };
+    }
+    return found;
+  }
+}
+
 function logSoftmax(logits: Float32Array, id: number): number {
   const max = Math.max(...logits);
   return logits[id]! - max - Math.log(logits.reduce((sum, l) => sum + Math.exp(l - max), 0));
@@ -148,14 +174,15 @@ export interface FakeOptions {
   bos?: number | null;
   eos?: readonly number[];
   tokenizer?: Tokenizer | null;
+  Executor?: typeof FakeExecutor;
 }
 
 /** An engine on the toy model. */
 export function fakeEngine(options: FakeOptions = {}): { engine: Engine; executor: FakeExecutor } {
   const { vocabSize = 50, chunk = 8, maxContext = Number.POSITIVE_INFINITY, maxSessions = 3 } = options;
-  const { bos = 0, eos = [], tokenizer = null } = options;
+  const { bos = 0, eos = [], tokenizer = null, Executor = FakeExecutor } = options;
   const program: Program = { buffers: {}, weights: {}, states: {}, calls: [], vocabSize, chunk, maxContext };
-  const executor = new FakeExecutor(program, maxSessions + SHADOW_SLOTS);
+  const executor = new Executor(program, maxSessions + SHADOW_SLOTS);
   const info = toyInfo({ vocabSize, chunk, maxContext, maxSessions, bosTokenId: bos, eosTokenIds: eos });
   return { engine: new Engine({ executor, program, tokenizer, info }), executor };
 }

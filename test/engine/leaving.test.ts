@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { Engine } from '../../src/engine/engine.ts';
-import { generate, handle, ids, open, rejects, take } from './drive.ts';
+import { future, generate, handle, open, rejects, take } from './drive.ts';
 import { fakeEngine } from './fake.ts';
 import { saying } from './scripted.ts';
 
@@ -9,20 +8,6 @@ const stopClock = () => vi.spyOn(performance, 'now').mockReturnValue(0);
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-/** What a session does next, which is all that can be known of its state. */
-async function future(
-  engine: Engine,
-  session: number,
-): Promise<{ position: number; next: number[]; sampled: number[] }> {
-  const position = engine.position(session);
-  const next = ids((await generate(engine, session, '', { maxTokens: 4, repetitionPenalty: 1.5 })).tokens);
-  const sampled = ids(
-    (await generate(engine, session, [3], { maxTokens: 4, temperature: 2, seed: 1, presencePenalty: 1 }))
-      .tokens,
-  );
-  return { position, next, sampled };
-}
 
 describe('leaving early', () => {
   const options = { maxTokens: 40, temperature: 1.5, seed: 11, repetitionPenalty: 1.2 };
