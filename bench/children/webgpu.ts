@@ -1,4 +1,5 @@
 /** Times models of real shapes, with random weights, on the WebGPU backend. Prints a line of JSON for each. */
+import { create } from 'webgpu';
 import { findArchitecture } from '../../models/index.ts';
 import { type Executor, MAX_AHEAD, UPLOAD_ROWS } from '../../src/backends/types.ts';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
@@ -13,8 +14,11 @@ interface Arguments {
   decode: number; // tokens
   sessions: number;
   profile: boolean;
+  toggles?: string; // of Dawn, in place of our own
 }
-const { models, chunk, prefill, decode, sessions, profile } = JSON.parse(process.argv[2]!) as Arguments;
+const { models, chunk, prefill, decode, sessions, profile, toggles } = JSON.parse(
+  process.argv[2]!,
+) as Arguments;
 const VOCAB = 50_288;
 const Q4 = { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false } as const;
 const F32 = { kind: 'float', dtype: 'f32' } as const;
@@ -35,7 +39,7 @@ const GREEDY = {
 
 /** WebGPU whose devices can tell the time. */
 async function timedGpu(): Promise<GPU | string> {
-  const gpu = await findGpu();
+  const gpu = toggles === undefined ? await findGpu() : create([`enable-dawn-features=${toggles}`]);
   if (typeof gpu === 'string') return gpu;
   return new Proxy(gpu, {
     get: (_, name) =>

@@ -1,6 +1,5 @@
-// Linears of few rows of x. A workgroup has TEAMS teams of LANES threads; a team streams 4 rows of W at a time past one
-// row of x, which lies in workgroup memory: read from there, its columns come without bank conflicts. Each load of W is
-// under way while the one before is multiplied.
+// Linears of few rows of x. A workgroup has TEAMS teams of LANES threads; a team streams 4 · BLOCKS rows of W past one row
+// of x, which lies in workgroup memory: read from there, its columns come without bank conflicts.
 const THREADS = LANES * TEAMS;
 fn weight_row(out: u32) -> u32 { return min(out, ROWS - 1u); }
 
@@ -9,7 +8,7 @@ const SUMS = 64u; // subgroups of a workgroup, at most
 #else
 const SUMS = THREADS;
 #endif
-var<workgroup> sums: array<vec4<f32>, SUMS>;
+var<workgroup> sums: array<vec4<f32>, SUMS * BLOCKS>;
 #if NORMED
 var<workgroup> squares: array<f32, SUMS>;
 #endif
@@ -96,8 +95,8 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   let row = x_row(group.y);
   let lane = thread % LANES;
   let team = thread / LANES;
-  let first = ((group.x + group.z * MOST_GROUPS) * TEAMS + team) * 4u;
-  var sum = vec4<f32>();
+  let first = ((group.x + group.z * MOST_GROUPS) * TEAMS + team) * 4u * BLOCKS;
+  var sum: array<vec4<f32>, BLOCKS>;
   var square = 0.0;
 #if STATS
   for (var i = thread; i < N_STATS; i += THREADS) { square += stats[row * N_STATS + i]; }
@@ -105,7 +104,6 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
 #if ALIGNED
   for (var tile = 0u; tile < UNITS; tile += TILE_UNITS) {
     let units = min(TILE_UNITS, UNITS - tile);
-    var next = load_block(first, tile + min(lane, units - 1u));
     if (tile > 0u) { workgroupBarrier(); }
     for (var i = thread; i < TILE_UNITS * PARTS; i += THREADS) {
       let c = (tile * PARTS + i) * 4u;
@@ -123,9 +121,9 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     }
     workgroupBarrier();
     for (var u = lane; u < units; u += LANES) {
-      let block = next;
-      if (u + LANES < units) { next = load_block(first, tile + u + LANES); }
-      sum += products(block, u * PITCH);
+      var blocks: array<Block, BLOCKS>;
+      for (var b = 0u; b < BLOCKS; b++) { blocks[b] = load_block(first + 4u * b, tile + u); }
+      for (var b = 0u; b < BLOCKS; b++) { sum[b] += products(blocks[b], u * PITCH); }
     }
   }
 #else
@@ -135,13 +133,15 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     if (team == 0u) { square += value * value; }
 #endif
     value *= g_at(c)[c % 4u];
-    for (var r = 0u; r < 4u; r++) { sum[r] += weight_at(weight_row(first + r), c) * value; }
+    for (var r = 0u; r < 4u * BLOCKS; r++) { sum[r / 4u][r % 4u] += weight_at(weight_row(first + r), c) * value; }
   }
 #endif
 #if SUBGROUPS
   // A team is one or several whole subgroups, whose threads follow each other.
-  let part = subgroupAdd(sum);
-  if (sg_lane == 0u) { sums[thread / sg_size] = part; }
+  for (var b = 0u; b < BLOCKS; b++) {
+    let part = subgroupAdd(sum[b]);
+    if (sg_lane == 0u) { sums[thread / sg_size * BLOCKS + b] = part; }
+  }
 #if NORMED
   let part_square = subgroupAdd(square);
   if (sg_lane == 0u) { squares[thread / sg_size] = part_square; }
@@ -152,13 +152,15 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   let count = LANES / sg_size;
   let all = THREADS / sg_size;
 #else
-  sums[thread] = sum;
+  for (var b = 0u; b < BLOCKS; b++) { sums[thread * BLOCKS + b] = sum[b]; }
 #if NORMED
   squares[thread] = square;
 #endif
   workgroupBarrier();
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { sums[thread] += sums[thread + half]; }
+    if (lane < half) {
+      for (var b = 0u; b < BLOCKS; b++) { sums[thread * BLOCKS + b] += sums[(thread + half) * BLOCKS + b]; }
+    }
 #if NORMED
     if (lane < half) { squares[thread] += squares[thread + half]; }
 #endif
@@ -169,13 +171,13 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   let count = 1u;
   let all = TEAMS;
 #endif
-  if (lane >= 4u || first + lane >= ROWS) { return; }
-  var total = vec4<f32>();
-  for (var i = 0u; i < count; i++) { total += sums[begin + i]; }
+  if (lane >= 4u * BLOCKS || first + lane >= ROWS) { return; }
+  var total = 0.0;
+  for (var i = 0u; i < count; i++) { total += sums[(begin + i) * BLOCKS + lane / 4u][lane % 4u]; }
 #if NORMED
   var squared = 0.0;
   for (var i = 0u; i < all; i++) { squared += squares[i * step]; }
   total *= 1.0 / sqrt(squared / f32(NORM_COLS) + EPS);
 #endif
-  put(group.y, first + lane, total[lane]);
+  put(group.y, first + lane, total);
 }

@@ -92,6 +92,8 @@ export type WeightFormats = Readonly<Record<string, WeightFormat>>;
 
 export interface Backend {
   readonly name: BackendName;
+  /** Rows of prefill that it likes to be fed at a time; 64 if absent. */
+  readonly chunk?: number;
   /** Null if it can run here, else the reason why not. Cheap: no device is created. */
   unavailable(): Promise<string | null>;
   /** Null, or why 'auto' should not choose it here though it can run. */

@@ -37,6 +37,9 @@ export interface LoadContext {
 export type ModelDescription = Omit<ModelInfo, 'variant' | 'device' | 'threads' | 'fingerprint'>;
 
 /** A checkpoint with the program to run it. */
+/** Rows of prefill fed at a time, where neither the user nor the backend says how many. */
+const DEFAULT_CHUNK = 64;
+
 interface Plan {
   checkpoint: Checkpoint;
   blueprint: Blueprint;
@@ -59,8 +62,8 @@ export async function loadEngine(
 ): Promise<Engine> {
   const { onProgress, signal } = context;
   onProgress?.({ stage: 'open', loaded: 0, total: 0 });
-  return withPlan(source, options, signal, async (plan) => {
-    const { backend, executor, why } = await startBackend(plan, context.backends);
+  return withPlan(source, options, signal, async (unfitted) => {
+    const { plan, backend, executor, why } = await startBackend(unfitted, context.backends);
     try {
       throwIfAborted(signal);
       const watch = await upload(plan, executor, context);
@@ -93,12 +96,11 @@ export async function describe(
   options: EngineOptions,
   { backends, signal }: LoadContext,
 ): Promise<ModelDescription> {
-  return withPlan(source, options, signal, async (plan) => {
-    const { ranked, rejected } = rankBackends(
-      plan.settings.backend,
-      await candidates(backends, plan.settings.backend),
-    );
+  return withPlan(source, options, signal, async (unfitted) => {
+    const wanted = unfitted.settings.backend;
+    const { ranked, rejected } = rankBackends(wanted, await candidates(backends, wanted));
     const backend = backends.find(({ name }) => name === ranked[0])!;
+    const plan = fit(unfitted, backend);
     const memory = backend.plan(plan.program, plan.weights.formats, plan.execution);
     return describeModel(plan, backend.name, memory, explain(plan.settings, rejected));
   });
@@ -128,7 +130,10 @@ function isFileSet(source: FileSet | FileSetSource): source is FileSet {
 
 function makePlan(checkpoint: Checkpoint, settings: LoadSettings): Plan {
   const blueprint = findArchitecture(checkpoint.config).read(checkpoint.config, checkpoint.tensors);
-  const program = blueprint.program({ chunk: settings.chunk, maxContext: settings.maxContext });
+  const program = blueprint.program({
+    chunk: settings.chunk ?? DEFAULT_CHUNK,
+    maxContext: settings.maxContext,
+  });
   const weights = weightFormats(checkpoint, blueprint.sources, program.weights, settings.quantize);
   const { numerics, threads, memoryBudget, maxSessions } = settings;
   const execution: ExecutorOptions = { slots: maxSessions + SHADOW_SLOTS, numerics, threads };
@@ -147,6 +152,13 @@ function makePlan(checkpoint: Checkpoint, settings: LoadSettings): Plan {
   return { checkpoint, blueprint, program, weights, tokenizer, settings, execution };
 }
 
+/** The plan in the chunks that a backend likes best, unless the user has said how many rows. */
+function fit(plan: Plan, { chunk }: Backend): Plan {
+  const { settings, blueprint } = plan;
+  if (settings.chunk !== undefined || chunk === undefined) return plan;
+  return { ...plan, program: blueprint.program({ chunk, maxContext: settings.maxContext }) };
+}
+
 /** 'auto' also leaves out what would run, but not well. */
 async function candidates(backends: readonly Backend[], wanted: BackendName | 'auto'): Promise<Candidate[]> {
   return Promise.all(
@@ -159,14 +171,15 @@ async function candidates(backends: readonly Backend[], wanted: BackendName | 'a
 }
 
 interface Started {
+  plan: Plan;
   backend: Backend;
   executor: Executor;
   why(reason: string): string;
 }
 
 /** The first backend that takes the model; with 'auto' it must also pass the known-answer test on this device. */
-async function startBackend(plan: Plan, backends: readonly Backend[]): Promise<Started> {
-  const { settings, program, weights, execution } = plan;
+async function startBackend(unfitted: Plan, backends: readonly Backend[]): Promise<Started> {
+  const { settings, weights, execution } = unfitted;
   const offered = await candidates(backends, settings.backend);
   const { ranked, rejected } = rankBackends(settings.backend, offered);
   const failures: Rejection[] = [...rejected];
@@ -178,8 +191,9 @@ async function startBackend(plan: Plan, backends: readonly Backend[]): Promise<S
         const { ok, detail } = await knownAnswer(backend, settings.numerics);
         if (!ok) throw new EdgeError('UNSUPPORTED_BACKEND', `its self-test failed: ${detail}`);
       }
-      const executor = await backend.create(program, weights.formats, execution);
-      return { backend, executor, why: (reason) => `${reason}${explain(settings, failures, '; ')}` };
+      const plan = fit(unfitted, backend);
+      const executor = await backend.create(plan.program, weights.formats, execution);
+      return { plan, backend, executor, why: (reason) => `${reason}${explain(settings, failures, '; ')}` };
     } catch (error) {
       if (settings.backend !== 'auto') throw error;
       failures.push({ name, reason: error instanceof Error ? error.message : String(error) });

@@ -3,8 +3,8 @@ import { show } from './options.ts';
 import type { EngineOptions } from './types.ts';
 
 /** `EngineOptions`, checked, with the defaults that depend on nothing else filled in. */
-export type LoadSettings = Required<Omit<EngineOptions, 'quantize' | 'memoryBudget'>> &
-  Pick<EngineOptions, 'quantize' | 'memoryBudget'>;
+export type LoadSettings = Required<Omit<EngineOptions, 'quantize' | 'memoryBudget' | 'chunk'>> &
+  Pick<EngineOptions, 'quantize' | 'memoryBudget' | 'chunk'>;
 
 /** @throws INVALID_ARGUMENT, naming the option and what it takes */
 export function readLoadOptions(options: EngineOptions): LoadSettings {
@@ -12,20 +12,20 @@ export function readLoadOptions(options: EngineOptions): LoadSettings {
     typeof options === 'object' && options !== null,
     `Load options must be an object, found ${show(options)}`,
   );
-  const { quantize, memoryBudget } = options;
+  const { quantize, memoryBudget, chunk } = options;
   const settings: LoadSettings = {
     backend: choice('backend', options.backend ?? 'auto', ['auto', 'metal', 'webgpu', 'wasm', 'reference']),
     numerics: choice('numerics', options.numerics ?? 'i8', ['exact', 'i16', 'i8']),
     threads: integer('threads', options.threads ?? 0, 0, 1024),
     maxSessions: integer('maxSessions', options.maxSessions ?? 4, 1, 65_536),
     maxContext: integer('maxContext', options.maxContext ?? 4096, 1, 2 ** 31 - 1),
-    chunk: integer('chunk', options.chunk ?? 64, 1, 65_536),
     maxHistory: integer('maxHistory', options.maxHistory ?? 65_536, 0, 2 ** 28),
     checkpointEvery: integer('checkpointEvery', options.checkpointEvery ?? 512, 1, 2 ** 31 - 1),
     checkpointBytes: integer('checkpointBytes', options.checkpointBytes ?? 2 ** 26, 0, 2 ** 40),
     cacheBytes: integer('cacheBytes', options.cacheBytes ?? 0, 0, 2 ** 40),
     spill: integer('spill', options.spill ?? 0, 0, 2 ** 20),
   };
+  if (chunk !== undefined) settings.chunk = integer('chunk', chunk, 1, 65_536);
   if (quantize !== undefined) settings.quantize = choice('quantize', quantize, ['q4', 'q8', 'none']);
   if (memoryBudget !== undefined) {
     requireArgument(
@@ -37,7 +37,7 @@ export function readLoadOptions(options: EngineOptions): LoadSettings {
   for (const name of Object.keys(options))
     requireArgument(
       name in settings || options[name as keyof EngineOptions] === undefined,
-      `Unknown load option '${name}'; the engine takes ${[...Object.keys(settings), 'quantize', 'memoryBudget'].join(', ')}`,
+      `Unknown load option '${name}'; the engine takes ${[...Object.keys(settings), 'chunk', 'quantize', 'memoryBudget'].join(', ')}`,
     );
   return settings;
 }

@@ -38,7 +38,7 @@ export interface EngineOptions extends Partial<StateSettings> {
   maxSessions?: number; // 4
   maxContext?: number; // 4096; only matters where attention is unbounded
   memoryBudget?: number; // bytes of weights + state + scratch
-  chunk?: number; // rows of prefill fed at a time, 64
+  chunk?: number; // rows of prefill fed at a time: 64 on WASM, 512 on WebGPU
 }
 
 export interface Progress {

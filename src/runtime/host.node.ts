@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { parentPort, Worker } from 'node:worker_threads';
 import type { Endpoint } from 'comlink';
@@ -125,15 +125,32 @@ export function findGpu(): Promise<GPU | string> {
 async function loadGpu(): Promise<GPU | string> {
   const own = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
   if (own) return own;
+  if (process.platform === 'linux' && !(await hasVulkanDriver())) return 'no Vulkan driver is installed';
   try {
     const { create } = await import('webgpu');
-    return create([]);
+    // The commands of a step are always the same ones; validating each again takes longer than encoding it.
+    return create(['enable-dawn-features=skip_validation']);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'
       ? "the package 'webgpu' is not installed (npm install webgpu)"
       : `the package 'webgpu' does not load here: ${message}`;
   }
+}
+
+/** Dawn says a lot on standard error where there is none. The Vulkan loader's places: LoaderInterfaceArchitecture.md. */
+async function hasVulkanDriver(): Promise<boolean> {
+  const { env } = process;
+  if (env.VK_ICD_FILENAMES || env.VK_DRIVER_FILES || env.VK_ADD_DRIVER_FILES) return true;
+  const places = [
+    ...(env.XDG_DATA_DIRS || '/usr/local/share:/usr/share').split(':'),
+    ...(env.XDG_CONFIG_DIRS || '/etc/xdg').split(':'),
+    env.XDG_DATA_HOME || `${env.HOME}/.local/share`,
+    '/etc',
+    '/usr/local/etc',
+  ];
+  const listings = places.map((place) => readdir(`${place}/vulkan/icd.d`).catch(() => []));
+  return (await Promise.all(listings)).some((names) => names.length > 0);
 }
 
 /** URLs of the embedded model's files, by file name. */

@@ -106,7 +106,6 @@ describe('load', () => {
       threads: 0,
       maxSessions: 4,
       maxContext: 4096,
-      chunk: 64,
       maxHistory: 65_536,
       checkpointEvery: 512,
       checkpointBytes: 2 ** 26,

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Backend } from '../../src/backends/types.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { loadEngine } from '../../src/engine/load.ts';
@@ -8,10 +8,12 @@ import { skipUnavailable } from '../ops/parity.ts';
 import { variant } from '../wasm/host.ts';
 import { dawn, REQUIRED } from './host.ts';
 
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs compile slowly
+
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
 const PROMPT = [1, 5, 9, 200, 31, 77, 12, 400];
 
-describe('a model on WebGPU', { timeout: 120_000 }, () => {
+describe('a model on WebGPU', () => {
   const backend = dawn();
   let engine: Engine | undefined;
   let reference: Engine;
@@ -26,7 +28,7 @@ describe('a model on WebGPU', { timeout: 120_000 }, () => {
         { backend: 'webgpu', quantize: 'none', maxSessions: 3 },
         { backends: [forced] },
       );
-  }, 120_000);
+  });
   afterAll(async () => {
     await engine?.dispose();
     await reference.dispose();

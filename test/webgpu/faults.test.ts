@@ -1,11 +1,13 @@
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type WebgpuHost, webgpuBackend } from '../../src/backends/webgpu/index.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import { generate, rejects } from '../engine/drive.ts';
 import { skipUnavailable } from '../ops/parity.ts';
 import { variant } from '../wasm/host.ts';
 import { dawn, dawnHost, REQUIRED } from './host.ts';
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs compile slowly
 
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
 

@@ -1,6 +1,9 @@
+import { vi } from 'vitest';
 import { quant } from '../helpers/tensors.ts';
 import { runGolden } from '../models/golden.ts';
 import { dawn, REQUIRED } from './host.ts';
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs compile slowly
 
 // On a software GPU a fixture takes half a minute, mostly to compile: `npm run test:full` runs all of them.
 const full = process.env.EDGE_SSM_FULL === '1';

@@ -1,6 +1,9 @@
+import { vi } from 'vitest';
 import type { OpCase } from '../ops/build.ts';
 import { runParity } from '../ops/parity.ts';
 import { dawn, REQUIRED } from './host.ts';
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs compile slowly
 
 // A software GPU compiles each kernel for a second or more: `npm test` runs what is small, `npm run test:full` all.
 const full = process.env.EDGE_SSM_FULL === '1';

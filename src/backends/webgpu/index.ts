@@ -17,6 +17,9 @@ export type { WebgpuHost, WebgpuOverrides } from './device.ts';
 /** What the specification guarantees: for plans before an adapter was seen. */
 const SPEC_FEATURES: Features = { subgroups: 0, maxBinding: 2 ** 27, maxWorkgroupMemory: 16_384 };
 
+/** Fewer rows leave a large GPU idle. */
+const CHUNK = 512;
+
 /** The WebGPU backend. */
 export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {}): Backend {
   let known: AdapterFacts | null = null;
@@ -29,6 +32,7 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
   };
   return {
     name: 'webgpu',
+    chunk: CHUNK,
     async unavailable() {
       const found = await look();
       return typeof found === 'string' ? found : null;

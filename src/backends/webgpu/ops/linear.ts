@@ -9,8 +9,8 @@ import type { Settings } from '../wgsl.ts';
 import type { Stats } from './mamba2.ts';
 
 const MOST_GROUPS = 65_535; // of a dimension
-const TEAM_ROWS = 4; // of W, that a team of threads has in matvec
-const MANY_GROUPS = 256; // workgroups that fill a GPU
+const BLOCK_ROWS = 4; // of W, that a team of threads has at a time in matvec
+const MANY_GROUPS = 128; // workgroups that fill a GPU
 const MATVEC_THREADS = 256;
 const FEW = 4; // rows of x that matvec takes
 
@@ -92,19 +92,25 @@ function linear(call: Linear, plan: Plan): Launch[] {
   });
 }
 
-/** How matvec cuts a weight: as many lanes as a row has vec4<u32>, and several teams a workgroup if there is work for them. */
+/**
+ * How matvec cuts a weight: as many lanes as a row has vec4<u32>; several teams a workgroup, and blocks of rows a team,
+ * as long as there are workgroups for a whole GPU: they share the row of x.
+ */
 function teams(layout: LinearLayout, part: LinearPart, { features }: Plan) {
   const units = layout.rowWords / 4;
   const lanes = Math.min(128, Math.max(32, features.subgroups, 2 ** Math.ceil(Math.log2(units))));
-  const most = Math.max(1, Math.floor(part.rows / (TEAM_ROWS * MANY_GROUPS)));
+  const most = Math.max(1, Math.floor(part.rows / (BLOCK_ROWS * MANY_GROUPS))); // blocks of a workgroup
   const teams = Math.min(MATVEC_THREADS / lanes, 2 ** Math.floor(Math.log2(most)));
+  const blocks = most >= 2 * teams ? 2 : 1;
   const pitch = 16 * (layout.wordCols + 1); // bytes of a unit of x in workgroup memory
-  const room = Math.floor((features.maxWorkgroupMemory - 5 * 4 * MATVEC_THREADS) / pitch); // units
+  const sums = (16 * blocks + 4) * (features.subgroups > 0 ? 64 : lanes * teams); // bytes
+  const room = Math.floor((features.maxWorkgroupMemory - sums) / pitch); // units
   return {
-    groups: Math.ceil(part.rows / (TEAM_ROWS * teams)),
+    groups: Math.ceil(part.rows / (BLOCK_ROWS * teams * blocks)),
     constants: {
       LANES: lanes,
       TEAMS: teams,
+      BLOCKS: blocks,
       MOST_GROUPS,
       TILE_UNITS: Math.min(units, room < lanes ? room : room - (room % lanes)),
     },
@@ -113,7 +119,7 @@ function teams(layout: LinearLayout, part: LinearPart, { features }: Plan) {
 
 /** What a workgroup of matmul makes: large tiles, where there is memory for them and enough of them. */
 function tiles(part: LinearPart, { features, program }: Plan): { NJ: number; X_PITCH: number } {
-  const wide = Math.ceil(part.rows / 128) * Math.ceil(program.chunk / 64) >= MANY_GROUPS;
+  const wide = Math.ceil(part.rows / 128) * Math.ceil(program.chunk / 64) >= 2 * MANY_GROUPS;
   if (features.maxWorkgroupMemory < 32_768) return { NJ: 1, X_PITCH: 16 };
   return { NJ: wide ? 2 : 1, X_PITCH: 17 }; // an odd pitch spreads the transposing stores over the banks
 }
