@@ -11,6 +11,7 @@
 @group(0) @binding(6) var<storage, read_write> stats: array<f32>; // [rows][NHEADS · BLOCKS]
 
 const THREADS = BLOCK * SLICES;
+const FULL = D_STATE == SLICE * SLICES; // no thread has less
 const D_INNER = NHEADS * HEADDIM;
 const BC = NGROUPS * D_STATE;
 const CHANNELS = D_INNER + 2u * BC;
@@ -44,13 +45,11 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
   let p = p0 + lane % BLOCK;
   let slice = lane / BLOCK;
   let base = (row.slot * NHEADS + head) * D_STATE * HEADDIM + p;
-  let live = p < HEADDIM;
+  let live = HEADDIM % BLOCK == 0u || p < HEADDIM;
   var h: array<f32, SLICE>;
-  for (var i = 0u; i < SLICE; i++) {
-    let n = slice * SLICE + i;
-    h[i] = 0.0;
-    if (live && n < D_STATE) { h[i] = state[base + n * HEADDIM]; }
-  }
+#repeat SLICE
+  if (live && (FULL || slice * SLICE + $i < D_STATE)) { h[$i] = state[base + (slice * SLICE + $i) * HEADDIM]; }
+#end
   // All loads early: each would wait for memory anew.
   let dt_raw = projection[group.z * P_STRIDE + DT_OFFSET + head] + v[V_DT_BIAS + head];
   let a = v[V_A + head];
@@ -83,14 +82,13 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
   let x = x_row[lane % BLOCK];
   let scaled = dt * x;
   var sum = 0.0;
-  for (var i = 0u; i < SLICE; i++) {
-    let n = slice * SLICE + i;
-    if (n < D_STATE) {
-      h[i] = decay * h[i] + scaled * b_row[n];
-      sum += c_row[n] * h[i];
-      if (live) { state[base + n * HEADDIM] = h[i]; }
-    }
+#repeat SLICE
+  if (FULL || slice * SLICE + $i < D_STATE) {
+    h[$i] = decay * h[$i] + scaled * b_row[slice * SLICE + $i];
+    sum += c_row[slice * SLICE + $i] * h[$i];
+    if (live) { state[base + (slice * SLICE + $i) * HEADDIM] = h[$i]; }
   }
+#end
   sums[lane] = sum;
   workgroupBarrier();
   if (lane < BLOCK) {

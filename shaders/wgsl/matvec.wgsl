@@ -102,6 +102,11 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   for (var i = thread; i < N_STATS; i += THREADS) { square += stats[row * N_STATS + i]; }
 #endif
 #if ALIGNED
+#if ONE_UNIT
+  // A thread has one unit of each row: it is asked for before x is there.
+  var blocks: array<Block, BLOCKS>;
+  for (var b = 0u; b < BLOCKS; b++) { blocks[b] = load_block(first + 4u * b, min(lane, UNITS - 1u)); }
+#endif
   for (var tile = 0u; tile < UNITS; tile += TILE_UNITS) {
     let units = min(TILE_UNITS, UNITS - tile);
     if (tile > 0u) { workgroupBarrier(); }
@@ -120,11 +125,17 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
       }
     }
     workgroupBarrier();
+#if ONE_UNIT
+    if (lane < units) {
+      for (var b = 0u; b < BLOCKS; b++) { sum[b] = products(blocks[b], lane * PITCH); }
+    }
+#else
     for (var u = lane; u < units; u += LANES) {
       var blocks: array<Block, BLOCKS>;
       for (var b = 0u; b < BLOCKS; b++) { blocks[b] = load_block(first + 4u * b, tile + u); }
       for (var b = 0u; b < BLOCKS; b++) { sum[b] += products(blocks[b], u * PITCH); }
     }
+#endif
   }
 #else
   for (var c = lane; c < COLS; c += LANES) {

@@ -10,6 +10,7 @@
 @group(0) @binding(7) var<storage, read_write> y_out: array<f32>;
 
 const THREADS = BLOCK * SLICES;
+const FULL = D_STATE == SLICE * SLICES; // no thread has less
 const PADDED = SLICE * SLICES; // of d_state
 var<workgroup> b_tile: array<f32, TILE * PADDED>;
 var<workgroup> c_tile: array<f32, TILE * PADDED>;
@@ -21,16 +22,14 @@ fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
   let head = group.y;
   let p = group.x * BLOCK + lane % BLOCK;
   let slice = lane / BLOCK;
-  let live = p < HEADDIM;
+  let live = HEADDIM % BLOCK == 0u || p < HEADDIM;
   let base = (segment.slot * NHEADS + head) * D_STATE * HEADDIM + p;
   let bc = head * NGROUPS / NHEADS * D_STATE;
   let channel = head * HEADDIM + p;
   var h: array<f32, SLICE>;
-  for (var i = 0u; i < SLICE; i++) {
-    let n = slice * SLICE + i;
-    h[i] = 0.0;
-    if (live && n < D_STATE) { h[i] = state[base + n * HEADDIM]; }
-  }
+#repeat SLICE
+  if (live && (FULL || slice * SLICE + $i < D_STATE)) { h[$i] = state[base + (slice * SLICE + $i) * HEADDIM]; }
+#end
   let a = v[V_A + head];
   let dt_bias = v[V_DT_BIAS + head];
 #if D_PER_CHANNEL
@@ -65,11 +64,11 @@ fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
       let x = xs[t];
       let scaled = dt * x;
       var sum = 0.0;
-      for (var i = 0u; i < SLICE; i++) {
-        let n = t * PADDED + slice * SLICE + i;
-        h[i] = decay * h[i] + scaled * b_tile[n];
-        sum += c_tile[n] * h[i];
-      }
+      let n = t * PADDED + slice * SLICE;
+#repeat SLICE
+      h[$i] = decay * h[$i] + scaled * b_tile[n + $i];
+      sum += c_tile[n + $i] * h[$i];
+#end
       if (slice == 0u) { sum += skip * x; }
       sums[t * THREADS + lane] = sum;
     }
@@ -85,10 +84,9 @@ fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
       }
     }
   }
-  for (var i = 0u; i < SLICE; i++) {
-    let n = slice * SLICE + i;
-    if (live && n < D_STATE) { state[base + n * HEADDIM] = h[i]; }
-  }
+#repeat SLICE
+  if (live && (FULL || slice * SLICE + $i < D_STATE)) { state[base + (slice * SLICE + $i) * HEADDIM] = h[$i]; }
+#end
 }
 
 fn clamp_dt(dt: f32) -> f32 {

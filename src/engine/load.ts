@@ -100,7 +100,7 @@ export async function describe(
     const wanted = unfitted.settings.backend;
     const { ranked, rejected } = rankBackends(wanted, await candidates(backends, wanted));
     const backend = backends.find(({ name }) => name === ranked[0])!;
-    const plan = fit(unfitted, backend);
+    const plan = fitted(unfitted, backend);
     const memory = backend.plan(plan.program, plan.weights.formats, plan.execution);
     return describeModel(plan, backend.name, memory, explain(plan.settings, rejected));
   });
@@ -153,7 +153,7 @@ function makePlan(checkpoint: Checkpoint, settings: LoadSettings): Plan {
 }
 
 /** The plan in the chunks that a backend likes best, unless the user has said how many rows. */
-function fit(plan: Plan, { chunk }: Backend): Plan {
+function fitted(plan: Plan, { chunk }: Backend): Plan {
   const { settings, blueprint } = plan;
   if (settings.chunk !== undefined || chunk === undefined) return plan;
   return { ...plan, program: blueprint.program({ chunk, maxContext: settings.maxContext }) };
@@ -191,7 +191,7 @@ async function startBackend(unfitted: Plan, backends: readonly Backend[]): Promi
         const { ok, detail } = await knownAnswer(backend, settings.numerics);
         if (!ok) throw new EdgeError('UNSUPPORTED_BACKEND', `its self-test failed: ${detail}`);
       }
-      const plan = fit(unfitted, backend);
+      const plan = fitted(unfitted, backend);
       const executor = await backend.create(plan.program, weights.formats, execution);
       return { plan, backend, executor, why: (reason) => `${reason}${explain(settings, failures, '; ')}` };
     } catch (error) {

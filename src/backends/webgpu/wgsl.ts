@@ -28,12 +28,12 @@ export interface Binding {
 
 /**
  * Puts shader sources together: `#if NAME`, `#if !NAME`, `#else` and `#endif` lines choose among lines, constants
- * become a header, and bindings are numbered. WebGPU does not bind a buffer for reading and writing in one launch:
+ * become a header, `#repeat` lines are unrolled, and bindings are numbered. WebGPU does not bind a buffer for reading and writing in one launch:
  * variables that lie in the same range become one.
  */
 export function link(sources: readonly string[], settings: Settings, slices: Record<string, Slice>): Linked {
   const { flags = {}, constants = {}, floats = {} } = settings;
-  let code = sources.map((source) => preprocess(source, flags)).join('\n');
+  let code = sources.map((source) => repeat(preprocess(source, flags), constants)).join('\n');
   const kept: Binding[] = [];
   for (const [declaration, , writes, name] of code.matchAll(DECLARATION)) {
     if (code.match(new RegExp(`\\b${name}\\b`, 'g'))!.length === 1) {
@@ -78,6 +78,15 @@ function declarationOf(code: string, name: string): string {
 
 function sameRange(a: Slice, b: Slice): boolean {
   return a.buffer === b.buffer && (a.offset ?? 0) === (b.offset ?? 0);
+}
+
+/** Lines between `#repeat NAME` and `#end`, as often as the constant says, `$i` counting: what compilers may not unroll. */
+function repeat(source: string, constants: Readonly<Record<string, number>>): string {
+  return source.replace(/^#repeat (\w+)\n([\s\S]*?)^#end\n/gm, (_, name: string, lines: string) => {
+    const count = constants[name];
+    if (count === undefined) throw fault(`#repeat ${name}, which is no constant`);
+    return Array.from({ length: count }, (_, i) => lines.replaceAll('$i', `${i}u`)).join('');
+  });
 }
 
 /** The lines that the flags choose. */

@@ -65,12 +65,11 @@ function linear(call: Linear, plan: Plan): Launch[] {
   return parts.flatMap((part): Launch[] => {
     const slices = linearSlices(call, part, plan);
     const settings = linearSettings(call, layout, part, plan);
-    const { groups, constants } = teams(layout, part, plan);
-    const tile = tiles(part, plan);
+    const { groups, constants, oneUnit } = teams(layout, part, plan);
     return [
       {
         entry: 'matvec',
-        settings: with_(settings, constants),
+        settings: with_(settings, constants, { ONE_UNIT: oneUnit }),
         slices,
         workgroups(shape) {
           const rows = count(shape);
@@ -78,16 +77,18 @@ function linear(call: Linear, plan: Plan): Launch[] {
           return [Math.min(groups, MOST_GROUPS), rows, Math.ceil(groups / MOST_GROUPS)];
         },
       },
-      {
-        entry: 'matmul',
-        settings: with_(settings, tile),
-        slices,
-        workgroups(shape) {
-          const rows = count(shape);
-          if (rows <= FEW) return null;
-          return [Math.ceil(part.rows / (64 * tile.NJ)), Math.ceil(rows / 64), 1];
-        },
-      },
+      ...tiles(part, plan).map(
+        ({ NJ, X_PITCH, from, to }): Launch => ({
+          entry: 'matmul',
+          settings: with_(settings, { NJ, X_PITCH }),
+          slices,
+          workgroups(shape) {
+            const rows = count(shape);
+            if (rows < from || rows > to) return null;
+            return [Math.ceil(part.rows / (64 * NJ)), Math.ceil(rows / 64), 1];
+          },
+        }),
+      ),
     ];
   });
 }
@@ -105,27 +106,49 @@ function teams(layout: LinearLayout, part: LinearPart, { features }: Plan) {
   const pitch = 16 * (layout.wordCols + 1); // bytes of a unit of x in workgroup memory
   const sums = (16 * blocks + 4) * (features.subgroups > 0 ? 64 : lanes * teams); // bytes
   const room = Math.floor((features.maxWorkgroupMemory - sums) / pitch); // units
+  const tile = Math.min(units, room < lanes ? room : room - (room % lanes));
   return {
     groups: Math.ceil(part.rows / (BLOCK_ROWS * teams * blocks)),
+    oneUnit: blocks === 1 && units <= lanes && tile === units,
     constants: {
       LANES: lanes,
       TEAMS: teams,
       BLOCKS: blocks,
       MOST_GROUPS,
-      TILE_UNITS: Math.min(units, room < lanes ? room : room - (room % lanes)),
+      TILE_UNITS: tile,
     },
   };
 }
 
-/** What a workgroup of matmul makes: large tiles, where there is memory for them and enough of them. */
-function tiles(part: LinearPart, { features, program }: Plan): { NJ: number; X_PITCH: number } {
-  const wide = Math.ceil(part.rows / 128) * Math.ceil(program.chunk / 64) >= 2 * MANY_GROUPS;
-  if (features.maxWorkgroupMemory < 32_768) return { NJ: 1, X_PITCH: 16 };
-  return { NJ: wide ? 2 : 1, X_PITCH: 17 }; // an odd pitch spreads the transposing stores over the banks
+interface Tile {
+  NJ: number; // 64s of rows of W
+  X_PITCH: number;
+  from: number; // rows of x for which it serves
+  to: number;
 }
 
-function with_(settings: Settings, constants: Record<string, number>): Settings {
-  return { ...settings, constants: { ...settings.constants, ...constants } };
+/** What a workgroup of matmul makes: large tiles, where there is memory for them and enough of them. */
+function tiles(part: LinearPart, { features, program }: Plan): Tile[] {
+  if (features.maxWorkgroupMemory < 32_768) return [{ NJ: 1, X_PITCH: 16, from: FEW + 1, to: program.chunk }];
+  const X_PITCH = 17; // an odd pitch spreads the transposing stores over the banks
+  const wide = Math.ceil((2 * MANY_GROUPS) / Math.ceil(part.rows / 128)) * 64; // rows of x that make enough of them
+  if (wide > program.chunk) return [{ NJ: 1, X_PITCH, from: FEW + 1, to: program.chunk }];
+  return [
+    { NJ: 1, X_PITCH, from: FEW + 1, to: wide - 1 },
+    { NJ: 2, X_PITCH, from: wide, to: program.chunk },
+  ];
+}
+
+function with_(
+  settings: Settings,
+  constants: Record<string, number>,
+  flags: Record<string, boolean> = {},
+): Settings {
+  return {
+    ...settings,
+    flags: { ...settings.flags, ...flags },
+    constants: { ...settings.constants, ...constants },
+  };
 }
 
 function linearSlices(call: Linear, part: LinearPart, plan: Plan): Launch['slices'] {
