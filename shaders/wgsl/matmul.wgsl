@@ -122,6 +122,14 @@ fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   for (var i = 0u; i < 4u; i++) { w_tile[(xr + i * 16u) * 2u + lane % 8u / 4u][lane % 4u] = squares[i]; }
   workgroupBarrier();
 #endif
+#if STATS
+  // Two threads a row put its sums of squares together.
+  let r = min(row0 + lane / 2u, rows - 1u);
+  var part = 0.0;
+  for (var e = lane % 2u; e < N_STATS; e += 2u) { part += stats[x_row(r) * N_STATS + e]; }
+  w_tile[lane].x = part;
+  workgroupBarrier();
+#endif
   for (var i = 0u; i < 8u; i++) {
     let row = row0 + i0 * 4u + i;
     if (row >= rows) { break; }
@@ -131,8 +139,7 @@ fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     inverse = 1.0 / sqrt(all / f32(NORM_COLS) + EPS);
 #endif
 #if STATS
-    var all = 0.0;
-    for (var e = 0u; e < N_STATS; e++) { all += stats[x_row(row) * N_STATS + e]; }
+    let all = w_tile[(i0 * 4u + i) * 2u].x + w_tile[(i0 * 4u + i) * 2u + 1u].x;
     inverse = 1.0 / sqrt(all / f32(NORM_COLS) + EPS);
 #endif
     for (var j = 0u; j < NJ; j++) {

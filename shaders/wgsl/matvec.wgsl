@@ -139,11 +139,11 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   }
 #else
   for (var c = lane; c < COLS; c += LANES) {
-    var value = x_at(row, c).x;
+    var value = x_at(row, c - c % 4u)[c % 4u];
 #if NORM
     if (team == 0u) { square += value * value; }
 #endif
-    value *= g_at(c)[c % 4u];
+    value *= g_at(c - c % 4u)[c % 4u];
     for (var r = 0u; r < 4u * BLOCKS; r++) { sum[r / 4u][r % 4u] += weight_at(weight_row(first + r), c) * value; }
   }
 #endif

@@ -8,6 +8,7 @@ vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs c
 // A software GPU compiles each kernel for a second or more: `npm test` runs what is small, `npm run test:full` all.
 const full = process.env.EDGE_SSM_FULL === '1';
 const LINEAR_CASES = [
+  'every format, 5 rows of 200 to 24',
   'a short last group, views of wider buffers',
   'MLP of tiny',
   'in place, bias, scale',

@@ -12,7 +12,7 @@ const MOST_GROUPS = 65_535; // of a dimension
 const BLOCK_ROWS = 4; // of W, that a team of threads has at a time in matvec
 const MANY_GROUPS = 128; // workgroups that fill a GPU
 const MATVEC_THREADS = 256;
-const FEW = 4; // rows of x that matvec takes
+const FEW = 32; // rows of x that matvec takes: to read W again from the cache is no dearer than half-empty tiles
 
 interface Linear {
   x: View;
@@ -99,9 +99,9 @@ function linear(call: Linear, plan: Plan): Launch[] {
  */
 function teams(layout: LinearLayout, part: LinearPart, { features }: Plan) {
   const units = layout.rowWords / 4;
-  const lanes = Math.min(128, Math.max(32, features.subgroups, 2 ** Math.ceil(Math.log2(units))));
+  const lanes = lanesFor(units, features.subgroups);
   const most = Math.max(1, Math.floor(part.rows / (BLOCK_ROWS * MANY_GROUPS))); // blocks of a workgroup
-  const teams = Math.min(MATVEC_THREADS / lanes, 2 ** Math.floor(Math.log2(most)));
+  const teams = 2 ** Math.floor(Math.log2(Math.min(most, MATVEC_THREADS / lanes)));
   const blocks = most >= 2 * teams ? 2 : 1;
   const pitch = 16 * (layout.wordCols + 1); // bytes of a unit of x in workgroup memory
   const sums = (16 * blocks + 4) * (features.subgroups > 0 ? 64 : lanes * teams); // bytes
@@ -118,6 +118,15 @@ function teams(layout: LinearLayout, part: LinearPart, { features }: Plan) {
       TILE_UNITS: tile,
     },
   };
+}
+
+/** Lanes of a team: whole subgroups, few of them idle; more than 32 hide more of the memory's latency. */
+function lanesFor(units: number, subgroup: number): number {
+  if (subgroup === 0) return Math.min(128, Math.max(32, 2 ** Math.ceil(Math.log2(units)))); // a tree of halves
+  const step = Math.max(32, subgroup);
+  const choices = Array.from({ length: Math.floor(128 / step) }, (_, i) => (i + 1) * step);
+  const score = (lanes: number) => (units / (lanes * Math.ceil(units / lanes))) * (lanes > 32 ? 1.25 : 1);
+  return choices.reduce((best, lanes) => (score(lanes) >= score(best) ? lanes : best));
 }
 
 interface Tile {
