@@ -16,7 +16,8 @@ export async function buildChildren({ browser }) {
   if (browser) await buildBrowser();
   await build({
     absWorkingDir: root,
-    entryPoints: ['bench/children/ops.ts', 'bench/children/bench-thread.ts'],
+    entryPoints: ['bench/children/ops.ts', 'bench/children/bench-thread.ts', 'bench/children/webgpu.ts'],
+    loader: { '.wgsl': 'text' },
     bundle: true,
     format: 'esm',
     platform: 'node',
@@ -29,7 +30,8 @@ export async function buildChildren({ browser }) {
 
 /** Runs a child with a JSON argument; what it prints last is its result. */
 export function child(name, args, node) {
-  const script = name === 'ops' ? join(cache, 'ops.js') : join(root, `bench/children/${name}.mjs`);
+  const bundled = ['ops', 'webgpu'].includes(name);
+  const script = bundled ? join(cache, `${name}.js`) : join(root, `bench/children/${name}.mjs`);
   const flags = ['ops', 'model', 'long', 'state'].includes(name) ? relaxed(node) : [];
   return new Promise((resolve, reject) => {
     const process = spawn(node, [...flags, script, JSON.stringify(args)], {

@@ -6,6 +6,7 @@
 //   --chromium     ours in Chromium, too
 //   --state        fork, save, restore, rewind, cached prefixes, several conversations at once
 //   --long         prefill at 1,024 and 16,384 tokens, decode after 100 and 100,000
+//   --webgpu       models on the GPU instead (needs the package `webgpu`): tokens a second, and every kernel
 //   --serve        the same as a page, at an address of this machine, until Ctrl-C
 //   --node PATH    another Node        --json FILE   everything as JSON       --quick   a minute at most
 import { writeFileSync } from 'node:fs';
@@ -17,6 +18,7 @@ import { installPeers } from './peers.mjs';
 import { median, table } from './report.mjs';
 import { serveBench } from './serve.mjs';
 import { verifyPeer } from './verify.mjs';
+import { measureGpu } from './webgpu.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -35,6 +37,7 @@ const { values: options } = parseArgs({
     state: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     serve: { type: 'boolean', default: false },
+    webgpu: { type: 'boolean', default: false },
   },
 });
 if (options.quick) Object.assign(options, { models: 'tiny', prompt: '128', tokens: '16', rounds: '1' });
@@ -53,7 +56,8 @@ const peers = options.peers ? await installPeers() : null;
 console.log(`${result.device}, ${result.runtime}, commit ${result.commit}, ${result.date}`);
 if (result.busy) console.log(`This machine is busy (load ${result.load}): absolute figures say little.`);
 
-for (const model of list(options.models)) {
+if (options.webgpu) result.webgpu = await measureGpu(list(options.models), options);
+for (const model of options.webgpu ? [] : list(options.models)) {
   const file = modelFile(model, options.quant);
   for (const threads of list(options.threads)) await measure(model, file, threads);
 }

@@ -1,11 +1,12 @@
-/** Times models of real shapes, with random weights, on the WebGPU backend. Prints a line of JSON for each. */
-import { create } from 'webgpu';
+/** Times models of real shapes, with random weights, on the WebGPU backend. Prints JSON. */
 import { findArchitecture } from '../../models/index.ts';
 import { type Executor, MAX_AHEAD, UPLOAD_ROWS } from '../../src/backends/types.ts';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
+import { knownAnswer } from '../../src/engine/known_answer.ts';
 import type { Program } from '../../src/ops/program.ts';
 import { findGpu, runtimeName } from '../../src/runtime/node.ts';
 import type { Tensor } from '../../src/types.ts';
+import { type Inside, timeKernels } from './webgpu_kernels.ts';
 
 interface Arguments {
   models: Record<string, { dModel: number; nLayer: number }>;
@@ -13,12 +14,9 @@ interface Arguments {
   prefill: number; // tokens
   decode: number; // tokens
   sessions: number;
-  profile: boolean;
-  toggles?: string; // of Dawn, in place of our own
+  long: number; // tokens that are decoded before the speed is measured again; 0: none
 }
-const { models, chunk, prefill, decode, sessions, profile, toggles } = JSON.parse(
-  process.argv[2]!,
-) as Arguments;
+const { models, chunk, prefill, decode, sessions, long } = JSON.parse(process.argv[2]!) as Arguments;
 const VOCAB = 50_288;
 const Q4 = { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false } as const;
 const F32 = { kind: 'float', dtype: 'f32' } as const;
@@ -39,7 +37,7 @@ const GREEDY = {
 
 /** WebGPU whose devices can tell the time. */
 async function timedGpu(): Promise<GPU | string> {
-  const gpu = toggles === undefined ? await findGpu() : create([`enable-dawn-features=${toggles}`]);
+  const gpu = await findGpu();
   if (typeof gpu === 'string') return gpu;
   return new Proxy(gpu, {
     get: (_, name) =>
@@ -145,22 +143,6 @@ async function decodeRate(executor: Executor, slots: number, tokens: number, ahe
   return median(rates);
 }
 
-/** Microseconds of the host for a step, while the GPU runs what came before. */
-async function encodeTime(executor: Executor): Promise<number> {
-  const begin = performance.now();
-  const running = executor.stepAhead!(
-    {
-      ids: new Int32Array([7]),
-      segments: [{ slot: 0, position: 1, rows: 1 }],
-      outputs: [{ row: 0, sample: { ...GREEDY, position: 1 } }],
-    },
-    MAX_AHEAD,
-  );
-  const encoding = performance.now() - begin;
-  await running;
-  return Math.round((1000 * encoding) / MAX_AHEAD);
-}
-
 async function prefillRate(executor: Executor, tokens: number): Promise<number> {
   const rates: number[] = [];
   for (let round = 0; round < 3; round++) {
@@ -181,18 +163,19 @@ async function prefillRate(executor: Executor, tokens: number): Promise<number> 
   return median(rates);
 }
 
+const backend = webgpuBackend({ gpu: timedGpu, device: runtimeName() });
+const known = await knownAnswer(backend, 'exact');
+if (!known.ok) throw new Error(`The self-test of this device fails, nothing is timed: ${known.detail}`);
+
+const results: unknown[] = [];
 for (const [name, { dModel, nLayer }] of Object.entries(models)) {
-  const backend = webgpuBackend({ gpu: timedGpu, device: runtimeName() });
   const program = programOf(dModel, nLayer);
   const formats = Object.fromEntries(
     Object.entries(program.weights).map(([weight, { role }]) => [weight, role === 'vector' ? F32 : Q4]),
   );
-  const loading = performance.now();
   const executor = await backend.create(program, formats, { slots: sessions, numerics: 'exact', threads: 0 });
-  const compiled = performance.now();
   uploadRandom(executor, program);
   await executor.ready();
-  const loaded = performance.now();
   const { device, variant } = executor.info;
   await decodeRate(executor, 1, 4 * MAX_AHEAD, MAX_AHEAD);
   const result = {
@@ -200,76 +183,19 @@ for (const [name, { dModel, nLayer }] of Object.entries(models)) {
     device,
     variant,
     memory: executor.memory,
-    createMs: Math.round(compiled - loading),
-    uploadMs: Math.round(loaded - compiled),
-    decodeAhead: await decodeRate(executor, 1, decode, MAX_AHEAD),
-    encodeUs: await encodeTime(executor),
-    decodeSingle: await decodeRate(executor, 1, 64, 1),
-    batch: sessions > 1 ? await decodeRate(executor, sessions, 4 * MAX_AHEAD, MAX_AHEAD) : undefined,
-    prefill: prefill > 0 ? await prefillRate(executor, prefill) : undefined,
-    kernels: profile ? await profileKernels(executor, 1) : undefined,
-    prefillKernels: profile ? await profileKernels(executor, chunk) : undefined,
+    decode: await decodeRate(executor, 1, decode, MAX_AHEAD),
+    oneByOne: await decodeRate(executor, 1, 64, 1),
+    sessions: sessions > 1 ? await decodeRate(executor, sessions, 4 * MAX_AHEAD, MAX_AHEAD) : undefined,
+    prefill: await prefillRate(executor, prefill),
+    ...(await timeKernels(executor as unknown as Inside, 1)),
+    prefillKernels: (await timeKernels(executor as unknown as Inside, chunk)).kernels,
+    afterLong: undefined as number | undefined,
   };
-  console.log(JSON.stringify(result));
+  if (long > 0) {
+    await decodeRate(executor, 1, long, MAX_AHEAD);
+    result.afterLong = await decodeRate(executor, 1, decode, MAX_AHEAD);
+  }
+  results.push(result);
   await executor.dispose();
 }
-
-/** Microseconds of each kind of launch in a step of `rows`, by the GPU's clock: all of a kind after each other, often. */
-async function profileKernels(executor: Executor, rows: number): Promise<unknown> {
-  const { plan, gpu, dispatches } = executor as unknown as {
-    plan: import('../../src/backends/webgpu/plan.ts').Plan;
-    gpu: import('../../src/backends/webgpu/memory.ts').Memory;
-    dispatches: import('../../src/backends/webgpu/pipelines.ts').Dispatch[];
-  };
-  const { device } = gpu as unknown as { device: GPUDevice };
-  const queries = device.createQuerySet({ type: 'timestamp', count: 2 });
-  const buffer = device.createBuffer({ size: 16, usage: 0x200 | 4 }); // QUERY_RESOLVE, COPY_SRC
-  const staging = device.createBuffer({ size: 16, usage: 1 | 8 });
-  const shape = { rows, segments: 1, logitRows: 1, outputs: 1, single: rows === 1 };
-  const kinds = new Map<GPUComputePipeline, number[]>();
-  for (const [i, { workgroups, pipeline }] of dispatches.entries())
-    if (workgroups(shape)) kinds.set(pipeline, [...(kinds.get(pipeline) ?? []), i]);
-  const found: unknown[] = [];
-  for (const [, list] of kinds) {
-    const { entry, settings, slices } = plan.launches[list[0]!]!;
-    const rounds = Math.ceil(400 / list.length);
-    const run = async () => {
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass({
-        timestampWrites: { querySet: queries, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
-      });
-      for (let round = 0; round < rounds; round++)
-        for (const i of list) {
-          pass.setPipeline(dispatches[i]!.pipeline);
-          pass.setBindGroup(0, dispatches[i]!.bindings);
-          pass.dispatchWorkgroups(...dispatches[i]!.workgroups(shape)!);
-        }
-      pass.end();
-      encoder.resolveQuerySet(queries, 0, 2, buffer, 0);
-      encoder.copyBufferToBuffer(buffer, 0, staging, 0, 16);
-      const begin = performance.now();
-      const commands = encoder.finish();
-      device.queue.submit([commands]);
-      const cpu = performance.now() - begin;
-      await staging.mapAsync(1);
-      const [first, last] = new BigInt64Array(staging.getMappedRange().slice(0));
-      staging.unmap();
-      return { us: Number(last! - first!) / 1000 / (rounds * list.length), cpu };
-    };
-    await run();
-    const us = median([await run(), await run(), await run()].map((one) => one.us));
-    const bytes = ['words', 'numbers'].reduce(
-      (sum, slice) => sum + (slices[slice] ? plan.buffers.get(slices[slice].buffer)!.bytes : 0),
-      0,
-    );
-    found.push({
-      entry,
-      rows: settings.constants?.ROWS,
-      cols: settings.constants?.COLS,
-      launches: list.length,
-      us: Math.round(us * 100) / 100,
-      ...(bytes > 0 && { GBps: Math.round(bytes / us / 1e3) }),
-    });
-  }
-  return found;
-}
+console.log(JSON.stringify(results));

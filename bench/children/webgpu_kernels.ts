@@ -1,0 +1,85 @@
+import type { Dispatch } from '../../src/backends/webgpu/pipelines.ts';
+import type { Plan, Shape } from '../../src/backends/webgpu/plan.ts';
+
+/** What is timed: the private parts of an executor. */
+export interface Inside {
+  plan: Plan;
+  gpu: { device: GPUDevice };
+  dispatches: readonly Dispatch[];
+}
+
+export interface KernelTime {
+  entry: string;
+  rows: number | undefined; // of a linear's weight
+  cols: number | undefined;
+  launches: number; // in a step
+  us: number; // of one
+  GBps: number | undefined; // of weights
+}
+
+/** Microseconds by the GPU's own clock, medians: a whole step of one row, and each kind of launch in a row of its own. */
+export async function timeKernels(
+  { plan, gpu: { device }, dispatches }: Inside,
+  rows: number,
+): Promise<{ stepUs: number; kernels: KernelTime[] }> {
+  const shape: Shape = { rows, segments: 1, logitRows: 1, outputs: 1, single: rows === 1 };
+  const time = timer(device, shape);
+  const step = [...dispatches.keys()].filter((i) => dispatches[i]!.workgroups(shape));
+  const kinds = new Map<GPUComputePipeline, number[]>();
+  for (const i of step) {
+    const { pipeline } = dispatches[i]!;
+    kinds.set(pipeline, [...(kinds.get(pipeline) ?? []), i]);
+  }
+  const kernels: KernelTime[] = [];
+  for (const list of kinds.values()) {
+    const { entry, settings, slices } = plan.launches[list[0]!]!;
+    const us = await time(list.map((i) => dispatches[i]!));
+    const bytes = ['words', 'numbers'].reduce(
+      (sum, name) => sum + (slices[name] ? plan.buffers.get(slices[name].buffer)!.bytes : 0),
+      0,
+    );
+    kernels.push({
+      entry,
+      rows: settings.constants?.ROWS,
+      cols: settings.constants?.COLS,
+      launches: list.length,
+      us: Math.round(us * 100) / 100,
+      GBps: entry === 'matvec' ? Math.round(bytes / us / 1e3) : undefined,
+    });
+  }
+  return { stepUs: Math.round((await time(step.map((i) => dispatches[i]!))) * step.length), kernels };
+}
+
+/** Microseconds of one of some dispatches, run one after the other some 400 times. */
+function timer(device: GPUDevice, shape: Shape) {
+  const QUERY_RESOLVE = 0x200;
+  const [MAP_READ, COPY_SRC, COPY_DST] = [1, 4, 8];
+  const querySet = device.createQuerySet({ type: 'timestamp', count: 2 });
+  const resolved = device.createBuffer({ size: 16, usage: QUERY_RESOLVE | COPY_SRC });
+  const staging = device.createBuffer({ size: 16, usage: MAP_READ | COPY_DST });
+  const run = async (list: readonly Dispatch[]) => {
+    const rounds = Math.ceil(400 / list.length);
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass({
+      timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
+    });
+    for (let round = 0; round < rounds; round++)
+      for (const { pipeline, bindings, workgroups } of list) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, bindings);
+        pass.dispatchWorkgroups(...workgroups(shape)!);
+      }
+    pass.end();
+    encoder.resolveQuerySet(querySet, 0, 2, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 16);
+    device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(MAP_READ);
+    const [first, last] = new BigInt64Array(staging.getMappedRange().slice(0));
+    staging.unmap();
+    return Number(last! - first!) / 1000 / (rounds * list.length);
+  };
+  return async (list: readonly Dispatch[]) => {
+    await run(list);
+    return [await run(list), await run(list), await run(list)].toSorted((a, b) => a - b)[1]!;
+  };
+}
