@@ -111,24 +111,34 @@ export interface MlpDims {
   d_inner: number;
   kind: ActivationCall['kind'];
   bias: boolean;
+  /** Whether `gate_proj(x)` is multiplied in, and whether an RMS norm follows (SwiGLU of cartesia-mlx). */
+  gate: 'none' | 'plain' | 'normed';
 }
 
-/** `out_proj(act(in_proj(x)))`. */
+/** `out_proj(act(in_proj(x)))`, or `out_proj(norm(act(in_proj(x)) ⊙ gate_proj(x)))` with a gate. */
 export function mlpBlock(place: Place, dims: MlpDims): Block {
   const { weights, name, tensors, dModel, eps } = place;
-  const { d_inner, kind } = dims;
+  const { d_inner, kind, gate } = dims;
   const norm = weights.vector(`${name}.norm`, `${tensors}.norm.weight`, dModel);
   const inProj = linear(place, 'in_proj', dModel, d_inner, dims.bias);
+  const gateProj = gate === 'none' ? null : linear(place, 'gate_proj', dModel, d_inner, dims.bias);
+  const inner =
+    gate === 'normed' ? weights.vector(`${name}.inner_norm`, `${tensors}.mixer.norm.weight`, d_inner) : null;
   const outProj = linear(place, 'out_proj', d_inner, dModel, dims.bias);
   return (draft) => {
     const residual = view(draft, 'residual', 0, dModel);
-    const projection = view(draft, 'projection', 0, d_inner);
+    const y = view(draft, 'projection', 0, d_inner);
     const mixed = view(draft, 'mixed', 0, d_inner);
-    draft.calls.push(
-      { op: 'norm_linear', x: residual, g: norm, ...inProj, y: projection, eps },
-      { op: 'activation', x: projection, y: mixed, kind },
-      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual },
-    );
+    draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...inProj, y, eps });
+    if (gateProj) {
+      const x = view(draft, 'projection', d_inner, d_inner);
+      draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...gateProj, y: x, eps });
+      if (inner !== null) {
+        const mode = 'gate_then_norm'; // the op's gate is silu(in_proj(x)), as SwiGLU's activation
+        draft.calls.push({ op: 'gate_norm', x, z: y, g: inner, y: mixed, mode, ngroups: 1, eps });
+      } else draft.calls.push({ op: 'activation', x, gate: y, y: mixed, kind });
+    } else draft.calls.push({ op: 'activation', x: y, y: mixed, kind });
+    draft.calls.push({ op: 'linear_residual', x: mixed, ...outProj, residual, y: residual });
   };
 }
 

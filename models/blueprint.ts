@@ -22,6 +22,8 @@ export function languageModel(facts: Facts, weights: WeightBinder, blocks: reado
   const norm = weights.vector('norm_f', 'backbone.norm_f.weight', dModel);
   const tied = facts.tied ?? !weights.has('lm_head.weight');
   const head = tied ? embedding : weights.matrix('head', 'lm_head.weight', vocabSize, dModel);
+  const bias = !tied && weights.has('lm_head.bias');
+  const b = weights.bias('head.bias', 'lm_head.bias', vocabSize, bias);
   weights.noLayersBeyond('backbone.layers.', blocks.length);
   return {
     architecture: facts.architecture,
@@ -44,7 +46,10 @@ export function languageModel(facts: Facts, weights: WeightBinder, blocks: reado
       const residual = view(draft, 'residual', 0, dModel);
       draft.calls.push({ op: 'embed', table: embedding, y: residual });
       for (const block of blocks) block(draft);
-      draft.calls.push({ op: 'logits', x: residual, g: norm, w: head, eps }, { op: 'sample' });
+      draft.calls.push(
+        { op: 'logits', x: residual, g: norm, w: head, ...(b !== undefined && { b }), eps },
+        { op: 'sample' },
+      );
       return {
         buffers: draft.buffers,
         weights: weights.specs,

@@ -42,6 +42,12 @@ export class Config {
     return value;
   }
 
+  text(key: string, fallback: string): string {
+    const value = this.fields[key] ?? fallback;
+    if (typeof value !== 'string') throw this.invalid(key, 'a string');
+    return value;
+  }
+
   /** A set of layer indices, each below `count`. */
   layers(key: string, count: number): ReadonlySet<number> {
     const value = this.fields[key] ?? [];

@@ -95,12 +95,18 @@ function readAttention(attn: Config, dModel: number): AttentionDims {
   };
 }
 
-/** Arguments and defaults of ReneMLP. */
+/** Arguments and defaults of ReneMLP; `activation`, `glu` and `norm` are those of cartesia-mlx's FFN. */
 function readMlp(mlp: Config, dModel: number): MlpDims {
-  mlp.known('expand', 'bias');
+  mlp.known('expand', 'bias', 'activation', 'glu', 'norm');
+  mlp.only('activation', 'gelu', 'swish');
+  const kind = mlp.text('activation', 'gelu') === 'swish' ? 'silu' : 'gelu';
+  const glu = mlp.flag('glu', false);
+  const norm = mlp.flag('norm', false);
+  if (norm && !(glu && kind === 'silu')) throw mlp.unsupported('norm', 'only SwiGLU has one inside');
   return {
     d_inner: Math.round(mlp.positive('expand', 3) * dModel),
-    kind: 'gelu',
+    kind,
     bias: mlp.flag('bias', true),
+    gate: norm ? 'normed' : glu ? 'plain' : 'none',
   };
 }

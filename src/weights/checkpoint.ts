@@ -6,6 +6,8 @@ import { checkpoint, type Sidecars } from './assemble.ts';
 import { containerConfig, storedTensors } from './container.ts';
 import { isGguf, openGguf } from './gguf.ts';
 import { CONFIG_LIMITS, decodeUtf8, isObject, parseJsonObject } from './json.ts';
+import { isMlx, mlxTensors } from './mlx.ts';
+import { mlxConfig } from './mlx_config.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 import { isTorch, torchTensors } from './torch.ts';
 import type { Checkpoint, StoredTensor } from './types.ts';
@@ -155,8 +157,14 @@ async function openShards(
       if (/\.(bin|pt|pth)$/i.test(source.name)) throw notZip(source.name);
       const header = await readSafetensorsHeader(source, signal);
       metadata = { ...header.metadata, ...metadata };
-      config ??= containerConfig(source.name, header);
-      found = storedTensors(source, header);
+      if (isMlx(header)) {
+        const mlx = mlxConfig(source.name, header); // a config.json beside such a file is of another library
+        config = mlx.config;
+        found = mlxTensors(source, header, mlx.group);
+      } else {
+        config ??= containerConfig(source.name, header);
+        found = storedTensors(source, header);
+      }
     }
     for (const [name, tensor] of found) {
       const other = tensors.get(name);

@@ -97,12 +97,14 @@ export function quantStored(
   what: Stored & { shape: readonly [number, number] },
   format: QuantTensor['format'],
   parts: { q: StoredBytes; scale: StoredBytes; bias: StoredBytes | null },
+  bf16 = false, // scales and biases in the file, f32 in the format
 ): StoredTensor {
   const [rows, cols] = what.shape; // a column of 1 stays one: each row has bytes of its own
   const rowBytes = Math.ceil((cols * format.bits) / 8);
-  const groupBytes = Math.ceil(cols / format.group) * (format.scaleDtype === 'f16' ? 2 : 4);
+  const groupBytes = Math.ceil(cols / format.group) * (bf16 || format.scaleDtype === 'f16' ? 2 : 4);
   const present = [parts.q, parts.scale, ...(parts.bias ? [parts.bias] : [])];
-  const values = format.scaleDtype === 'f16' ? asU16 : asF32;
+  const plain = format.scaleDtype === 'f16' ? asU16 : asF32;
+  const values = bf16 ? (bytes: Uint8Array) => bf16ToF32(asU16(bytes)) : plain;
   return {
     ...what,
     rows,
