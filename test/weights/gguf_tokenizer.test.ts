@@ -28,9 +28,15 @@ const SMALL: [string, GgufValue][] = [
 const but = (key: string, value: GgufValue): [string, GgufValue][] =>
   SMALL.map(([name, old]) => [name, name === `tokenizer.ggml.${key}` ? value : old]);
 
-describe.runIf(existsSync(VOCABULARY))(
+const present = existsSync(VOCABULARY);
+
+describe.runIf(present)(
   "the tokenizer in llama.cpp's file of GPT-NeoX's vocabulary",
   async () => {
+    if (!present) {
+      test('SKIP: no ../shared/data', () => {});
+      return; // the body runs even where its tests are skipped
+    }
     const checkpoint = await openCheckpoint(await openFileSet(VOCABULARY));
     await checkpoint.close();
     const found = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 50288);
