@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { openFileSet } from '../../src/io/fileset.ts';
-import { parseTokenizer } from '../../src/tokenizer/index.ts';
+import { parseTokenizer, type Tokenizer } from '../../src/tokenizer/index.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { expectError, files, json } from './files.ts';
 import { type GgufValue, gguf } from './gguf_file.ts';
@@ -28,48 +28,42 @@ const SMALL: [string, GgufValue][] = [
 const but = (key: string, value: GgufValue): [string, GgufValue][] =>
   SMALL.map(([name, old]) => [name, name === `tokenizer.ggml.${key}` ? value : old]);
 
-const present = existsSync(VOCABULARY);
-
-describe.runIf(present)(
-  "the tokenizer in llama.cpp's file of GPT-NeoX's vocabulary",
-  async () => {
-    if (!present) {
-      test('SKIP: no ../shared/data', () => {});
-      return; // the body runs even where its tests are skipped
-    }
+describe.runIf(existsSync(VOCABULARY))("the tokenizer in llama.cpp's file of GPT-NeoX's vocabulary", () => {
+  let found: Tokenizer;
+  let vectors: { text: string; ids: number[]; decoded?: string }[];
+  beforeAll(async () => {
     const checkpoint = await openCheckpoint(await openFileSet(VOCABULARY));
     await checkpoint.close();
-    const found = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 50288);
-    const file = JSON.parse(read('20B_tokenizer.vectors.json'));
-    const { vectors } = file as { vectors: { text: string; ids: number[]; decoded?: string }[] };
+    found = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 50288);
+    vectors = JSON.parse(read('20B_tokenizer.vectors.json')).vectors;
+  });
 
-    test('60 vectors of the original', () => {
-      expect(vectors).toHaveLength(60);
-      for (const { text, ids, decoded = text } of vectors) {
-        expect([...found.encode(text)], JSON.stringify(text)).toEqual(ids);
-        expect(found.decode(ids)).toBe(decoded);
-      }
-    });
+  test('60 vectors of the original', () => {
+    expect(vectors).toHaveLength(60);
+    for (const { text, ids, decoded = text } of vectors) {
+      expect([...found.encode(text)], JSON.stringify(text)).toEqual(ids);
+      expect(found.decode(ids)).toBe(decoded);
+    }
+  });
 
-    test('47 vectors of llama.cpp', () => {
-      const texts = read('ggml-vocab-mpt.gguf.inp').split('\n__ggml_vocab_test__\n');
-      const lines = read('ggml-vocab-mpt.gguf.out').split('\n');
-      expect(lines).toHaveLength(47);
-      for (const [i, line] of lines.entries()) {
-        const ids = line.trim() === '' ? [] : line.trim().split(' ').map(Number);
-        expect([...found.encode(texts[i]!)], JSON.stringify(texts[i])).toEqual(ids);
-      }
-    });
+  test('47 vectors of llama.cpp', () => {
+    const texts = read('ggml-vocab-mpt.gguf.inp').split('\n__ggml_vocab_test__\n');
+    const lines = read('ggml-vocab-mpt.gguf.out').split('\n');
+    expect(lines).toHaveLength(47);
+    for (const [i, line] of lines.entries()) {
+      const ids = line.trim() === '' ? [] : line.trim().split(' ').map(Number);
+      expect([...found.encode(texts[i]!)], JSON.stringify(texts[i])).toEqual(ids);
+    }
+  });
 
-    test('every id decodes as with the original', () => {
-      const original = parseTokenizer(
-        { name: 'o', tokenizer: read('20B_tokenizer.json'), config: null },
-        50288,
-      );
-      for (let id = 0; id < 50277; id++) expect(found.decode([id]), `${id}`).toBe(original.decode([id]));
-    });
-  },
-);
+  test('every id decodes as with the original', () => {
+    const original = parseTokenizer(
+      { name: 'o', tokenizer: read('20B_tokenizer.json'), config: null },
+      50288,
+    );
+    for (let id = 0; id < 50277; id++) expect(found.decode([id]), `${id}`).toBe(original.decode([id]));
+  });
+});
 
 describe('the tokenizer of a GGUF file', () => {
   test('tokens, merges, types', async () => {
