@@ -4,6 +4,7 @@ import { type Executor, MAX_AHEAD, UPLOAD_ROWS } from '../../src/backends/types.
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
 import { knownAnswer } from '../../src/engine/known_answer.ts';
 import type { Program } from '../../src/ops/program.ts';
+import { GREEDY } from '../../src/ops/sample.ts';
 import { findGpu, runtimeName } from '../../src/runtime/node.ts';
 import type { Tensor } from '../../src/types.ts';
 import { type Inside, timeKernels } from './webgpu_kernels.ts';
@@ -20,21 +21,6 @@ const { models, chunk, prefill, decode, sessions, long } = JSON.parse(process.ar
 const VOCAB = 50_288;
 const Q4 = { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false } as const;
 const F32 = { kind: 'float', dtype: 'f32' } as const;
-const GREEDY = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seedLo: 0,
-  seedHi: 0,
-  recent: new Int32Array(0),
-  bias: null,
-  top: 0,
-};
-
 /** WebGPU whose devices can tell the time. */
 async function timedGpu(): Promise<GPU | string> {
   const gpu = await findGpu();

@@ -1,6 +1,7 @@
 import type { Backend, Executor, OutputResult, WeightFormats } from '../backends/types.ts';
 import type { View } from '../ops/contract.ts';
 import type { Program } from '../ops/program.ts';
+import { GREEDY } from '../ops/sample.ts';
 import type { Numerics, Tensor, WeightFormat } from '../types.ts';
 import { KNOWN_LOGITS } from './known_answer_data.ts';
 
@@ -152,7 +153,7 @@ export async function knownLogits(executor: Executor): Promise<{ logits: Float32
   for (const { positions, rows } of STEPS) {
     const ids = Int32Array.from({ length: rows[0] + rows[1] }, () => (id = (id * 5 + 7) % 32));
     const segments = rows.map((count, slot) => ({ slot, position: positions[slot]!, rows: count }));
-    const sample = { ...GREEDY, position: 0, recent: new Int32Array(0) };
+    const sample = { ...GREEDY, position: 0 };
     const outputs = [rows[0] - 1, ids.length - 1].map((row) => ({ row, logits: true, sample }));
     for (const result of await executor.step({ ids, segments, outputs }))
       results.push({ ...result, logits: result.logits!.slice() });
@@ -192,20 +193,6 @@ export async function knownAnswer(
     await executor.dispose();
   }
 }
-
-const GREEDY = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seedLo: 0,
-  seedHi: 0,
-  bias: null,
-  top: 0,
-};
 
 /** The weights: the same bits on every machine. */
 function* knownTensors(): Generator<[string, Tensor]> {

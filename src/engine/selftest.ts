@@ -1,5 +1,5 @@
 import { EdgeError } from '../errors.ts';
-import type { SampleParams } from '../ops/sample.ts';
+import { GREEDY } from '../ops/sample.ts';
 import type { JsonValue } from '../types.ts';
 import { Call } from './call.ts';
 import type { Device } from './device.ts';
@@ -48,21 +48,6 @@ const PROMPT = 12; // tokens
 const CONTINUED = 4;
 /** Of the logits of a chunk against those of single steps, on devices whose kernels for the two differ (DESIGN §7). */
 const TOLERANCE = 1e-3;
-
-const GREEDY: Omit<SampleParams, 'position'> = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seedLo: 0,
-  seedHi: 0,
-  recent: new Int32Array(0),
-  bias: null,
-  top: 0,
-};
 
 /** Checks a loaded model on this very device. Takes one session's slot while it runs. */
 export async function selfTest(parts: SelfTestParts): Promise<SelfTestReport> {

@@ -36,6 +36,22 @@ export interface SampleParams {
   top: number; // how many most probable tokens to report, ≤ MAX_TOP
 }
 
+/** The most probable token, without penalties. */
+export const GREEDY: Omit<SampleParams, 'position'> = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seedLo: 0,
+  seedHi: 0,
+  recent: new Int32Array(0),
+  bias: null,
+  top: 0,
+};
+
 /** Ids that penalties look back at. */
 export const MAX_RECENT = 64;
 /** Entries of a logit bias. */

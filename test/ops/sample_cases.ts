@@ -1,24 +1,10 @@
-import type { SampleParams } from '../../src/ops/sample.ts';
+import { type SampleParams, GREEDY as UNPLACED } from '../../src/ops/sample.ts';
 import { Random } from '../helpers/random.ts';
 import { buildCase, matrix, type OpCase, rowsOf, Views, vector } from './build.ts';
 
 const WIDTH = 16; // rows that a case can have
 
-export const GREEDY: SampleParams = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seedLo: 0,
-  seedHi: 0,
-  position: 0,
-  recent: new Int32Array(0),
-  bias: null,
-  top: 0,
-};
+export const GREEDY: SampleParams = { ...UNPLACED, position: 0 };
 
 /** One row: its logits (quarters of them must be f32 numbers), how it is sampled, and what must come out. */
 interface SampleRow {

@@ -2,6 +2,7 @@ import { EdgeError } from '../../errors.ts';
 import type { View } from '../../ops/contract.ts';
 import { checkProgram, type Program } from '../../ops/program.ts';
 import type { Tensor } from '../../types.ts';
+import { checkStep } from '../common/checks.ts';
 import type { Executor, ExecutorInfo, ExecutorOptions, MemoryPlan, OutputResult, Step } from '../types.ts';
 import type { PlacedSegment, SlotState, StepContext } from './context.ts';
 import { dequantize } from './dequantize.ts';
@@ -110,6 +111,7 @@ export class ReferenceExecutor implements Executor {
   }
 
   private context(step: Step): StepContext {
+    checkStep('Reference step', step, this.program, this.slots.length);
     const { ids, outputs } = step;
     let rows = 0;
     const segments: PlacedSegment[] = [];
@@ -117,9 +119,6 @@ export class ReferenceExecutor implements Executor {
       segments.push({ ...segment, first: rows });
       rows += segment.rows;
     }
-    if (rows !== ids.length || rows < 1 || rows > this.program.chunk)
-      throw fault(`${rows} rows in segments, ${ids.length} ids, chunk ${this.program.chunk}`);
-    if (ids.some((id) => id < 0 || id >= this.program.vocabSize)) throw fault('an id outside the vocabulary');
     return {
       ids,
       rows,

@@ -1,5 +1,5 @@
-import { EdgeError } from '../../errors.ts';
 import type { Program } from '../../ops/program.ts';
+import { checkBudget } from '../common/checks.ts';
 import type { Backend, ExecutorOptions, MemoryPlan } from '../types.ts';
 import { ReferenceExecutor } from './executor.ts';
 
@@ -12,12 +12,7 @@ export const reference: Backend = {
   plan: (program, _formats, options) => plan(program, options),
   async create(program, _formats, options) {
     const memory = plan(program, options);
-    const budget = options.memoryBudget ?? Number.POSITIVE_INFINITY;
-    if (memory.totalBytes > budget)
-      throw new EdgeError(
-        'OUT_OF_MEMORY',
-        `The reference backend needs ${memory.totalBytes} bytes, the budget is ${budget}: raise memoryBudget or lower maxSessions`,
-      );
+    checkBudget('reference', memory.totalBytes, options.memoryBudget);
     return new ReferenceExecutor(program, options, memory);
   },
 };

@@ -1,4 +1,5 @@
 import type { StateSpec } from '../../ops/program.ts';
+import { rotateRing } from '../common/ring.ts';
 
 /**
  * A state as stored, in canonical order. Ring row `position mod n` is the oldest; after `position` tokens a ring
@@ -13,15 +14,8 @@ export function fromCanonical(canonical: Float64Array, spec: StateSpec, position
   return rotate(canonical, spec, -position);
 }
 
-/** Row i of the ring axis becomes what row `(i + by) mod n` was. */
 function rotate(values: Float64Array, spec: StateSpec, by: number): Float64Array {
-  if (spec.layout === 'dense') return values.slice();
-  const axis = spec.layout.ringAxis;
-  const n = spec.shape[axis]!;
-  const inner = spec.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
-  const shift = ((by % n) + n) % n;
-  return values.map((_, index) => {
-    const row = Math.floor(index / inner) % n;
-    return values[index + (((row + shift) % n) - row) * inner]!;
-  });
+  const to = new Float64Array(values.length);
+  rotateRing(values, to, spec, by);
+  return to;
 }

@@ -1,10 +1,11 @@
 import { EdgeError } from '../../errors.ts';
 import type { Program } from '../../ops/program.ts';
 import { checkProgram } from '../../ops/program.ts';
+import { checkBudget } from '../common/checks.ts';
 import type { Backend, ExecutorOptions, WeightFormats } from '../types.ts';
 import { type Parts, WasmExecutor } from './executor.ts';
 import { type Layout, layOut } from './layout.ts';
-import { checkBudget, createMemory } from './memory.ts';
+import { createMemory } from './memory.ts';
 import { instantiate } from './module.ts';
 import { Pace } from './pace.ts';
 import { MAX_THREADS, type SpawnThread, Team } from './threads.ts';
@@ -62,7 +63,7 @@ export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Back
     async create(program, formats, options) {
       checkProgram(program);
       const choice = choose(host, overrides, program, formats, options);
-      checkBudget(choice.layout.plan.totalBytes, options.memoryBudget);
+      checkBudget('WASM', choice.layout.plan.totalBytes, options.memoryBudget);
       const parts = await start(host, compiled, choice, options, overrides.allThreads ?? false);
       return new WasmExecutor(overrides.wrap?.(parts) ?? parts);
     },

@@ -55,14 +55,6 @@ export function createMemory(bytes: number, shared: boolean): WebAssembly.Memory
   }
 }
 
-export function checkBudget(totalBytes: number, budget = Number.POSITIVE_INFINITY): void {
-  if (totalBytes > budget)
-    throw new EdgeError(
-      'OUT_OF_MEMORY',
-      `The WASM backend needs ${totalBytes} bytes, the budget is ${budget}: raise memoryBudget, quantize further or lower maxSessions`,
-    );
-}
-
 export function ceilTo(n: number, unit: number): number {
   return Math.ceil(n / unit) * unit;
 }

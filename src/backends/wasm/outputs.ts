@@ -1,15 +1,15 @@
-import { EdgeError } from '../../errors.ts';
 import { MAX_BIAS, MAX_RECENT, MAX_TOP, type Sampled, type SampleParams } from '../../ops/sample.ts';
+import { checkedId, notNumbers, SAMPLE_WORDS, writeSampleParams } from '../common/sampling.ts';
 import type { Output, OutputResult } from '../types.ts';
+
+const WHERE = 'WASM outputs';
 
 // The C struct `output` of wasm/ops/sample.h, in words.
 const WANTS = 1;
 const TARGET = 2;
 const PARAMS = 3;
-const N_RECENT = 13;
-const N_BIAS = 14;
-const N_TOP = 15;
-const TARGET_LOGPROB = 16;
+const N_TOP = PARAMS + SAMPLE_WORDS - 1;
+const TARGET_LOGPROB = PARAMS + SAMPLE_WORDS;
 const ID = 17;
 const LOGPROB = 18;
 const TOP_IDS = 20;
@@ -52,27 +52,9 @@ export class Outputs {
   }
 
   private writeParams(base: number, params: SampleParams): void {
-    const { recent, bias, top } = params;
-    if (recent.length > MAX_RECENT || (bias?.ids.length ?? 0) > MAX_BIAS || top > MAX_TOP)
-      throw new EdgeError(
-        'INTERNAL',
-        `${recent.length} recent ids, ${bias?.ids.length} biases, ${top} top tokens`,
-      );
+    const { recent, bias } = params;
     const { i32, f32 } = this;
-    let word = base + PARAMS;
-    f32[word++] = params.temperature;
-    i32[word++] = Math.min(params.topK, this.vocab);
-    f32[word++] = params.topP;
-    f32[word++] = params.minP;
-    f32[word++] = params.repetitionPenalty;
-    f32[word++] = params.frequencyPenalty;
-    f32[word++] = params.presencePenalty;
-    i32[word++] = params.seedLo;
-    i32[word++] = params.seedHi;
-    i32[word++] = params.position;
-    i32[base + N_RECENT] = recent.length;
-    i32[base + N_BIAS] = bias?.ids.length ?? 0;
-    i32[base + N_TOP] = Math.min(top, this.vocab);
+    writeSampleParams(WHERE, i32, f32, base + PARAMS, params, this.vocab);
     for (let i = 0; i < recent.length; i++) i32[base + RECENT + i] = this.checkedId(recent[i]!, 'recent id');
     if (!bias) return;
     for (let i = 0; i < bias.ids.length; i++)
@@ -101,16 +83,11 @@ export class Outputs {
   }
 
   private checkedId(id: number, what: string): number {
-    if (!(id >= 0 && id < this.vocab))
-      throw new EdgeError('INTERNAL', `${what} ${id} is outside the vocabulary of ${this.vocab}`);
-    return id;
+    return checkedId(WHERE, id, what, this.vocab);
   }
 }
 
 function checkedLogprob(logprob: number): number {
   if (!Number.isNaN(logprob)) return logprob;
-  throw new EdgeError(
-    'INVALID_FILE',
-    'The model computed NaN where logits were expected: its weights hold NaN or infinite values, or are damaged',
-  );
+  throw notNumbers();
 }

@@ -1,4 +1,5 @@
 import type { Program, StateSpec } from '../../ops/program.ts';
+import { rotateRing } from '../common/ring.ts';
 import { ceilTo } from './memory.ts';
 
 /** The widest block of channels that the SSM state interleaves; SSD_BLOCK of wasm/ops/ssd_scan.h. */
@@ -18,40 +19,21 @@ export function stateLayout(program: Program, name: string): StateLayout {
   const spec = program.states[name]!;
   const blocked = program.calls.some((call) => call.op === 'ssd_scan' && call.state === name);
   if (blocked) return ssdLayout(spec.shape as [number, number, number]);
-  return spec.layout === 'dense' ? plainLayout(spec) : ringLayout(spec, spec.layout.ringAxis);
+  return plainLayout(spec);
 }
 
+/** Canonical and stored alike, but for where the oldest row of a ring is. */
 function plainLayout(spec: StateSpec): StateLayout {
   const values = elements(spec.shape);
   return {
     floats: values,
     values,
-    read: (stored) => new Float32Array(stored.subarray(0, values)),
-    write: (stored, _position, canonical) => stored.set(canonical),
-  };
-}
-
-/** Ring row `position mod n` is the oldest. */
-function ringLayout(spec: StateSpec, axis: number): StateLayout {
-  const values = elements(spec.shape);
-  const n = spec.shape[axis]!;
-  const inner = elements(spec.shape.slice(axis + 1));
-  const copy = (from: Float32Array, to: Float32Array, shift: number) => {
-    for (let ring = 0; ring < values; ring += n * inner)
-      for (let row = 0; row < n; row++) {
-        const source = ring + ((row + shift) % n) * inner;
-        to.set(from.subarray(source, source + inner), ring + row * inner);
-      }
-  };
-  return {
-    floats: values,
-    values,
     read(stored, position) {
       const canonical = new Float32Array(values);
-      copy(stored, canonical, position % n);
+      rotateRing<Float32Array>(stored.subarray(0, values), canonical, spec, position);
       return canonical;
     },
-    write: (stored, position, canonical) => copy(canonical, stored, n - (position % n)),
+    write: (stored, position, canonical) => rotateRing(canonical, stored, spec, -position),
   };
 }
 

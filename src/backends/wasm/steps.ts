@@ -1,4 +1,5 @@
 import { EdgeError } from '../../errors.ts';
+import { checkStep } from '../common/checks.ts';
 import type { Output, Step } from '../types.ts';
 import type { Layout } from './layout.ts';
 import type { Outputs } from './outputs.ts';
@@ -35,25 +36,15 @@ export class StepWriter {
   }
 
   /** Rows and segments. Throws INTERNAL for a step that contradicts itself or the program. */
-  write({ ids, segments, outputs }: Step): void {
-    const { program, maxSegments, slots } = this.layout;
-    if (segments.length > maxSegments) throw fault(`${segments.length} segments in ${slots} slots`);
+  write(step: Step): void {
+    const { ids, segments, outputs } = step;
+    checkStep('WASM step', step, this.layout.program, this.layout.slots);
+    if (outputs.length > 0 && this.layout.tail < 0) throw fault('outputs of a program without logits');
     let rows = 0;
     for (const [i, segment] of segments.entries()) {
-      const { slot, position } = segment;
-      if (!(slot >= 0 && slot < slots && position >= 0 && segment.rows >= 1))
-        throw fault(`segment of slot ${slot} at ${position}, ${segment.rows} rows`);
-      this.segments.set([slot, position, rows, segment.rows], i * SEGMENT_WORDS);
+      this.segments.set([segment.slot, segment.position, rows, segment.rows], i * SEGMENT_WORDS);
       rows += segment.rows;
     }
-    if (rows !== ids.length || rows < 1 || rows > program.chunk)
-      throw fault(`${rows} rows in segments, ${ids.length} ids, chunk ${program.chunk}`);
-    for (let i = 0; i < rows; i++)
-      if (!(ids[i]! >= 0 && ids[i]! < program.vocabSize))
-        throw fault(`id ${ids[i]} in a vocabulary of ${program.vocabSize}`);
-    for (const [i, { row }] of outputs.entries())
-      if (!(row >= (outputs[i - 1]?.row ?? 0) && row < rows)) throw fault(`output ${i} of row ${row}`);
-    if (outputs.length > 0 && this.layout.tail < 0) throw fault('outputs of a program without logits');
     this.ids.set(ids);
     this.words[ROWS] = rows;
     this.words[N_SEGMENTS] = segments.length;

@@ -1,40 +1,33 @@
-import { EdgeError } from '../../errors.ts';
 import type { Tensor } from '../../types.ts';
+import { Uploads } from '../common/uploads.ts';
 import type { Layout } from './layout.ts';
 import { packRows } from './pack.ts';
 
 /** The weights in memory, while they are uploaded. */
 export class Weights {
-  private readonly missing = new Map<string, number>(); // values not yet uploaded, by weight
+  private readonly uploads: Uploads;
 
   constructor(
     private readonly buffer: ArrayBufferLike,
     private readonly layout: Layout,
   ) {
-    for (const [name, { shape }] of Object.entries(layout.program.weights))
-      this.missing.set(
-        name,
-        shape.reduce((a, b) => a * b, 1),
-      );
+    this.uploads = new Uploads('WASM weights', layout.program.weights);
   }
 
   upload(name: string, row: number, tensor: Tensor): void {
-    const spec = this.layout.program.weights[name];
-    const missing = this.missing.get(name);
-    if (!spec || missing === undefined) throw fault(`upload of '${name}', which the program does not read`);
-    const count = tensor.rows * tensor.cols;
-    const cols = spec.shape.length > 1 ? spec.shape[1]! : tensor.cols;
-    if (tensor.cols !== cols || count > missing || row * cols + count > spec.shape.reduce((a, b) => a * b, 1))
-      throw fault(`rows ${row}+${tensor.rows} × ${tensor.cols} do not fit '${name}' [${spec.shape}]`);
-    if (spec.role === 'vector') this.uploadVector(name, spec.shape, row, tensor);
+    const { role, shape } = this.uploads.accept(name, row, tensor);
+    if (role === 'vector') this.uploadVector(name, shape, row, tensor);
     else this.uploadLinear(name, row, tensor);
-    this.missing.set(name, missing - count);
+  }
+
+  /** Throws INTERNAL if a weight is not there in full. */
+  checkComplete(): void {
+    this.uploads.checkComplete();
   }
 
   /** f32[n] as it is; [channels, k] transposed, so that taps of neighbouring channels lie together. */
   private uploadVector(name: string, shape: readonly number[], row: number, tensor: Tensor): void {
-    if (!('data' in tensor) || tensor.format.dtype !== 'f32') throw fault(`vector '${name}' is not f32`);
-    const values = tensor.data as Float32Array;
+    const values = this.uploads.vector(name, tensor);
     const at = this.layout.vectors.get(name)!;
     const [channels, k = 1] = shape as [number, number?];
     const stored = new Float32Array(this.buffer, at, channels * k); // [k, channels]
@@ -48,14 +41,4 @@ export class Weights {
     const { offset, packed } = this.layout.linears.get(name)!;
     packRows(this.buffer, offset, packed, row, tensor);
   }
-
-  /** Throws INTERNAL if a weight is not there in full. */
-  checkComplete(): void {
-    for (const [name, missing] of this.missing)
-      if (missing > 0) throw fault(`${missing} values of weight '${name}' were not uploaded`);
-  }
-}
-
-function fault(message: string): EdgeError {
-  return new EdgeError('INTERNAL', `WASM weights: ${message}`);
 }

@@ -1,5 +1,6 @@
 import { EdgeError } from '../../errors.ts';
 import { checkProgram } from '../../ops/program.ts';
+import { checkBudget } from '../common/checks.ts';
 import type { Backend } from '../types.ts';
 import {
   type AdapterFacts,
@@ -38,9 +39,8 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
       return typeof found === 'string' ? found : null;
     },
     async unsuitable() {
-      const found = await look();
-      if (typeof found === 'string') return found;
-      return found.facts.software ? `its adapter is software (${found.facts.name})` : null;
+      if (!known) await look(); // `unavailable` has seen the adapter already
+      return known?.software ? `its adapter is software (${known.name})` : null;
     },
     plan: (program, formats, options) =>
       new Plan(program, formats, known?.features ?? SPEC_FEATURES, options).memory,
@@ -50,7 +50,7 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
       if (typeof found === 'string')
         throw new EdgeError('UNSUPPORTED_BACKEND', `WebGPU can't run here: ${found}`);
       const plan = new Plan(program, formats, found.facts.features, options);
-      checkBudget(plan.memory.totalBytes, options.memoryBudget);
+      checkBudget('WebGPU', plan.memory.totalBytes, options.memoryBudget);
       const device = await requestDevice(found.adapter, plan.features);
       return createExecutor(device, plan, {
         backend: 'webgpu',
@@ -62,12 +62,4 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
       });
     },
   };
-}
-
-function checkBudget(totalBytes: number, budget = Number.POSITIVE_INFINITY): void {
-  if (totalBytes > budget)
-    throw new EdgeError(
-      'OUT_OF_MEMORY',
-      `The WebGPU backend needs ${totalBytes} bytes, the budget is ${budget}: raise memoryBudget, quantize further or lower maxSessions`,
-    );
 }

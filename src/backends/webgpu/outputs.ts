@@ -1,13 +1,15 @@
-import { EdgeError } from '../../errors.ts';
 import { MAX_BIAS, MAX_RECENT, MAX_TOP, type Sampled, type SampleParams } from '../../ops/sample.ts';
+import { checkedId, notNumbers, SAMPLE_WORDS, writeSampleParams } from '../common/sampling.ts';
 import type { Output, OutputResult } from '../types.ts';
+
+const WHERE = 'WebGPU outputs';
 
 // The structs `Output` and `Result` of shaders/wgsl/lib/output.wgsl, in words.
 const PARAMS = 3;
-const N_RECENT = 13;
-const ROW = 16;
+const ROW = PARAMS + SAMPLE_WORDS;
 const RECENT = 20;
 const OUTPUT_WORDS = RECENT + MAX_RECENT;
+const FAULTY = 3;
 const TOP_IDS = 4;
 const TOP_LOGPROBS = TOP_IDS + MAX_TOP;
 const RESULT_WORDS = TOP_LOGPROBS + MAX_TOP;
@@ -56,24 +58,9 @@ export class OutputWriter {
   }
 
   private writeParams(base: number, params: SampleParams): void {
-    const { recent, bias, top } = params;
-    if (recent.length > MAX_RECENT || (bias?.ids.length ?? 0) > MAX_BIAS || top > MAX_TOP)
-      throw fault(`${recent.length} recent ids, ${bias?.ids.length} biases, ${top} top tokens`);
+    const { recent } = params;
     const { u32, f32 } = this;
-    let word = base + PARAMS;
-    f32[word++] = params.temperature;
-    u32[word++] = Math.min(params.topK, this.vocab);
-    f32[word++] = params.topP;
-    f32[word++] = params.minP;
-    f32[word++] = params.repetitionPenalty;
-    f32[word++] = params.frequencyPenalty;
-    f32[word++] = params.presencePenalty;
-    u32[word++] = params.seedLo;
-    u32[word++] = params.seedHi;
-    u32[word++] = params.position;
-    u32[base + N_RECENT] = recent.length;
-    u32[base + N_RECENT + 1] = bias?.ids.length ?? 0;
-    u32[base + N_RECENT + 2] = Math.min(top, this.vocab);
+    writeSampleParams(WHERE, u32, f32, base + PARAMS, params, this.vocab);
     u32[base + ROW + 1] = 0; // oldest of a full ring
     for (let i = 0; i < recent.length; i++) u32[base + RECENT + i] = this.checkedId(recent[i]!, 'recent id');
   }
@@ -89,9 +76,7 @@ export class OutputWriter {
   }
 
   private checkedId(id: number, what: string): number {
-    if (!(id >= 0 && id < this.vocab))
-      throw fault(`${what} ${id} is outside the vocabulary of ${this.vocab}`);
-    return id;
+    return checkedId(WHERE, id, what, this.vocab);
   }
 }
 
@@ -100,7 +85,8 @@ export function readResult(bytes: ArrayBuffer, index: number, output: Output): O
   const u32 = new Uint32Array(bytes, index * RESULT_BYTES, RESULT_WORDS);
   const f32 = new Float32Array(bytes, index * RESULT_BYTES, RESULT_WORDS);
   const result: OutputResult = {};
-  if (output.target !== undefined || output.sample) checkNumbers(u32[3]!, f32[1]!);
+  if ((output.target !== undefined || output.sample) && (u32[FAULTY] !== 0 || Number.isNaN(f32[1]!)))
+    throw notNumbers();
   if (output.target !== undefined) result.target = f32[2]!;
   if (output.sample) {
     const top: Sampled['top'] = [];
@@ -109,16 +95,4 @@ export function readResult(bytes: ArrayBuffer, index: number, output: Output): O
     result.sampled = { id: u32[0]!, logprob: f32[1]!, top };
   }
   return result;
-}
-
-function checkNumbers(faulty: number, logprob: number): void {
-  if (faulty === 0 && !Number.isNaN(logprob)) return;
-  throw new EdgeError(
-    'INVALID_FILE',
-    'The model computed NaN where logits were expected: its weights hold NaN or infinite values, or are damaged',
-  );
-}
-
-function fault(message: string): EdgeError {
-  return new EdgeError('INTERNAL', `WebGPU outputs: ${message}`);
 }

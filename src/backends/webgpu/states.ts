@@ -1,4 +1,5 @@
 import type { Program, StateSpec } from '../../ops/program.ts';
+import { rotateRing } from '../common/ring.ts';
 
 /** How one slot of a state lies in its buffer, against its canonical order. */
 export interface StateLayout {
@@ -37,21 +38,8 @@ function transpose(from: Float32Array, rows: number, cols: number): Float32Array
   return to;
 }
 
-/** Row i of the ring axis becomes what row `(i + by) mod n` was: `position mod n` is the oldest as stored. */
 function rotate(from: Float32Array, spec: StateSpec, by: number): Float32Array<ArrayBuffer> {
   const to = new Float32Array(from.length);
-  if (spec.layout === 'dense') {
-    to.set(from);
-    return to;
-  }
-  const axis = spec.layout.ringAxis;
-  const n = spec.shape[axis]!;
-  const inner = spec.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
-  const shift = ((by % n) + n) % n;
-  for (let ring = 0; ring < from.length; ring += n * inner)
-    for (let row = 0; row < n; row++) {
-      const source = ring + ((row + shift) % n) * inner;
-      to.set(from.subarray(source, source + inner), ring + row * inner);
-    }
+  rotateRing<Float32Array>(from, to, spec, by);
   return to;
 }

@@ -1,4 +1,5 @@
 import { EdgeError } from '../../errors.ts';
+import { checkStep } from '../common/checks.ts';
 import type { Output, Step } from '../types.ts';
 import type { Plan, Shape } from './plan.ts';
 
@@ -20,31 +21,21 @@ export class StepWriter {
   }
 
   /** Rows and segments. Throws INTERNAL for a step that contradicts itself or the program. */
-  write({ ids, segments, outputs }: Step): Shape {
-    const { program, maxSegments, options, tail, launches } = this.plan;
+  write(step: Step): Shape {
+    const { ids, segments, outputs } = step;
+    const { program, options, tail, launches } = this.plan;
+    checkStep('WebGPU step', step, program, options.slots);
+    if (outputs.length > 0 && tail === launches.length - 1)
+      throw new EdgeError('INTERNAL', 'WebGPU step: outputs of a program without logits');
     const { words } = this;
     const segmentsAt = HEADER_WORDS + RECORD_WORDS * program.chunk;
-    if (segments.length > maxSegments) throw fault(`${segments.length} segments in ${options.slots} slots`);
     let rows = 0;
     for (const [i, segment] of segments.entries()) {
       const { slot, position } = segment;
-      if (!(slot >= 0 && slot < options.slots && position >= 0 && segment.rows >= 1))
-        throw fault(`segment of slot ${slot} at ${position}, ${segment.rows} rows`);
       words.set([slot, position, rows, segment.rows], segmentsAt + i * RECORD_WORDS);
-      for (let t = 0; t < segment.rows && rows < program.chunk; t++, rows++) {
-        const id = ids[rows] ?? -1;
-        if (!(id >= 0 && id < program.vocabSize))
-          throw fault(`id ${id} in a vocabulary of ${program.vocabSize}`);
-        words.set([id, slot, position + t, i], HEADER_WORDS + rows * RECORD_WORDS);
-      }
+      for (let t = 0; t < segment.rows; t++, rows++)
+        words.set([ids[rows]!, slot, position + t, i], HEADER_WORDS + rows * RECORD_WORDS);
     }
-    const total = segments.reduce((sum, segment) => sum + segment.rows, 0);
-    if (total !== ids.length || total < 1 || total > program.chunk)
-      throw fault(`${total} rows in segments, ${ids.length} ids, chunk ${program.chunk}`);
-    for (const [i, { row }] of outputs.entries())
-      if (!(row >= (outputs[i - 1]?.row ?? 0) && row < rows)) throw fault(`output ${i} of row ${row}`);
-    if (outputs.length > 0 && tail === launches.length - 1)
-      throw fault('outputs of a program without logits');
     words[0] = rows;
     words[1] = segments.length;
     const single = segments.length === rows;
@@ -65,8 +56,4 @@ export class StepWriter {
     words[3] = part.length;
     return { logitRows, of };
   }
-}
-
-function fault(message: string): EdgeError {
-  return new EdgeError('INTERNAL', `WebGPU step: ${message}`);
 }

@@ -1,45 +1,33 @@
 import { EdgeError } from '../../errors.ts';
 import type { Tensor } from '../../types.ts';
+import { Uploads } from '../common/uploads.ts';
 import { linearBytes, packLinear } from './linear.ts';
 import type { Plan } from './plan.ts';
 
 /** The weights on their way to the GPU, block by block. */
 export class Weights {
-  private readonly missing = new Map<string, number>(); // values not yet uploaded, by weight
+  private readonly uploads: Uploads;
 
   constructor(
     private readonly plan: Plan,
     private readonly write: (buffer: string, offset: number, data: ArrayBufferView<ArrayBuffer>) => void,
   ) {
-    for (const [name, { shape }] of Object.entries(plan.program.weights))
-      this.missing.set(
-        name,
-        shape.reduce((a, b) => a * b, 1),
-      );
+    this.uploads = new Uploads('WebGPU weights', plan.program.weights);
   }
 
   upload(name: string, row: number, tensor: Tensor): void {
-    const spec = this.plan.program.weights[name];
-    const missing = this.missing.get(name);
-    if (!spec || missing === undefined) throw fault(`upload of '${name}', which the program does not read`);
-    const count = tensor.rows * tensor.cols;
-    const cols = spec.shape.length > 1 ? spec.shape[1]! : tensor.cols;
-    if (tensor.cols !== cols || count > missing || row * cols + count > spec.shape.reduce((a, b) => a * b, 1))
-      throw fault(`rows ${row}+${tensor.rows} × ${tensor.cols} do not fit '${name}' [${spec.shape}]`);
-    if (spec.role === 'vector') this.uploadVector(name, row, tensor);
+    const { role } = this.uploads.accept(name, row, tensor);
+    if (role === 'vector') this.uploadVector(name, row, tensor);
     else this.uploadLinear(name, row, tensor);
-    this.missing.set(name, missing - count);
   }
 
-  /** Throws INTERNAL if a weight is missing. */
+  /** Throws INTERNAL if a weight is not there in full. */
   checkComplete(): void {
-    for (const [name, values] of this.missing)
-      if (values > 0) throw fault(`weight '${name}' was not uploaded in full`);
+    this.uploads.checkComplete();
   }
 
   private uploadVector(name: string, row: number, tensor: Tensor): void {
-    if (!('data' in tensor) || tensor.format.dtype !== 'f32') throw fault(`vector '${name}' is not f32`);
-    const values = Float32Array.from(tensor.data);
+    const values = Float32Array.from(this.uploads.vector(name, tensor));
     for (const begin of this.plan.vectors.get(name) ?? [])
       this.write('vectors', begin + 4 * row * tensor.cols, values);
   }

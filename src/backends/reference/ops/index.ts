@@ -1,4 +1,4 @@
-import type { OpCall, OpName } from '../../../ops/index.ts';
+import { applyOp, type OpCall, type OpTable } from '../../../ops/index.ts';
 import type { StepContext } from '../context.ts';
 import { activation } from './activation.ts';
 import { conv1d } from './conv1d.ts';
@@ -11,9 +11,7 @@ import { sample } from './sample.ts';
 import { ssd_scan } from './ssd_scan.ts';
 import { window_attention } from './window_attention.ts';
 
-type Kernels = { [K in OpName]: (call: Extract<OpCall, { op: K }>, ctx: StepContext) => void };
-
-const kernels: Kernels = {
+const kernels: OpTable<StepContext, void> = {
   embed,
   norm_linear,
   conv1d,
@@ -28,5 +26,5 @@ const kernels: Kernels = {
 
 /** Runs one call of a program. */
 export function runCall(call: OpCall, ctx: StepContext): void {
-  (kernels[call.op] as (call: OpCall, ctx: StepContext) => void)(call, ctx);
+  applyOp(kernels, call, ctx);
 }

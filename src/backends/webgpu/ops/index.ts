@@ -1,4 +1,4 @@
-import type { OpCall, OpName } from '../../../ops/index.ts';
+import { applyOp, type OpTable } from '../../../ops/index.ts';
 import type { Launch, Plan, Shape } from '../plan.ts';
 import { activation, gate_norm } from './elementwise.ts';
 import { embed, linear_residual, logits, norm_linear } from './linear.ts';
@@ -6,9 +6,7 @@ import { conv1d, mamba2_decode, mixerAt, ssd_scan } from './mamba2.ts';
 import { advance, sample } from './sample.ts';
 import { window_attention } from './window_attention.ts';
 
-type Builders = { [K in OpName]: (call: Extract<OpCall, { op: K }>, plan: Plan) => Launch[] };
-
-const builders: Builders = {
+const builders: OpTable<Plan, Launch[]> = {
   embed,
   norm_linear,
   conv1d,
@@ -33,14 +31,10 @@ export function launchesOf(plan: Plan): { launches: Launch[]; tail: number; adva
     if (fused) {
       launches.push(...fused.launches);
       i += fused.calls - 1;
-    } else launches.push(...build(call, plan));
+    } else launches.push(...applyOp(builders, call, plan));
     if (call.op === 'logits') launches.push(...sample(plan));
   }
   return { launches, tail: tail < 0 ? launches.length : tail, advance: advance(plan) };
-}
-
-function build(call: OpCall, plan: Plan): Launch[] {
-  return (builders[call.op] as (call: OpCall, plan: Plan) => Launch[])(call, plan);
 }
 
 /** A Mamba-2 block's mixer and the projection after it: fewer launches where every slot has one row. */
@@ -60,7 +54,7 @@ function fusedAt(plan: Plan, index: number): { launches: Launch[]; calls: number
       ...linear_residual(next, plan, stats).map((part) => only(single, part)),
       ...calls
         .slice(index, index + 4)
-        .flatMap((call) => build(call, plan).map((part) => only(several, part))),
+        .flatMap((call) => applyOp(builders, call, plan).map((part) => only(several, part))),
     ],
   };
 }

@@ -1,0 +1,54 @@
+import { EdgeError } from '../../errors.ts';
+import { MAX_BIAS, MAX_RECENT, MAX_TOP, type SampleParams } from '../../ops/sample.ts';
+
+/** Words that `writeSampleParams` writes: ten options, and how many recent ids, biases and top tokens there are. */
+export const SAMPLE_WORDS = 13;
+
+/**
+ * A row's sampling options as words, in the order of wasm/ops/sample.h and shaders/wgsl/lib/output.wgsl. `words` and
+ * `floats` are views of the same memory. Throws INTERNAL for more than the kernels have room for.
+ */
+export function writeSampleParams(
+  where: string,
+  words: Int32Array | Uint32Array,
+  floats: Float32Array,
+  at: number,
+  params: SampleParams,
+  vocab: number,
+): void {
+  const { recent, bias, top } = params;
+  if (recent.length > MAX_RECENT || (bias?.ids.length ?? 0) > MAX_BIAS || top > MAX_TOP)
+    throw new EdgeError(
+      'INTERNAL',
+      `${where}: ${recent.length} recent ids, ${bias?.ids.length} biases, ${top} top tokens`,
+    );
+  let word = at;
+  floats[word++] = params.temperature;
+  words[word++] = Math.min(params.topK, vocab);
+  floats[word++] = params.topP;
+  floats[word++] = params.minP;
+  floats[word++] = params.repetitionPenalty;
+  floats[word++] = params.frequencyPenalty;
+  floats[word++] = params.presencePenalty;
+  words[word++] = params.seedLo;
+  words[word++] = params.seedHi;
+  words[word++] = params.position;
+  words[word++] = recent.length;
+  words[word++] = bias?.ids.length ?? 0;
+  words[word++] = Math.min(top, vocab);
+}
+
+/** Throws INTERNAL for an id that the vocabulary does not have. */
+export function checkedId(where: string, id: number, what: string, vocab: number): number {
+  if (!(id >= 0 && id < vocab))
+    throw new EdgeError('INTERNAL', `${where}: ${what} ${id} is outside the vocabulary of ${vocab}`);
+  return id;
+}
+
+/** What to throw where a model's probabilities are not numbers. */
+export function notNumbers(): EdgeError {
+  return new EdgeError(
+    'INVALID_FILE',
+    'The model computed NaN where logits were expected: its weights hold NaN or infinite values, or are damaged',
+  );
+}
