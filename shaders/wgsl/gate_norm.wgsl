@@ -7,15 +7,7 @@
 @group(0) @binding(3) var<storage, read_write> y_out: array<f32>;
 
 @compute @workgroup_size(THREADS)
-fn gate_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32
-#if SUBGROUPS
-  , @builtin(subgroup_size) sg_size: u32, @builtin(subgroup_invocation_id) sg_lane: u32
-#endif
-) {
-#if !SUBGROUPS
-  let sg_size = 1u;
-  let sg_lane = 0u;
-#endif
+fn gate_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let x_row = group.y * X_STRIDE + X_OFFSET + group.x * WIDTH;
   let z_row = group.y * Z_STRIDE + Z_OFFSET + group.x * WIDTH;
   let y_row = group.y * Y_STRIDE + Y_OFFSET + group.x * WIDTH;
@@ -30,8 +22,7 @@ fn gate_norm(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
 #endif
     squares += value * value;
   }
-  let total = workgroup_sum4(vec4<f32>(squares, 0.0, 0.0, 0.0), lane, sg_size, sg_lane).x;
-  inverse = 1.0 / sqrt(total / f32(WIDTH) + EPS);
+  inverse = 1.0 / sqrt(sum_of(squares, lane) / f32(WIDTH) + EPS);
 #endif
   for (var i = lane; i < WIDTH; i += THREADS) {
     var value = x_in[x_row + i] * silu(z_in[z_row + i]) * inverse;

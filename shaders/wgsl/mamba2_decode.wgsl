@@ -77,7 +77,7 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     }
   }
   workgroupBarrier();
-  let dt = clamp_dt(softplus(dt_raw));
+  let dt = dt_of(dt_raw);
   let decay = exp(dt * a);
   let x = x_row[lane % BLOCK];
   let scaled = dt * x;
@@ -113,12 +113,4 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     for (var i = 0u; i < BLOCK; i++) { all += squares[i]; }
     stats[(group.z * NHEADS + head) * BLOCKS + group.x] = all;
   }
-}
-
-fn clamp_dt(dt: f32) -> f32 {
-#if DT_LIMIT
-  return clamp(dt, DT_MIN, DT_MAX);
-#else
-  return max(dt, DT_MIN);
-#endif
 }

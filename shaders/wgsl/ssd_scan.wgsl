@@ -59,7 +59,7 @@ fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     }
     workgroupBarrier();
     for (var t = 0u; t < rows; t++) {
-      let dt = clamp_dt(softplus(dts[t] + dt_bias));
+      let dt = dt_of(dts[t] + dt_bias);
       let decay = exp(dt * a);
       let x = xs[t];
       let scaled = dt * x;
@@ -87,12 +87,4 @@ fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
 #repeat SLICE
   if (live && (FULL || slice * SLICE + $i < D_STATE)) { state[base + (slice * SLICE + $i) * HEADDIM] = h[$i]; }
 #end
-}
-
-fn clamp_dt(dt: f32) -> f32 {
-#if DT_LIMIT
-  return clamp(dt, DT_MIN, DT_MAX);
-#else
-  return max(dt, DT_MIN);
-#endif
 }

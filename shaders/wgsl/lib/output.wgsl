@@ -1,7 +1,7 @@
 // What is wanted of a row, and what was found; src/backends/webgpu/outputs.ts writes and reads them.
 struct Output {
   logits: u32, // row of `logits`
-  wants: u32, // 1: target, 2: sample, 4: the next step goes on from it
+  wants: u32, // 1: target, 2: sample
   target_id: u32,
   temperature: f32,
   top_k: u32,

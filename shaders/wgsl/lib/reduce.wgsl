@@ -1,27 +1,43 @@
-// Sums over a workgroup of THREADS, in every thread. NaN stays NaN.
-#if SUBGROUPS
-// Takes it that a subgroup's threads follow each other by index.
-var<workgroup> partials: array<vec4<f32>, THREADS>;
-fn workgroup_sum4(value: vec4<f32>, lane: u32, sg_size: u32, sg_lane: u32) -> vec4<f32> {
-  let sum = subgroupAdd(value);
-  if (THREADS <= sg_size) { return sum; }
+// Reductions over a workgroup of THREADS, uniform in all of them.
+const LOWEST = -3.4e38;
+var<workgroup> numbers: array<f32, THREADS>;
+var<workgroup> ids: array<u32, THREADS>;
+
+fn sum_of(value: f32, lane: u32) -> f32 {
   workgroupBarrier();
-  if (sg_lane == 0u) { partials[lane / sg_size] = sum; }
-  workgroupBarrier();
-  var total = vec4<f32>();
-  for (var i = 0u; i < THREADS / sg_size; i++) { total += partials[i]; }
-  return total;
-}
-#else
-var<workgroup> partials: array<vec4<f32>, THREADS>;
-fn workgroup_sum4(value: vec4<f32>, lane: u32, sg_size: u32, sg_lane: u32) -> vec4<f32> {
-  workgroupBarrier();
-  partials[lane] = value;
+  numbers[lane] = value;
   workgroupBarrier();
   for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { partials[lane] += partials[lane + half]; }
+    if (lane < half) { numbers[lane] += numbers[lane + half]; }
     workgroupBarrier();
   }
-  return partials[0];
+  return workgroupUniformLoad(&numbers[0]);
 }
-#endif
+fn count_of(value: u32, lane: u32) -> u32 {
+  workgroupBarrier();
+  ids[lane] = value;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { ids[lane] += ids[lane + half]; }
+    workgroupBarrier();
+  }
+  return workgroupUniformLoad(&ids[0]);
+}
+// The id of the largest, the lowest among equals; its value stays in numbers[0].
+fn largest_of(value: f32, id: u32, lane: u32) -> u32 {
+  workgroupBarrier();
+  numbers[lane] = value;
+  ids[lane] = id;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (lane < half) {
+      let other = numbers[lane + half];
+      if (other > numbers[lane] || (other == numbers[lane] && ids[lane + half] < ids[lane])) {
+        numbers[lane] = other;
+        ids[lane] = ids[lane + half];
+      }
+    }
+    workgroupBarrier();
+  }
+  return workgroupUniformLoad(&ids[0]);
+}

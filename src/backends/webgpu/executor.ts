@@ -111,10 +111,9 @@ export class WebgpuExecutor implements Executor {
         pass.end();
       });
     const [bytes] = await this.gpu.read([{ buffer: 'history', offset: 0, size: count * size }]);
-    return Array.from({ length: count }, (_, k) => {
-      const part = bytes!.slice(k * size, (k + 1) * size);
-      return outputs.map((output, i) => readResult(part, i, output));
-    });
+    return Array.from({ length: count }, (_, k) =>
+      outputs.map((output, i) => readResult(bytes!, k * outputs.length + i, output)),
+    );
   }
 
   /** Of the dispatches: where a step ends. */
@@ -160,17 +159,17 @@ export class WebgpuExecutor implements Executor {
   }
 
   private async collect(part: Step['outputs'], { of }: { of: number[] }): Promise<OutputResult[]> {
-    const [bytes] = await this.gpu.read([{ buffer: 'results', offset: 0, size: RESULT_BYTES * part.length }]);
-    const results = part.map((output, i) => readResult(bytes!, i, output));
     const wanted = part.flatMap((output, i) => (output.logits ? [i] : []));
-    const { vocabSize } = this.plan.program;
-    const rows = await this.gpu.read(
-      wanted.map((i) => ({
+    const { logitsStride, program } = this.plan;
+    const [bytes, ...rows] = await this.gpu.read([
+      { buffer: 'results', offset: 0, size: RESULT_BYTES * part.length },
+      ...wanted.map((i) => ({
         buffer: 'logits',
-        offset: 4 * of[i]! * this.plan.logitsStride,
-        size: 4 * vocabSize,
+        offset: 4 * of[i]! * logitsStride,
+        size: 4 * program.vocabSize,
       })),
-    );
+    ]);
+    const results = part.map((output, i) => readResult(bytes!, i, output));
     for (const [k, i] of wanted.entries()) results[i]!.logits = new Float32Array(rows[k]!);
     return results;
   }

@@ -11,7 +11,7 @@ export interface Range {
 
 /** A device and a plan's buffers on it, allocated once. What fails here is a lost device, or a defect of ours. */
 export class Memory {
-  private state: 'alive' | 'disposed' = 'alive';
+  private disposed = false;
   private lost: GPUDeviceLostInfo | null = null;
   private error: GPUError | null = null; // the first that nothing waited for
 
@@ -63,7 +63,7 @@ export class Memory {
 
   /** Throws CLOSED, DEVICE_LOST, or INTERNAL for what went wrong unseen. */
   check(): void {
-    if (this.state === 'disposed') throw new EdgeError('CLOSED', 'This WebGPU executor was disposed');
+    if (this.disposed) throw new EdgeError('CLOSED', 'This WebGPU executor was disposed');
     if (this.lost) throw deviceLost(this.lost.message || this.lost.reason);
     if (this.error) throw new EdgeError('INTERNAL', `The GPU refused a command: ${this.error.message}`);
   }
@@ -130,8 +130,8 @@ export class Memory {
   }
 
   dispose(): void {
-    if (this.state === 'disposed') return;
-    this.state = 'disposed';
+    if (this.disposed) return;
+    this.disposed = true;
     for (const buffer of [...this.buffers.values(), this.staging]) buffer.destroy();
     this.device.destroy();
   }

@@ -1,7 +1,7 @@
 import { EdgeError } from '../../errors.ts';
 import type { Launch, Plan } from './plan.ts';
 import { shaders } from './shaders.ts';
-import { type Binding, link } from './wgsl.ts';
+import { aliases, type Linked, link, type Slice } from './wgsl.ts';
 
 const COMPUTE_STAGE = 4; // GPUShaderStage.COMPUTE
 
@@ -21,22 +21,18 @@ export async function createDispatches(
   const compiled = new Map<string, Promise<Compiled>>();
   const dispatches: Promise<Dispatch>[] = [];
   for (const { entry, settings, slices, workgroups } of plan.launches) {
-    const { code, bindings } = link(shaders[entry], settings, slices);
-    let kernel = compiled.get(code);
+    const key = `${entry} ${aliases(slices)} ${JSON.stringify(settings)}`; // the same for the calls of all layers
+    let kernel = compiled.get(key);
     if (!kernel) {
-      kernel = compile(device, entry, code, bindings);
-      compiled.set(code, kernel);
+      kernel = compile(device, entry, link(shaders[entry], settings, slices));
+      compiled.set(key, kernel);
     }
-    const entries = bindings.map(({ slice: { buffer, offset, size } }, binding) => ({
-      binding,
-      resource: {
-        buffer: buffers.get(buffer)!,
-        ...(offset !== undefined && { offset }),
-        ...(size !== undefined && { size }),
-      },
-    }));
     dispatches.push(
-      kernel.then(({ pipeline, layout }) => {
+      kernel.then(({ pipeline, layout, names }) => {
+        const entries = names.map((name, binding) => ({
+          binding,
+          resource: resourceOf(slices[name]!, buffers),
+        }));
         return { pipeline, bindings: device.createBindGroup({ layout, entries }), workgroups };
       }),
     );
@@ -44,17 +40,24 @@ export async function createDispatches(
   return Promise.all(dispatches);
 }
 
+function resourceOf(
+  { buffer, offset, size }: Slice,
+  buffers: ReadonlyMap<string, GPUBuffer>,
+): GPUBufferBinding {
+  return {
+    buffer: buffers.get(buffer)!,
+    ...(offset !== undefined && { offset }),
+    ...(size !== undefined && { size }),
+  };
+}
+
 interface Compiled {
   pipeline: GPUComputePipeline;
   layout: GPUBindGroupLayout;
+  names: readonly string[]; // of the variables that are bound
 }
 
-async function compile(
-  device: GPUDevice,
-  entryPoint: string,
-  code: string,
-  bindings: readonly Binding[],
-): Promise<Compiled> {
+async function compile(device: GPUDevice, entryPoint: string, { code, bindings }: Linked): Promise<Compiled> {
   const module = device.createShaderModule({ code, label: entryPoint });
   const layout = device.createBindGroupLayout({
     entries: bindings.map(({ writes }, binding) => ({
@@ -69,7 +72,7 @@ async function compile(
       layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module, entryPoint },
     });
-    return { pipeline, layout };
+    return { pipeline, layout, names: bindings.map(({ name }) => name) };
   } catch (cause) {
     const { messages } = await module.getCompilationInfo();
     const first = messages.find(({ type }) => type === 'error');

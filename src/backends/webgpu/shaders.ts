@@ -4,7 +4,7 @@ import conv1d from '../../../shaders/wgsl/conv1d.wgsl';
 import embed from '../../../shaders/wgsl/embed.wgsl';
 import gate_norm from '../../../shaders/wgsl/gate_norm.wgsl';
 import batch from '../../../shaders/wgsl/lib/batch.wgsl';
-import largest from '../../../shaders/wgsl/lib/largest.wgsl';
+import dt from '../../../shaders/wgsl/lib/dt.wgsl';
 import linear from '../../../shaders/wgsl/lib/linear.wgsl';
 import math from '../../../shaders/wgsl/lib/math.wgsl';
 import output from '../../../shaders/wgsl/lib/output.wgsl';
@@ -26,13 +26,13 @@ export const shaders = {
   matvec: [batch, linear, weight, unit, matvec],
   matmul: [batch, linear, weight, unit, matmul],
   conv1d: [batch, math, conv1d],
-  ssd_scan: [batch, math, ssd_scan],
-  mamba2_decode: [batch, math, mamba2_decode],
+  ssd_scan: [batch, math, dt, ssd_scan],
+  mamba2_decode: [batch, math, dt, mamba2_decode],
   gate_norm: [math, reduce, gate_norm],
   activation: [math, activation],
   window_attention: [batch, window_attention],
-  log_sum: [output, largest, log_sum],
-  sample: [output, largest, select, sample],
+  log_sum: [output, reduce, log_sum],
+  sample: [output, reduce, select, sample],
   advance: [batch, output, advance],
 } as const;
 

@@ -14,7 +14,7 @@ export interface Slice {
   size?: number; // bytes; to the end if absent
 }
 
-/** WGSL, and what each of its bindings of group 0 is, by index. */
+/** WGSL, and the variables that its bindings of group 0 are, by index. */
 export interface Linked {
   code: string;
   bindings: readonly Binding[];
@@ -22,40 +22,43 @@ export interface Linked {
 
 export interface Binding {
   name: string;
-  slice: Slice;
   writes: boolean;
+}
+
+/** Which of `slices` lie in the same range: all that `link` wants to know of them. */
+export function aliases(slices: Record<string, Slice>): string {
+  const all = Object.entries(slices);
+  return all
+    .map(([name, slice]) => `${name}=${all.findIndex(([, other]) => sameRange(other, slice))}`)
+    .join();
 }
 
 /**
  * Puts shader sources together: `#if NAME`, `#if !NAME`, `#else` and `#endif` lines choose among lines, constants
- * become a header, `#repeat` lines are unrolled, and bindings are numbered. WebGPU does not bind a buffer for reading and writing in one launch:
- * variables that lie in the same range become one.
+ * become a header, `#repeat` lines are unrolled, and bindings are numbered. WebGPU does not bind a buffer for reading
+ * and writing in one launch: variables that lie in the same range become one.
  */
 export function link(sources: readonly string[], settings: Settings, slices: Record<string, Slice>): Linked {
   const { flags = {}, constants = {}, floats = {} } = settings;
   let code = sources.map((source) => repeat(preprocess(source, flags), constants)).join('\n');
   const kept: Binding[] = [];
-  for (const [declaration, , writes, name] of code.matchAll(DECLARATION)) {
+  for (const [declaration, , access, name] of code.matchAll(DECLARATION)) {
     if (code.match(new RegExp(`\\b${name}\\b`, 'g'))!.length === 1) {
       code = code.replace(declaration, ''); // nothing uses it
       continue;
     }
     const slice = slices[name!];
     if (!slice) throw fault(`nothing is bound to '${name}'`);
-    const twin = kept.find((other) => sameRange(other.slice, slice));
-    if (!twin) {
-      kept.push({ name: name!, slice, writes: writes === 'read_write' });
+    const writes = access === 'read_write';
+    const twin = kept.find((other) => sameRange(slices[other.name]!, slice));
+    if (!twin || !(twin.writes || writes)) {
+      kept.push({ name: name!, writes });
       continue;
     }
     // The one that is written stays.
-    const [stays, goes] = writes === 'read_write' ? [name!, twin.name] : [twin.name, name!];
-    if (twin.writes || writes === 'read_write') {
-      const gone = goes === name ? declaration : declarationOf(code, goes);
-      code = code.replace(gone, '').replace(new RegExp(`\\b${goes}\\b`, 'g'), stays);
-      Object.assign(twin, { name: stays, writes: true });
-    } else {
-      kept.push({ name: name!, slice, writes: false });
-    }
+    const goes = writes ? twin.name : name!;
+    Object.assign(twin, { name: writes ? name! : twin.name, writes: true });
+    code = code.replace(declarationOf(code, goes), '').replace(new RegExp(`\\b${goes}\\b`, 'g'), twin.name);
   }
   kept.forEach(({ name }, index) => {
     const declaration = declarationOf(code, name);
@@ -80,7 +83,7 @@ function sameRange(a: Slice, b: Slice): boolean {
   return a.buffer === b.buffer && (a.offset ?? 0) === (b.offset ?? 0);
 }
 
-/** Lines between `#repeat NAME` and `#end`, as often as the constant says, `$i` counting: what compilers may not unroll. */
+/** Lines between `#repeat NAME` and `#end`, as often as the constant says, `$i` counting: compilers may not unroll. */
 function repeat(source: string, constants: Readonly<Record<string, number>>): string {
   return source.replace(/^#repeat (\w+)\n([\s\S]*?)^#end\n/gm, (_, name: string, lines: string) => {
     const count = constants[name];

@@ -43,7 +43,6 @@ export function gate_norm(call: GateNormCall, plan: Plan): Launch[] {
         flags: {
           NORM: mode !== 'gate',
           GATE_FIRST: mode === 'gate_then_norm',
-          SUBGROUPS: plan.features.subgroups > 0,
         },
         constants: {
           WIDTH: y.width / ngroups,
