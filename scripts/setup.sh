@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests use beside npm packages: Chromium (and its software GPU, for which the Vulkan loader is
-# needed), a C compiler with sanitizers, the WASM compiler, and other JavaScript runtimes (in node_modules/.cache). What is there already is left alone.
+# needed), a C compiler with sanitizers, the WASM compiler, and other JavaScript runtimes (in node_modules/.cache).
+# What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

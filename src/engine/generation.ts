@@ -41,10 +41,8 @@ export class Generation {
   private started = false;
   private count = 0; // tokens sampled and sent, eos and stop tokens aside
   private before: Checkpoint | null = null; // the state before the burst sent last
-  private sent: number[] = []; // the tokens of that burst
-  private followed: number[] = []; // the same, and the token that ended it, if one did
-  private beyond = false; // has the sequence gone beyond the last of them, to a token that ends it?
-  private overrun = false; // did the device go beyond even that?
+  private followed: number[] = []; // the tokens of that burst, and the one that ended it, if one did
+  private beyond = false; // is there one that did?
   private ending: { reason: FinishReason; stop: string | number | null } | null = null;
   private tokenMs = BURST_MS / 4; // of a decoded token, as far as is known
   private clock = { begin: 0, first: 0, last: 0 };
@@ -152,7 +150,6 @@ export class Generation {
         tokens.push(...(await this.next(NO_IDS, new Call(), most)));
         this.tokenMs = (performance.now() - begin) / Math.max(1, tokens.length);
       }
-      if (this.overrun && session) await this.replay(this.followed);
     });
     this.clock.last = performance.now();
     return tokens;
@@ -180,7 +177,8 @@ export class Generation {
       if (this.endsAt(sampled.id)) this.beyond = true;
       else tokens.push(this.send(sampled));
       if (!this.ending) continue;
-      this.overrun = i + 1 < results.length;
+      // What the device sampled beyond the end is nobody's.
+      if (i + 1 < results.length && this.before) await this.replay(this.followed);
       break;
     }
     return tokens;
@@ -188,7 +186,6 @@ export class Generation {
 
   private send(sampled: Sampled): Token {
     const { token, stop } = this.transcript.add(sampled);
-    this.sent.push(sampled.id);
     this.count++;
     if (stop !== null) this.ending = { reason: 'stop', stop };
     else if (this.count >= this.parts.settings.maxTokens) this.ending = { reason: 'length', stop: null };
@@ -226,14 +223,15 @@ export class Generation {
   /** The state of the burst sent last, and its tokens again, one by one, as they were decoded: the same bits. */
   private async goBack(delivered: number): Promise<void> {
     const { session } = this.parts;
-    const earlier = this.count - this.sent.length;
+    const sent = this.beyond ? this.followed.slice(0, -1) : this.followed;
+    const earlier = this.count - sent.length;
     requireArgument(
       Number.isInteger(delivered) && delivered >= earlier && delivered <= this.count,
       `delivered must be from ${earlier} to ${this.count} (tokens of the last burst), found ${delivered}`,
     );
     if (!session || (delivered === this.count && !this.beyond)) return;
     if (!this.before) throw new EdgeError('INTERNAL', 'Nothing to go back to');
-    await this.guarded(() => this.replay(this.sent.slice(0, delivered - earlier)));
+    await this.guarded(() => this.replay(sent.slice(0, delivered - earlier)));
   }
 
   /** The state before the burst, and `ids` after it. */
@@ -250,7 +248,6 @@ export class Generation {
   private forget(): void {
     this.before?.release();
     this.before = null;
-    this.sent = [];
     this.followed = [];
     this.beyond = false;
   }

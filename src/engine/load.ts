@@ -36,10 +36,10 @@ export interface LoadContext {
 /** What is known of a model before a device is started and a weight is read. */
 export type ModelDescription = Omit<ModelInfo, 'variant' | 'device' | 'threads' | 'fingerprint'>;
 
-/** A checkpoint with the program to run it. */
 /** Rows of prefill fed at a time, where neither the user nor the backend says how many. */
 const DEFAULT_CHUNK = 64;
 
+/** A checkpoint with the program to run it. */
 interface Plan {
   checkpoint: Checkpoint;
   blueprint: Blueprint;

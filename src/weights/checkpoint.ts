@@ -25,7 +25,8 @@ const FILES = [
   'pytorch_model.bin',
   'pytorch_model.bin.index.json',
 ] as const;
-const ENDINGS = [/\.safetensors$/i, /\.gguf$/i, /\.(bin|pt|pth)$/i];
+const PYTORCH = /\.(bin|pt|pth)$/i;
+const ENDINGS = [/\.safetensors$/i, /\.gguf$/i, PYTORCH];
 
 /**
  * Opens the checkpoint in a set of files: config, tensor table and tokenizer are read and checked, weights are not.
@@ -154,7 +155,7 @@ async function openShards(
       container = 'pytorch';
       found = await torchTensors(source, signal);
     } else {
-      if (/\.(bin|pt|pth)$/i.test(source.name)) throw notZip(source.name);
+      if (PYTORCH.test(source.name)) throw notZip(source.name);
       const header = await readSafetensorsHeader(source, signal);
       metadata = { ...header.metadata, ...metadata };
       if (isMlx(header)) {

@@ -1,6 +1,7 @@
 import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
+import { u64At, viewOf } from './bytes.ts';
 
 /** What a GGUF header may hold; beyond it, INVALID_FILE. */
 export const GGUF_LIMITS = {
@@ -186,7 +187,7 @@ class Reader {
     private readonly name: string,
     private readonly bytes: Uint8Array,
   ) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.view = viewOf(bytes);
   }
 
   fault(message: string): EdgeError {
@@ -197,10 +198,8 @@ class Reader {
     return this.view.getUint32(this.take(4), true);
   }
 
-  /** Beyond 2^53 it is not exact, which every use refuses or does not mind. */
   u64(): number {
-    const at = this.take(8);
-    return this.view.getUint32(at, true) + this.view.getUint32(at + 4, true) * 2 ** 32;
+    return u64At(this.view, this.take(8));
   }
 
   count(what: string, limit: number): number {

@@ -1,9 +1,11 @@
+import { viewOf } from './bytes.ts';
+
 /**
  * MurmurHash3_x86_128 (Austin Appleby, public domain), 32 hexadecimal digits. Tells files apart; it is no defence
  * against someone who forges them. Our own, because crypto.subtle is missing where a page is not served securely.
  */
 export function murmur128(bytes: Uint8Array): string {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes);
   const h = new Uint32Array(4);
   const blocks = bytes.length >>> 4;
   for (let block = 0; block < blocks; block++)

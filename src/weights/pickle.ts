@@ -1,4 +1,5 @@
 import { EdgeError } from '../errors.ts';
+import { viewOf } from './bytes.ts';
 import { OPCODE_NAMES, Op } from './pickle_opcodes.ts';
 
 /** What a pickle may hold; beyond it, INVALID_FILE. */
@@ -63,7 +64,7 @@ class Machine {
     private readonly bytes: Uint8Array,
     private readonly globals: Globals,
   ) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.view = viewOf(bytes);
   }
 
   run(): Pickled {

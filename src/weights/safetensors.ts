@@ -1,6 +1,7 @@
 import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
+import { u64At, viewOf } from './bytes.ts';
 import { isObject, parseJsonObject } from './json.ts';
 
 /** What a header may hold; beyond it, INVALID_FILE. The format itself allows 100 MB. */
@@ -59,8 +60,7 @@ export async function readSafetensorsHeader(
       `expected a safetensors file, found ${source.size} bytes; a download may have been cut short`,
     );
   const prefix = await source.read(0, 8, signal);
-  const view = new DataView(prefix.buffer, prefix.byteOffset, 8);
-  const length = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
+  const length = u64At(viewOf(prefix), 0);
   if (length > SAFETENSORS_LIMITS.headerBytes)
     throw fault(
       `expected a safetensors header of at most ${SAFETENSORS_LIMITS.headerBytes} bytes, found a length of ${length}; ` +

@@ -1,5 +1,6 @@
 import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
+import { u64At, viewOf } from './bytes.ts';
 
 /** What a ZIP archive may hold; beyond it, INVALID_FILE. */
 export const ZIP_LIMITS = {
@@ -72,14 +73,14 @@ async function findDirectory(source: ByteSource, signal: AbortSignal | undefined
   let at = view.getUint32(end + 16, true);
   let limit = base + end;
   if (end >= 20 && view.getUint32(end - 20, true) === END64_LOCATOR) {
-    const wide = u64(view, end - 12);
+    const wide = u64At(view, end - 12);
     if (wide + 56 > limit) throw fault(source.name, 'the ZIP64 end lies beyond the file');
     const record = viewOf(await source.read(wide, 56, signal));
     if (record.getUint32(0, true) !== END64) throw fault(source.name, 'the ZIP64 end is missing');
     disks = record.getUint32(16, true) | record.getUint32(20, true);
-    count = u64(record, 32);
-    bytes = u64(record, 40);
-    at = u64(record, 48);
+    count = u64At(record, 32);
+    bytes = u64At(record, 40);
+    at = u64At(record, 48);
     limit = wide;
   }
   if (disks !== 0) throw fault(source.name, 'it is one of several parts; join them first');
@@ -140,7 +141,7 @@ function wideFields(view: DataView, at: number, extra: number, extraLength: numb
     if (id === 1)
       for (const i of [1, 0, 2])
         if (fields[i] === 0xffffffff && from + 8 <= end) {
-          fields[i] = u64(view, from);
+          fields[i] = u64At(view, from);
           from += 8;
         }
     from = end;
@@ -261,15 +262,6 @@ export function crc32(bytes: Uint8Array): number {
 function isInside(name: string): boolean {
   if (name === '' || name.startsWith('/') || /[\\\0:]/.test(name)) return false;
   return !name.split('/').some((part) => part === '..' || part === '.');
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** Beyond 2^53 it is not exact, and no file is as long. */
-function u64(view: DataView, at: number): number {
-  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }
 
 function shorten(name: string): string {
