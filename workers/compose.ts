@@ -1,4 +1,12 @@
-import { canBlock, canShareMemory, coreCount, findGpu, runtimeName, spawnThread } from '#runtime';
+import {
+  canBlock,
+  canShareMemory,
+  coreCount,
+  findGpu,
+  runtimeName,
+  spawnThread,
+  withoutGpuHardware,
+} from '#runtime';
 import type { Backend } from '../src/backends/types.ts';
 import { wasmBackend } from '../src/backends/wasm/index.ts';
 import { webgpuBackend } from '../src/backends/webgpu/index.ts';
@@ -7,7 +15,7 @@ import type { Loader } from './protocol.ts';
 /** The composition root: the backends of this build, with what the runtime gives them. */
 export function createBackends(loader: Pick<Loader, 'wasmModule'>): Backend[] {
   return [
-    webgpuBackend({ gpu: findGpu, device: runtimeName() }),
+    webgpuBackend({ gpu: findGpu, withoutHardware: withoutGpuHardware, device: runtimeName() }),
     wasmBackend({
       module: (name) => loader.wasmModule(name),
       spawnThread,

@@ -159,15 +159,17 @@ function fitted(plan: Plan, { chunk }: Backend): Plan {
   return { ...plan, program: blueprint.program({ chunk, maxContext: settings.maxContext }) };
 }
 
-/** 'auto' also leaves out what would run, but not well. */
+/** The one that is wanted, or all, if that can't run or for 'auto', which leaves out what would not run well. */
 async function candidates(backends: readonly Backend[], wanted: BackendName | 'auto'): Promise<Candidate[]> {
-  return Promise.all(
-    backends.map(async (backend) => {
-      const unavailable = await backend.unavailable();
-      const unsuitable = wanted === 'auto' && unavailable === null ? await backend.unsuitable?.() : null;
-      return { name: backend.name, unavailable: unavailable ?? unsuitable ?? null };
-    }),
-  );
+  const ask = (asked: readonly Backend[]) =>
+    Promise.all(
+      asked.map(async (backend) => {
+        const unsuitable = wanted === 'auto' ? await backend.unsuitable?.() : null;
+        return { name: backend.name, unavailable: unsuitable ?? (await backend.unavailable()) };
+      }),
+    );
+  const found = await ask(backends.filter(({ name }) => name === wanted));
+  return found.some(({ unavailable }) => unavailable === null) ? found : ask(backends);
 }
 
 interface Started {

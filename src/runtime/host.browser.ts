@@ -136,6 +136,11 @@ export async function wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>>
   return (await MODULES[name]!()).default;
 }
 
+/** Only the browser itself knows. */
+export async function withoutGpuHardware(): Promise<string | null> {
+  return null;
+}
+
 /** This page's or worker's WebGPU, or why there is none. */
 export async function findGpu(): Promise<GPU | string> {
   if (navigator.gpu) return navigator.gpu;

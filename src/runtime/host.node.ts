@@ -114,6 +114,19 @@ export async function wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>>
   return new Uint8Array(await readFile(new URL(`../../wasm/modules/${name}.wasm`, import.meta.url)));
 }
 
+/** What the kernel's drivers of GPUs name their devices. */
+const GPU_DEVICE = /^(dri|dxg|kfd|nvidia|nvhost|nvmap|mali|kgsl|pvr)/;
+
+/**
+ * Null, or how it is known that this machine has no GPU. A software driver is not worth loading to find that out: it
+ * takes its time and memory, and Mesa's can crash Deno as the process ends.
+ */
+export async function withoutGpuHardware(): Promise<string | null> {
+  if (process.platform !== 'linux') return null;
+  const devices = await readdir('/dev').catch(() => ['dri']); // not to be seen: perhaps
+  return devices.some((name) => GPU_DEVICE.test(name)) ? null : 'this machine has no GPU';
+}
+
 let gpu: Promise<GPU | string> | undefined; // kept: Dawn ends the process once its object is collected
 
 /** The runtime's own WebGPU (Deno), else that of the package `webgpu` (Dawn) if it is installed; or why there is none. */

@@ -60,6 +60,23 @@ describe('where WebGPU does not work', () => {
     await engine.dispose();
   });
 
+  test('auto loads no driver on a machine without a GPU', async (context) => {
+    await skipUnavailable(dawn(), REQUIRED, context);
+    const withoutHardware = async () => 'this machine has no GPU';
+    const host: WebgpuHost = { ...dawnHost(['backend=null']), withoutHardware };
+    const gpu = vi.spyOn(host, 'gpu');
+    const engine = await load(host, 'auto');
+    expect(engine.info).toMatchObject({
+      backend: 'wasm',
+      why: expect.stringMatching(/webgpu: this machine has/),
+    });
+    expect(gpu).not.toHaveBeenCalled();
+    await engine.dispose();
+    const asked = await load(host, 'webgpu');
+    expect(asked.info.backend).toBe('webgpu');
+    await asked.dispose();
+  });
+
   test('an adapter that gives no device', async (context) => {
     await skipUnavailable(dawn(), REQUIRED, context);
     const host = changed(dawnHost(), (adapter) => {
@@ -91,6 +108,12 @@ describe('where WebGPU does not work', () => {
       adapter.requestDevice = async (descriptor) => {
         const device = await request(descriptor);
         devices.push(device);
+        const create = device.createBuffer.bind(device);
+        device.createBuffer = (description) => {
+          const buffer = create(description);
+          buffer.getMappedRange = (_, size) => new ArrayBuffer(size ?? 0); // it computes nothing: memory as it was
+          return buffer;
+        };
         return device;
       };
     });

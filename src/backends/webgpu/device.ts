@@ -5,6 +5,8 @@ import type { Features } from './plan.ts';
 export interface WebgpuHost {
   /** The runtime's WebGPU, or the reason why there is none. */
   gpu(): Promise<GPU | string>;
+  /** Null, or how it is known that this machine has no GPU, told without loading a driver. */
+  withoutHardware?(): Promise<string | null>;
   device: string; // 'Node.js 22.1.0'
 }
 

@@ -35,11 +35,14 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
     name: 'webgpu',
     chunk: CHUNK,
     async unavailable() {
+      if (known) return null;
       const found = await look();
       return typeof found === 'string' ? found : null;
     },
     async unsuitable() {
-      if (!known) await look(); // `unavailable` has seen the adapter already
+      const absent = await host.withoutHardware?.();
+      if (absent) return absent;
+      if (!known) await look();
       return known?.software ? `its adapter is software (${known.name})` : null;
     },
     plan: (program, formats, options) =>
