@@ -119,7 +119,7 @@ const GPU_DEVICE = /^(dri|dxg|kfd|nvidia|nvhost|nvmap|mali|kgsl|pvr)/;
 
 /**
  * Null, or how it is known that this machine has no GPU. A software driver is not worth loading to find that out: it
- * takes its time and memory, and Mesa's can crash Deno as the process ends.
+ * takes its time and memory.
  */
 export async function withoutGpuHardware(): Promise<string | null> {
   if (process.platform !== 'linux') return null;
@@ -137,7 +137,11 @@ export function findGpu(): Promise<GPU | string> {
 
 async function loadGpu(): Promise<GPU | string> {
   const own = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
-  if (own) return own;
+  if (own) {
+    // Its OpenGL would be looked at, too: of no use here, and Mesa's can crash Deno as the process ends.
+    if (process.platform === 'linux') process.env.DENO_WEBGPU_BACKEND ??= 'vulkan';
+    return own;
+  }
   if (process.platform === 'linux' && !(await hasVulkanDriver())) return 'no Vulkan driver is installed';
   try {
     const { create } = await import('webgpu');
