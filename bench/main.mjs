@@ -77,8 +77,10 @@ async function measure(model, file, threads) {
   if (peers && model !== 'tiny') await verifyPeer(file, options.node, peers.folder);
 
   const runs = [];
+  const reads = [];
   for (let round = 0; round < rounds; round++) {
     const run = { 'edge-ssm': await ours() };
+    if (model !== 'tiny') reads.push(await child('file', { file }, options.node));
     if (options.chromium) run['edge-ssm, Chromium'] = await child('chromium', args, process.execPath);
     if (peers && model !== 'tiny') {
       run['node-llama-cpp'] = await child('llama', { ...args, peers: peers.folder }, options.node);
@@ -108,7 +110,22 @@ async function measure(model, file, threads) {
   console.log(
     `decode streams ${(streamed / 1e9).toFixed(1)} GB/s, ${(100 * share).toFixed(0)} % of the ${(ops.bandwidth / 1e9).toFixed(1)} GB/s that this runtime reads; outside the module ${(100 * ops.overhead).toFixed(1)} % of a token`,
   );
-  const entry = { model, threads, runs, rows, streamed, bandwidth: ops.bandwidth, overhead: ops.overhead };
+  if (reads.length > 0) {
+    const times = (what) => median(runs.map((run, i) => run['edge-ssm'].loadMs / reads[i][what])).toFixed(1);
+    console.log(
+      `load takes ${times('toMemoryMs')} × reading the file to memory once, ${times('pastMs')} × reading it past a small buffer`,
+    );
+  }
+  const entry = {
+    model,
+    threads,
+    runs,
+    rows,
+    streamed,
+    bandwidth: ops.bandwidth,
+    overhead: ops.overhead,
+    reads,
+  };
   if (options.long) {
     entry.long = await child('long', args, options.node);
     console.log(entry.long.lines.join('\n'));

@@ -40,6 +40,8 @@ export interface QuantTensor {
   q: Uint8Array; // [rows, ceil(cols · bits / 8)]
   scale: Float32Array | Uint16Array; // [rows, groups], f32 values or f16 bits, as format.scaleDtype says
   bias: Float32Array | Uint16Array | null; // [rows, groups], same dtype as scale
+  /** The same as ggml's blocks of Q4_0, Q4_1 or Q8_0, where the file holds them; then the arrays are made when asked for. */
+  readonly blocks?: Uint8Array; // [rows, cols / 32] of scale, bias, codes
 }
 
 export type Tensor = FloatTensor | QuantTensor;

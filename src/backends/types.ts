@@ -60,8 +60,13 @@ export interface ExecutorInfo {
 export interface Executor {
   readonly info: ExecutorInfo;
   readonly memory: MemoryPlan;
-  /** Rows [row, row + tensor.rows) of a weight. Blocks arrive in any order, multiples of UPLOAD_ROWS but for the last. */
-  upload(name: string, row: number, tensor: Tensor): void;
+  /**
+   * Rows [row, row + tensor.rows) of a weight. Blocks arrive in any order, multiples of UPLOAD_ROWS but for the last.
+   * Answers whether a number among them is infinite or NaN, where the backend looks at them all anyway.
+   */
+  upload(name: string, row: number, tensor: Tensor): boolean | undefined;
+  /** Two places in the device's memory from which uploads are quickest; valid until ready(). */
+  readonly staging?: readonly [Uint8Array, Uint8Array] | undefined;
   /** After the last upload. Refuses with INTERNAL if a weight is missing. */
   ready(): Promise<void>;
   step(step: Step): Promise<OutputResult[]>;

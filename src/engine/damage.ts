@@ -4,16 +4,21 @@ import type { Tensor } from '../types.ts';
 export class DamageWatch {
   private found: string | null = null;
 
-  look(name: string, row: number, tensor: Tensor): void {
+  /** `known`: what the device found, if it looked. */
+  look(name: string, row: number, tensor: Tensor, known?: boolean): void {
     if (this.found !== null) return;
-    const values = 'q' in tensor ? [tensor.scale, tensor.bias] : [tensor.data];
-    if (values.some((list) => list !== null && isDamaged(list)))
+    if (known ?? holdsDamage(tensor))
       this.found = `the weight '${name}' holds NaN or infinity within its rows ${row} to ${row + tensor.rows - 1}`;
   }
 
   report(): string | null {
     return this.found;
   }
+}
+
+function holdsDamage(tensor: Tensor): boolean {
+  const values = 'q' in tensor ? [tensor.scale, tensor.bias] : [tensor.data];
+  return values.some((list) => list !== null && isDamaged(list));
 }
 
 /** Values as f32, or f16 bits whose exponent is all ones where they are not finite. */

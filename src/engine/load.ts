@@ -225,11 +225,11 @@ async function upload(
     program.weights,
     weights.formats,
     (name, row, tensor) => {
-      watch.look(name, row, tensor);
-      executor.upload(name, row, tensor);
+      watch.look(name, row, tensor, executor.upload(name, row, tensor));
     },
     {
       blockRows: UPLOAD_ROWS,
+      staging: executor.staging,
       signal,
       onProgress: (loaded, total) => onProgress?.({ stage: 'weights', loaded, total }),
     },

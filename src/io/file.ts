@@ -14,10 +14,10 @@ class FileSource implements ByteSource {
     this.size = file.size;
   }
 
-  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+  async read(offset: number, length: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
     throwIfAborted(signal);
     checkRange(this, offset, length);
-    const bytes = await this.file.read(offset, length).catch((cause) => {
+    const bytes = await this.file.read(offset, length, into).catch((cause) => {
       throw new EdgeError('INVALID_FILE', `${this.name} could not be read at byte ${offset}: ${cause}`, {
         cause,
       });

@@ -27,7 +27,7 @@ export async function openFile(path: string): Promise<LocalFile | null> {
     const handle = await open(path, 'r');
     return {
       size: found.size,
-      read: (at, length) => readRange(handle, at, length),
+      read: (at, length, into) => readRange(handle, at, length, into),
       close: () => handle.close(),
     };
   } catch (cause) {
@@ -85,8 +85,15 @@ export function joinPath(directory: string, file: string): string {
   return join(directory, file);
 }
 
-async function readRange(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+async function readRange(
+  handle: FileHandle,
+  offset: number,
+  length: number,
+  into?: Uint8Array,
+): Promise<Uint8Array> {
+  // Memory of a WebAssembly module may be shared; only Node is known to read into that.
+  const direct = into && process.versions.bun === undefined && process.versions.deno === undefined;
+  const bytes = direct ? into.subarray(0, length) : new Uint8Array(length);
   let filled = 0;
   while (filled < length) {
     const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled);

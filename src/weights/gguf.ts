@@ -155,18 +155,49 @@ function storedTensor(source: ByteSource, entry: GgufEntry, shape: number[]): St
     bytes: bytes.size,
     format,
     digest: (signal) => bytes.digest(signal),
-    async read(row, count, signal) {
+    async read(row, count, signal, into) {
       if (kquant) {
         const stride = (cols / 256) * kquant.bytes;
         return unpackKQuant(await bytes.read(row * stride, count * stride, signal), count, cols, kquant);
       }
       const stride = (cols / 32) * BLOCK_BYTES[entry.type]!;
-      return repack(await bytes.read(row * stride, count * stride, signal), count, cols, format);
+      const length = count * stride;
+      const room = into && length <= into.length ? into : undefined;
+      return new BlockRows(await bytes.read(row * stride, length, signal, room), count, cols, format);
     },
   };
 }
 
 const BLOCK_BYTES: Readonly<Record<string, number>> = { Q4_0: 18, Q4_1: 20, Q8_0: 34 };
+
+/** Rows as the file holds them, in the canonical form when that is asked for. */
+class BlockRows implements QuantTensor {
+  private canonical: QuantTensor | null = null;
+
+  constructor(
+    readonly blocks: Uint8Array,
+    readonly rows: number,
+    readonly cols: number,
+    readonly format: Format,
+  ) {}
+
+  private get repacked(): QuantTensor {
+    this.canonical ??= repack(this.blocks, this.rows, this.cols, this.format);
+    return this.canonical;
+  }
+
+  get q(): Uint8Array {
+    return this.repacked.q;
+  }
+
+  get scale(): Float32Array | Uint16Array {
+    return this.repacked.scale;
+  }
+
+  get bias(): Float32Array | Uint16Array | null {
+    return this.repacked.bias;
+  }
+}
 
 /**
  * Blocks of ggml to the canonical form, bit for bit. A block of 32 is an f16 scale, for Q4_1 an f16 minimum, and

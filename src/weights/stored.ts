@@ -21,9 +21,9 @@ export class StoredBytes {
     this.size = end - begin;
   }
 
-  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+  async read(offset: number, length: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
     if (length === 0) return new Uint8Array(0);
-    const bytes = await this.source.read(this.begin + offset, length, signal);
+    const bytes = await this.source.read(this.begin + offset, length, signal, into);
     const sample = Math.min(SAMPLE, this.size);
     if (offset === 0 && length >= sample) this.first ??= murmur128(bytes.subarray(0, sample));
     if (offset + length === this.size && length >= sample)
@@ -92,6 +92,17 @@ export function floatStored(what: Stored, bytes: StoredBytes): StoredTensor {
   };
 }
 
+/** Consecutive places of these sizes, aligned; undefined where they don't fit. */
+function roomFor(into: Uint8Array | undefined, sizes: readonly number[]): Uint8Array[] | undefined {
+  let at = 0;
+  const begins = sizes.map((size) => {
+    const begin = at;
+    at += Math.ceil(size / 16) * 16;
+    return begin;
+  });
+  return into && at <= into.length ? begins.map((begin) => into.subarray(begin)) : undefined;
+}
+
 /** A matrix [rows, cols] of codes, scales and perhaps biases, each with bytes of its own. */
 export function quantStored(
   what: Stored & { shape: readonly [number, number] },
@@ -116,11 +127,14 @@ export function quantStored(
       for (const part of present) digest += await part.digest(signal);
       return digest;
     },
-    async read(row, count, signal): Promise<QuantTensor> {
+    async read(row, count, signal, into): Promise<QuantTensor> {
+      const codes = count * rowBytes;
+      const numbers = count * groupBytes;
+      const room = roomFor(into, [codes, numbers, parts.bias ? numbers : 0]);
       const [q, scale, bias] = await Promise.all([
-        parts.q.read(row * rowBytes, count * rowBytes, signal),
-        parts.scale.read(row * groupBytes, count * groupBytes, signal),
-        parts.bias?.read(row * groupBytes, count * groupBytes, signal),
+        parts.q.read(row * rowBytes, codes, signal, room?.[0]),
+        parts.scale.read(row * groupBytes, numbers, signal, room?.[1]),
+        parts.bias?.read(row * groupBytes, numbers, signal, room?.[2]),
       ]);
       return { format, rows: count, cols, q, scale: values(scale), bias: bias ? values(bias) : null };
     },

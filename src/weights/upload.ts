@@ -18,6 +18,8 @@ export interface UploadOptions {
   /** Bytes read at once, as long as they hold `blockRows` rows; 2 MiB. */
   blockBytes?: number;
   quantizer?: Quantizer; // roundToNearest
+  /** Two places of the device's memory to read into; a third block is read when the first was handed over. */
+  staging?: readonly [Uint8Array, Uint8Array] | undefined;
   signal?: AbortSignal | undefined;
   /** Bytes of the checkpoint that have been converted and handed over, of all that will be. */
   onProgress?: ((loaded: number, total: number) => void) | undefined;
@@ -44,13 +46,21 @@ export async function uploadWeights(
   weights: ByName<WeightSpec>,
   formats: ByName<WeightFormat>,
   upload: (name: string, row: number, tensor: Tensor) => void,
-  { blockRows, blockBytes = 2 * 2 ** 20, quantizer = roundToNearest, signal, onProgress }: UploadOptions,
+  {
+    blockRows,
+    blockBytes = 2 * 2 ** 20,
+    quantizer = roundToNearest,
+    staging,
+    signal,
+    onProgress,
+  }: UploadOptions,
 ): Promise<void> {
   const blocks = [...cutBlocks(checkpoint, sources, weights, blockRows, blockBytes)];
   const share = ({ stored, rows }: Block) => (stored.rows === 0 ? 0 : (stored.bytes / stored.rows) * rows);
   const total = blocks.reduce((sum, block) => sum + share(block), 0);
-  const read = (block: Block | undefined) => {
-    const pending = block?.stored.read(block.row, block.rows, signal);
+  const read = (index: number) => {
+    const block = blocks[index];
+    const pending = block?.stored.read(block.row, block.rows, signal, staging?.[index % 2]);
     pending?.catch(() => {}); // it is awaited below, if nothing fails before
     return pending;
   };
@@ -58,13 +68,14 @@ export async function uploadWeights(
   const scratch = new Float32Array(Math.ceil(blockBytes / 2));
   let loaded = 0;
   let unyielded = 0;
-  let next = read(blocks[0]);
+  let next = read(0);
   for (const [index, block] of blocks.entries()) {
     const tensor = (await next)!;
     throwIfAborted(signal);
-    next = read(blocks[index + 1]);
+    next = read(index + 1);
     const { weight, shape, row } = block;
-    const shaped = { ...tensor, ...shape } as Tensor;
+    const same = tensor.rows === shape.rows && tensor.cols === shape.cols;
+    const shaped = same ? tensor : reshaped(tensor, shape);
     const values = sources[weight]!.transform === 'neg_exp' ? transformed(shaped) : shaped;
     upload(weight, row, convert(values, formats[weight]!, quantizer, scratch));
     loaded += share(block);
@@ -117,6 +128,12 @@ export function convert(
   }
   const values = toF32(tensor);
   return { format, rows, cols, data: format.dtype === 'f32' ? values : f32ToF16(values) };
+}
+
+function reshaped(tensor: Tensor, shape: { rows: number; cols: number }): Tensor {
+  if (!('q' in tensor)) return { ...tensor, ...shape };
+  const { format, q, scale, bias } = tensor;
+  return { format, q, scale, bias, ...shape };
 }
 
 function transformed(tensor: Tensor): Tensor {

@@ -52,7 +52,7 @@ export class FakeExecutor implements Executor {
     this.logits = (h) => toyLogits(h, program.vocabSize);
   }
 
-  upload(): void {}
+  upload(): undefined {}
   async ready(): Promise<void> {}
 
   async step(step: Step): Promise<OutputResult[]> {

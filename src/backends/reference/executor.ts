@@ -46,7 +46,7 @@ export class ReferenceExecutor implements Executor {
         slot.set(name, { shape, data: zeros(shape) });
   }
 
-  upload(name: string, row: number, tensor: Tensor): void {
+  upload(name: string, row: number, tensor: Tensor): undefined {
     const weight = this.weights.get(name);
     if (!weight) throw fault(`upload of '${name}', which the program does not read`);
     const begin = row * tensor.cols;

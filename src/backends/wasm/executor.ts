@@ -34,7 +34,7 @@ export class WasmExecutor implements Executor {
     this.parts = parts;
     this.layout = layout;
     this.memory = layout.plan;
-    this.weights = new Weights(memory.buffer, layout);
+    this.weights = new Weights(memory.buffer, layout, parts.kernels);
     this.steps = new StepWriter(memory.buffer, layout);
     this.outputs = new Outputs(memory.buffer, layout, layout.program.vocabSize);
     writeProgram(memory.buffer, layout);
@@ -46,9 +46,13 @@ export class WasmExecutor implements Executor {
     return { ...info, threads: Math.min(info.threads, team.size), why: `${info.why}; ${team.fault}` };
   }
 
-  upload(name: string, row: number, tensor: Tensor): void {
+  get staging(): readonly [Uint8Array, Uint8Array] | undefined {
+    return this.weights.staging;
+  }
+
+  upload(name: string, row: number, tensor: Tensor): boolean | undefined {
     this.alive();
-    this.weights.upload(name, row, tensor);
+    return this.weights.upload(name, row, tensor);
   }
 
   async ready(): Promise<void> {

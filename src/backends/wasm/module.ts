@@ -5,6 +5,8 @@ import { MODULE_BYTES } from './memory.ts';
 export interface Kernels {
   /** Runs a step; 0, or 1 if a thread of the team was lost. */
   step(team: number, program: number, step: number): number;
+  /** Rows of a quantized weight into their tiles; see wasm/pack.c. 1 if a scale or offset is not finite. */
+  pack(args: number): number;
   team_run?(team: number, index: number): void;
   team_stop?(team: number): void;
   readonly __stack_pointer: WebAssembly.Global<'i32'>;

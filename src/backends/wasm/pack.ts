@@ -55,6 +55,12 @@ export function packedWeight(
   };
 }
 
+/** Packs quantized rows quicker, where it can; null: it could not. */
+export interface TilePacker {
+  /** Tiles of `tensor` to `target`; answers as packRows does. */
+  pack(target: number, packed: PackedWeight, tensor: QuantTensor): boolean | null;
+}
+
 /** Bytes of a row's scale and offset in one group. */
 function numbersBytes({ scaleDtype, hasBias }: QuantTensor['format']): number {
   return (scaleDtype === 'f32' ? 4 : 2) * (hasBias ? 2 : 1);
@@ -78,7 +84,7 @@ export function weightWords(base: number, { format, ...packed }: PackedWeight): 
 
 /**
  * Writes rows [row, row + tensor.rows) of a weight, whose memory was zero at first. `row` is a multiple of TILE.
- * Throws INTERNAL for a tensor of another format or shape.
+ * Answers whether a number among them is infinite or NaN. Throws INTERNAL for a tensor of another format or shape.
  */
 export function packRows(
   buffer: ArrayBufferLike,
@@ -86,20 +92,30 @@ export function packRows(
   packed: PackedWeight,
   row: number,
   tensor: Tensor,
-): void {
+  packer?: TilePacker,
+): boolean {
   const [found, expected] = [formatName(tensor.format), formatName(packed.format)];
   if (found !== expected) throw fault(`a tensor in ${found}, expected ${expected}`);
   if (row % TILE !== 0 || tensor.cols !== packed.cols || row + tensor.rows > packed.rows)
     throw fault(`rows ${row}+${tensor.rows} × ${tensor.cols} of a weight of ${packed.rows} × ${packed.cols}`);
   const bytes = Math.ceil(tensor.rows / TILE) * packed.tileBytes;
   const at = offset + HEADER_BYTES + (row / TILE) * packed.tileBytes;
-  if ('q' in tensor) packQuant(buffer, at, bytes, packed, tensor);
-  else packFloats(buffer, at, bytes, tensor);
+  const quick = 'q' in tensor ? (packer?.pack(at, packed, tensor) ?? null) : null;
+  if (quick === null) {
+    if ('q' in tensor) packQuant(buffer, at, bytes, packed, tensor);
+    else packFloats(buffer, at, bytes, tensor);
+  }
   // Kernels expand f16 without a thought for infinity and NaN: where there are any, all results become NaN.
   const factor = new Float32Array(buffer, offset, 1);
-  const numbers = 'q' in tensor ? [tensor.scale, tensor.bias] : [tensor.data];
   if (factor[0] === 0) factor[0] = HALF_FACTOR;
-  if (numbers.some((array) => array instanceof Uint16Array && hasNonFinite(array))) factor[0] = Number.NaN;
+  const damaged = quick ?? holdsNonFinite(tensor);
+  if (damaged) factor[0] = Number.NaN;
+  return damaged;
+}
+
+function holdsNonFinite(tensor: Tensor): boolean {
+  const numbers = 'q' in tensor ? [tensor.scale, tensor.bias] : [tensor.data];
+  return numbers.some((array) => array !== null && hasNonFinite(array));
 }
 
 /** value[columns, padded][8] of each tile. */
@@ -164,8 +180,13 @@ function wordRows(q: Uint8Array, rows: number, rowWords: number): Uint32Array {
   return new Uint32Array(bytes.buffer);
 }
 
-function hasNonFinite(halves: Uint16Array): boolean {
-  for (let i = 0; i < halves.length; i++) if ((halves[i]! & 0x7c00) === 0x7c00) return true;
+/** f16 bits whose exponent is all ones, or f32 values. */
+function hasNonFinite(values: Uint16Array | Float32Array): boolean {
+  if (values instanceof Float32Array) {
+    for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) return true;
+    return false;
+  }
+  for (let i = 0; i < values.length; i++) if ((values[i]! & 0x7c00) === 0x7c00) return true;
   return false;
 }
 

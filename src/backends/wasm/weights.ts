@@ -1,23 +1,37 @@
 import type { Tensor } from '../../types.ts';
 import { Uploads } from '../common/uploads.ts';
 import type { Layout } from './layout.ts';
+import type { Kernels } from './module.ts';
 import { packRows } from './pack.ts';
+import { Packer } from './packer.ts';
 
 /** The weights in memory, while they are uploaded. */
 export class Weights {
   private readonly uploads: Uploads;
+  private readonly packer: Packer;
 
   constructor(
     private readonly buffer: ArrayBufferLike,
     private readonly layout: Layout,
+    kernels: Kernels,
   ) {
     this.uploads = new Uploads('WASM weights', layout.program.weights);
+    this.packer = new Packer(buffer, layout, kernels);
   }
 
-  upload(name: string, row: number, tensor: Tensor): void {
+  get staging(): readonly [Uint8Array, Uint8Array] | undefined {
+    return this.packer.staging;
+  }
+
+  /** Answers whether a number among them is not finite, unless that is left to the caller. */
+  upload(name: string, row: number, tensor: Tensor): boolean | undefined {
     const { role, shape } = this.uploads.accept(name, row, tensor);
-    if (role === 'vector') this.uploadVector(name, shape, row, tensor);
-    else this.uploadLinear(name, row, tensor);
+    if (role === 'vector') {
+      this.uploadVector(name, shape, row, tensor);
+      return undefined;
+    }
+    const { offset, packed } = this.layout.linears.get(name)!;
+    return packRows(this.buffer, offset, packed, row, tensor, this.packer);
   }
 
   /** Throws INTERNAL if a weight is not there in full. */
@@ -35,10 +49,5 @@ export class Weights {
     else
       for (let i = 0; i < values.length; i++)
         stored[(i % k) * channels + row + Math.floor(i / k)] = values[i]!;
-  }
-
-  private uploadLinear(name: string, row: number, tensor: Tensor): void {
-    const { offset, packed } = this.layout.linears.get(name)!;
-    packRows(this.buffer, offset, packed, row, tensor);
   }
 }

@@ -53,7 +53,7 @@ export class WebgpuExecutor implements Executor {
     this.outputs = new OutputWriter(plan.maxOutputs, plan.program.vocabSize);
   }
 
-  upload(name: string, row: number, tensor: Tensor): void {
+  upload(name: string, row: number, tensor: Tensor): undefined {
     this.gpu.check();
     this.weights.upload(name, row, tensor);
   }
