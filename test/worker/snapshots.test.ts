@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import { afterAll, describe, expect, test } from 'vitest';
+import { writeFileAtomic } from '../../src/runtime/node.ts';
 import { gather } from '../../workers/feed.ts';
 import { writeSnapshot } from '../../workers/snapshot.ts';
 import { Random } from '../helpers/random.ts';
@@ -96,6 +97,25 @@ describe('snapshots go', () => {
       expect(readFileSync(path, 'utf8')).toBe('before');
     }
   });
+});
+
+test('at every byte of a save the file that was there is whole: a kill leaves what lies there then', async () => {
+  const path = join(folder, 'whole.state');
+  writeFileSync(path, 'before');
+  const model = await loadNano();
+  const session = await model.session();
+  await session.append([1, 2, 3]);
+  const bytes = await session.save({ dtype: 'f16' });
+  await writeFileAtomic(
+    path,
+    (async function* () {
+      for (let at = 0; at < bytes.length; at++) {
+        if (readFileSync(path, 'utf8') !== 'before') throw new Error(`changed before byte ${at}`);
+        yield bytes.subarray(at, at + 1);
+      }
+    })(),
+  );
+  expect(Buffer.compare(readFileSync(path), bytes)).toBe(0);
 });
 
 describe('append of a stream', () => {
