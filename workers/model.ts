@@ -26,19 +26,23 @@ export interface ModelTokenizer {
 
 /** Weights, tokenizer and config, loaded once by `load()`; immutable until it is disposed. */
 export class Model {
-  /** What was loaded, what runs it and why, and the bytes that it takes: none of it grows with use. */
-  readonly info: ModelInfo;
   readonly tokenizer: ModelTokenizer;
   readonly #client: EngineClient;
+  #info: ModelInfo;
 
   /** @internal */
   constructor(client: EngineClient, info: ModelInfo) {
     this.#client = client;
-    this.info = info;
+    this.#info = info;
     this.tokenizer = {
       encode: (text) => client.call((engine) => engine.encode(text)),
       decode: (ids) => client.call((engine) => engine.decode(Int32Array.from(ids))),
     };
+  }
+
+  /** What was loaded, what runs it and why, and the bytes that it takes: none of it grows with use. */
+  get info(): ModelInfo {
+    return this.#info;
   }
 
   /** Generates from a fresh state, on a slot of its own that is freed at the end. */
@@ -106,6 +110,18 @@ export class Model {
   /** Checks this very device: golden tokens and every op against the reference. */
   selfTest(): Promise<SelfTestReport> {
     return this.#client.call((engine) => engine.selfTest());
+  }
+
+  /**
+   * After a call rejected with DEVICE_LOST: loads the model again, on another device or, with `backend: 'auto'`, on
+   * whatever runs here then. Its sessions go on after the last token that was delivered: from their checkpoints in
+   * host memory, and the ids since. One whose past is no longer known can only be reset. Does nothing where no device
+   * was lost.
+   * @throws as `load`; it can be tried again
+   */
+  async recover(): Promise<ModelInfo> {
+    this.#info = await this.#client.call((engine) => engine.recover());
+    return this.#info;
   }
 
   /** Frees everything; pending calls reject with CLOSED, later ones too. Calling it again is harmless. */

@@ -10,6 +10,8 @@ export type WireSource =
 export interface EngineProtocol extends EngineService {
   /** To abort it, the worker is terminated; in place, `signal` does it. */
   load(source: WireSource, options: EngineOptions, signal?: AbortSignal): Promise<ModelInfo>;
+  /** Loads it again if its device was lost, and brings its sessions back. Failed, it can be tried again. */
+  recover(): Promise<ModelInfo>;
 }
 
 /** The loader's side, proxied the other way: what the engine asks of the thread that started it. */

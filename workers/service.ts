@@ -26,6 +26,8 @@ export class EngineHost implements EngineProtocol {
   readonly #loader: Loader;
   readonly #backends: readonly Backend[];
   #engine: Engine | null = null;
+  #loading: { source: WireSource; options: EngineOptions } | null = null;
+  #recovering: Promise<ModelInfo> | null = null;
 
   constructor(loader: Loader, backends: (loader: Loader) => readonly Backend[]) {
     this.#loader = loader;
@@ -34,12 +36,40 @@ export class EngineHost implements EngineProtocol {
 
   async load(source: WireSource, options: EngineOptions, signal?: AbortSignal): Promise<ModelInfo> {
     if (this.#engine) throw new EdgeError('INTERNAL', 'One engine holds one model');
-    this.#engine = await loadEngine(await openSource(source, this.#loader), options, {
+    this.#loading = { source, options };
+    this.#engine = await this.#start(signal);
+    return this.#engine.info;
+  }
+
+  recover(): Promise<ModelInfo> {
+    this.#recovering ??= this.#recover().finally(() => {
+      this.#recovering = null;
+    });
+    return this.#recovering;
+  }
+
+  async #recover(): Promise<ModelInfo> {
+    const lost = this.#loaded();
+    if (!lost.lost) return lost.info;
+    await lost.dispose(new EdgeError('DEVICE_LOST', 'The GPU device was lost: await recover(), or call it'));
+    const engine = await this.#start();
+    try {
+      await engine.adopt(lost);
+    } catch (error) {
+      await engine.dispose();
+      throw error;
+    }
+    this.#engine = engine;
+    return engine.info;
+  }
+
+  async #start(signal?: AbortSignal): Promise<Engine> {
+    const { source, options } = this.#loading!;
+    return loadEngine(await openSource(source, this.#loader), options, {
       backends: this.#backends,
       onProgress: (progress) => void this.#loader.progress(progress),
       signal,
     });
-    return this.#engine.info;
   }
 
   /** The memory contract; loads nothing. */

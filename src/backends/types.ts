@@ -60,6 +60,8 @@ export interface ExecutorInfo {
 export interface Executor {
   readonly info: ExecutorInfo;
   readonly memory: MemoryPlan;
+  /** True once the device went away, with all that was on it: every call rejects with DEVICE_LOST. */
+  readonly lost?: boolean;
   /**
    * Rows [row, row + tensor.rows) of a weight. Blocks arrive in any order, multiples of UPLOAD_ROWS but for the last.
    * Answers whether a number among them is infinite or NaN, where the backend looks at them all anyway.

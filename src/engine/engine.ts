@@ -56,6 +56,7 @@ export class Engine implements EngineService {
   private readonly generations = new Map<Handle, Generation>();
   private readonly calls = new Map<Handle, Call>();
   private opening: Promise<void> = Promise.resolve();
+  private ended: EdgeError | null = null; // what calls reject with from then on
   private disposing: Promise<void> | null = null;
 
   constructor(private readonly parts: EngineParts) {
@@ -228,14 +229,30 @@ export class Engine implements EngineService {
     this.generations.get(handle)?.abort();
   }
 
-  /** Frees everything. What is pending rejects with CLOSED. */
-  dispose(): Promise<void> {
-    this.disposing ??= this.close();
+  /** Has the device gone away? Then nothing runs here any more. */
+  get lost(): boolean {
+    return this.parts.executor.lost === true;
+  }
+
+  /**
+   * Takes over the sessions of an engine of the same model whose device was lost, under the same handles: each is what
+   * it was after the last token that was delivered. One whose past is forgotten can only be reset.
+   */
+  async adopt(other: Engine): Promise<void> {
+    for (const [handle, session] of other.sessions)
+      await this.admit(handle, () => Session.revive(this.device, session));
+  }
+
+  /** Frees everything. What is pending, and what follows, rejects with `reason`. */
+  dispose(
+    reason = new EdgeError('CLOSED', 'The model was disposed. Load it again to use it'),
+  ): Promise<void> {
+    this.disposing ??= this.close(reason);
     return this.disposing;
   }
 
-  private async close(): Promise<void> {
-    const closed = closedError();
+  private async close(closed: EdgeError): Promise<void> {
+    this.ended = closed;
     for (const call of this.calls.values()) call.abort(closed);
     const ended = [...this.generations.values()].map((generation) => generation.end(closed));
     await this.device.scheduler.close(closed);
@@ -245,7 +262,7 @@ export class Engine implements EngineService {
   }
 
   private requireOpen(): void {
-    if (this.disposing) throw closedError();
+    if (this.ended) throw this.ended;
   }
 
   /** Opens a session under a handle that none has yet. One after the other: each may take the slot of the one before. */
@@ -291,10 +308,6 @@ export class Engine implements EngineService {
       this.calls.delete(handle);
     }
   }
-}
-
-function closedError(): EdgeError {
-  return new EdgeError('CLOSED', 'The model was disposed. Load it again to use it');
 }
 
 /** Weights as snapshots name them. */

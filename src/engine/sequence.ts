@@ -8,8 +8,8 @@ import type { Call } from './call.ts';
 import { type Device, newPast } from './device.ts';
 import { Memory } from './memory.ts';
 import type { PrefixCache } from './prefix_cache.ts';
-import type { Resident } from './residency.ts';
-import { type Checkpoint, setAside } from './set_aside.ts';
+import type { Checkpoint } from './set_aside.ts';
+import { Slot } from './slot.ts';
 
 /** A turn's checkpoint is not worth its bytes within so many tokens of another: replaying them takes a step. */
 const TURN_SPACING = 64;
@@ -18,13 +18,10 @@ const TURN_SPACING = 64;
  * A slot's state and the token that it has not consumed yet (DESIGN §5): the last token of a sequence, given or
  * sampled, is always pending. `position` counts consumed tokens.
  */
-export class Sequence implements Resident {
-  private parked: StateImage | null = null;
-  private parking: Promise<unknown> = Promise.resolve();
-
+export class Sequence {
   private constructor(
     private readonly device: Device,
-    private slot: number, // −1: in host memory
+    private readonly slot: Slot,
     readonly memory: Memory,
     private readonly cache: PrefixCache | null,
   ) {}
@@ -36,19 +33,28 @@ export class Sequence implements Resident {
    */
   static async open(device: Device, of: 'session' | 'text' | 'test'): Promise<Sequence> {
     const memory = new Memory(of === 'session' ? newPast(device) : null);
-    const slot = await Sequence.acquire(device, (slot) => device.executor.resetSlot(slot));
+    const slot = await Slot.acquire(device);
     return new Sequence(device, slot, memory, of === 'test' ? null : device.cache);
   }
 
-  private static async acquire(device: Device, write: (slot: number) => Promise<void>): Promise<number> {
-    const slot = await device.residency.acquire();
+  /**
+   * What `other`, of an engine whose device was lost, is by what host memory knows of it: its state as it was parked,
+   * or the nearest checkpoint and the tokens since.
+   * @throws POSITION_UNAVAILABLE if those are no longer known
+   */
+  static async revive(device: Device, other: Sequence, call: Call): Promise<Sequence> {
+    const slot = await Slot.acquire(device);
+    const memory = other.memory.copy(other.memory.past && new Checkpoints(device.checkpoints));
+    const sequence = new Sequence(device, slot, memory, device.cache);
+    const { parked } = other.slot;
     try {
-      await device.scheduler.exclusive(() => write(slot));
+      if (parked) await sequence.slot.write(memory.position, parked);
+      else if (memory.known > 0) await sequence.replay(memory.known, call);
+      return sequence;
     } catch (error) {
-      device.arena.release(slot);
+      sequence.release();
       throw error;
     }
-    return slot;
   }
 
   get position(): number {
@@ -109,7 +115,7 @@ export class Sequence implements Resident {
   ): Promise<void> {
     call.check();
     this.requireRoom(ids.length);
-    const { memory, slot } = this;
+    const { memory } = this;
     const every = memory.past ? this.device.settings.checkpointEvery : Number.POSITIVE_INFINITY;
     for (let done = 0; done < ids.length; ) {
       const { position } = memory;
@@ -120,7 +126,7 @@ export class Sequence implements Resident {
       const part = ids.subarray(done, done + rows);
       let taken = 0;
       await this.device.scheduler.run({
-        slot,
+        slot: this.slot.number,
         position,
         ids: part,
         outputs: wanted,
@@ -174,33 +180,33 @@ export class Sequence implements Resident {
   }
 
   async reset(): Promise<void> {
-    await this.write((slot) => this.device.executor.resetSlot(slot));
+    await this.slot.reset();
     this.memory.restart(0, null, []);
   }
 
   /** Another sequence with the same state, by one copy of its slot, and the same past. */
   async fork(): Promise<Sequence> {
     const { device, memory } = this;
-    const slot = await Sequence.acquire(device, (slot) => device.executor.copySlot(this.slot, slot));
+    const slot = await Slot.acquire(device, this.slot);
     const copy = memory.copy(memory.past && new Checkpoints(device.checkpoints));
     return new Sequence(device, slot, copy, this.cache);
   }
 
   /** Becomes what `origin` is, which nobody can go back in either. */
   async copy(origin: Sequence): Promise<void> {
-    await this.write((slot) => this.device.executor.copySlot(origin.slot, slot));
+    await this.slot.copy(origin.slot);
     this.memory.return(origin.memory.mark());
   }
 
   /** The conversation as it is. */
   async read(): Promise<Conversation> {
     const { position, pending, recent } = this.memory;
-    return { position, pending, recent: recent.slice(), image: await this.image() };
+    return { position, pending, recent: recent.slice(), image: await this.slot.read(this.position) };
   }
 
   /** Takes up a conversation in place of its own. */
   async take({ position, pending, recent, image }: Conversation): Promise<void> {
-    await this.writeImage(position, image);
+    await this.slot.write(position, image);
     this.memory.restart(position, pending, recent);
     this.keepImage(image);
   }
@@ -209,11 +215,15 @@ export class Sequence implements Resident {
   async rewind(length: number, call: Call): Promise<void> {
     if (length === this.memory.known) return;
     if (length === 0) return this.reset();
-    const { memory, device } = this;
+    await this.replay(length, call);
+  }
+
+  private async replay(length: number, call: Call): Promise<void> {
+    const { memory } = this;
     const target = length - 1;
     const { position, image } = memory.baseOf(target);
-    if (image) await this.writeImage(position, image);
-    else await this.write((slot) => device.executor.resetSlot(slot));
+    if (image) await this.slot.write(position, image);
+    else await this.slot.reset();
     memory.position = position;
     memory.pending = null;
     await this.consume(memory.past!.history.slice(position, target), [], call);
@@ -222,56 +232,29 @@ export class Sequence implements Resident {
 
   /** Frees what it holds, wherever that is. */
   release(): void {
-    const { residency, arena } = this.device;
-    residency.stirs(this);
     this.memory.past?.checkpoints.clear();
-    if (this.slot >= 0) arena.release(this.slot);
-    else residency.dropped();
+    this.slot.release();
   }
 
   /** The same, for one that may be on its way to host memory. */
   async close(): Promise<void> {
-    await this.parking.catch(() => {});
+    await this.slot.settled();
     this.release();
   }
 
   /** It may be moved to host memory from now on. */
   rest(): void {
-    if (this.slot >= 0) this.device.residency.rests(this);
+    this.slot.rest(this.position);
   }
 
-  /** Brings it into a slot, where it stays until it rests. @throws OUT_OF_MEMORY */
-  async wake(): Promise<void> {
-    const { residency } = this.device;
-    residency.stirs(this);
-    await this.parking.catch(() => {});
-    residency.stirs(this);
-    const { parked } = this;
-    if (!parked) return;
-    await residency.bringBack(async (slot) => {
-      this.slot = slot;
-      try {
-        await this.writeImage(this.position, parked);
-      } catch (error) {
-        this.slot = -1;
-        throw error;
-      }
-      this.parked = null;
-    });
-  }
-
-  async park(): Promise<number> {
-    const reading = this.image();
-    this.parking = reading;
-    this.parked = await reading;
-    const { slot } = this;
-    this.slot = -1;
-    return slot;
+  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY */
+  wake(): Promise<void> {
+    return this.slot.wake();
   }
 
   /** A way back to the state as it is. */
   checkpoint(): Promise<Checkpoint> {
-    return setAside(this.device, this.slot, this.memory);
+    return this.slot.checkpoint(this.memory);
   }
 
   /** The same as `consume(ids)` on a fresh state, from the longest prefix that is known. */
@@ -280,11 +263,11 @@ export class Sequence implements Resident {
     if (!cache || ids.length === 0) return this.consume(ids, [], call);
     call.check();
     const { length, image, wanted } = cache.look(ids);
-    if (image) await this.writeImage(length, image);
+    if (image) await this.slot.write(length, image);
     this.memory.position = length;
     for (const end of wanted) {
       await this.consume(ids.subarray(this.position, end), [], call);
-      cache.store(ids.subarray(0, end), await this.image(), device.layout.bytes(end));
+      cache.store(ids.subarray(0, end), await this.slot.read(this.position), device.layout.bytes(end));
     }
     await this.consume(ids.subarray(this.position), [], call);
   }
@@ -293,28 +276,13 @@ export class Sequence implements Resident {
   private async keep(): Promise<void> {
     const { checkpoints, layout } = this.device;
     if (this.memory.past && checkpoints.admits(layout.bytes(this.position)))
-      this.keepImage(await this.image());
+      this.keepImage(await this.slot.read(this.position));
   }
 
   private keepImage(image: StateImage): void {
     const { past, position } = this.memory;
     past?.checkpoints.forget(past.history.first);
     past?.checkpoints.keep(position, this.device.layout.bytes(position), image);
-  }
-
-  private async image(): Promise<StateImage> {
-    const { scheduler, executor, layout } = this.device;
-    const { slot, position } = this;
-    return layout.cut(await scheduler.exclusive(() => executor.readSlot(slot, position)), position);
-  }
-
-  private writeImage(position: number, image: StateImage): Promise<void> {
-    const { executor, layout } = this.device;
-    return this.write((slot) => executor.writeSlot(slot, position, layout.fill(image, position)));
-  }
-
-  private write(run: (slot: number) => Promise<void>): Promise<void> {
-    return this.device.scheduler.exclusive(() => run(this.slot));
   }
 
   /** The pending token, and `ids` after it. */

@@ -1,8 +1,9 @@
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { Conversation } from '../state/snapshot.ts';
 import { Call } from './call.ts';
+import type { Device } from './device.ts';
 import { show } from './options.ts';
-import type { Sequence } from './sequence.ts';
+import { Sequence } from './sequence.ts';
 import type { RewindTarget } from './types.ts';
 
 /** What occupies a session. */
@@ -24,6 +25,18 @@ export class Session {
     sequence.rest();
   }
 
+  /** The session that `other` was, on another device than the one that it was lost with. */
+  static async revive(device: Device, other: Session): Promise<Session> {
+    try {
+      return new Session(await Sequence.revive(device, other.sequence, new Call()));
+    } catch (error) {
+      if (!(error instanceof EdgeError) || error.code !== 'POSITION_UNAVAILABLE') throw error;
+      const session = new Session(await Sequence.open(device, 'session'));
+      session.damage(error);
+      return session;
+    }
+  }
+
   /** @throws BUSY, CLOSED, or what broke the session */
   occupy(occupant: Occupant): void {
     if (this.closed) throw CLOSED;
@@ -35,7 +48,7 @@ export class Session {
     if (this.fault && occupant.name !== 'reset' && occupant.name !== 'restore')
       throw new EdgeError(
         'INTERNAL',
-        'A step of this session failed, so its state is undefined: reset it to go on',
+        'The state of this session was lost with a step that failed, or with its device: reset it to go on',
         {
           cause: this.fault,
         },

@@ -18,8 +18,8 @@ export async function setAside(device: Device, slot: number, memory: Memory): Pr
   const mark = memory.mark();
   const checkpoint = (write: () => Promise<void>, release = () => {}): Checkpoint => ({
     restore: async () => {
+      memory.return(mark); // which holds even if the device, and the state on it, are gone
       await scheduler.exclusive(write);
-      memory.return(mark);
     },
     release,
   });

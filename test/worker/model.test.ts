@@ -58,6 +58,7 @@ describe('a model in a worker', () => {
 
   test('tests itself', async () => {
     const model = await loadNano();
+    expect(await model.recover()).toEqual(model.info); // no device was lost
     const report = await model.selfTest();
     expect(report.checks.length).toBeGreaterThan(0);
     expect(report.checks.filter(({ ok }) => !ok)).toEqual([]);

@@ -53,6 +53,10 @@ export class WebgpuExecutor implements Executor {
     this.outputs = new OutputWriter(plan.maxOutputs, plan.program.vocabSize);
   }
 
+  get lost(): boolean {
+    return this.gpu.lost;
+  }
+
   upload(name: string, row: number, tensor: Tensor): undefined {
     this.gpu.check();
     this.weights.upload(name, row, tensor);

@@ -12,7 +12,7 @@ export interface Range {
 /** A device and a plan's buffers on it, allocated once. What fails here is a lost device, or a defect of ours. */
 export class Memory {
   private disposed = false;
-  private lost: GPUDeviceLostInfo | null = null;
+  private loss: GPUDeviceLostInfo | null = null;
   private error: GPUError | null = null; // the first that nothing waited for
 
   private constructor(
@@ -21,7 +21,7 @@ export class Memory {
     private readonly staging: GPUBuffer,
   ) {
     device.lost.then((info) => {
-      this.lost = info;
+      this.loss = info;
     });
     device.addEventListener('uncapturederror', (event) => {
       this.error ??= (event as GPUUncapturedErrorEvent).error;
@@ -55,6 +55,10 @@ export class Memory {
     return new Memory(device, buffers, staging);
   }
 
+  get lost(): boolean {
+    return this.loss !== null;
+  }
+
   buffer(name: string): GPUBuffer {
     const buffer = this.buffers.get(name);
     if (!buffer) throw new EdgeError('INTERNAL', `WebGPU: no buffer '${name}'`);
@@ -64,7 +68,7 @@ export class Memory {
   /** Throws CLOSED, DEVICE_LOST, or INTERNAL for what went wrong unseen. */
   check(): void {
     if (this.disposed) throw new EdgeError('CLOSED', 'This WebGPU executor was disposed');
-    if (this.lost) throw deviceLost(this.lost.message || this.lost.reason);
+    if (this.loss) throw deviceLost(this.loss.message || this.loss.reason);
     if (this.error) throw new EdgeError('INTERNAL', `The GPU refused a command: ${this.error.message}`);
   }
 
@@ -125,7 +129,9 @@ export class Memory {
       await waiting;
     } catch (cause) {
       this.check();
-      throw deviceLost(cause instanceof Error ? cause.message : String(cause), cause);
+      const message = cause instanceof Error ? cause.message : String(cause);
+      this.loss = { reason: 'unknown', message } as GPUDeviceLostInfo;
+      throw deviceLost(message, cause);
     }
   }
 
@@ -140,7 +146,7 @@ export class Memory {
 function deviceLost(why: string, cause?: unknown): EdgeError {
   return new EdgeError(
     'DEVICE_LOST',
-    `The GPU device was lost (${why}): what was not saved is gone with it; load the model again`,
+    `The GPU device was lost (${why}). recover() brings the model and its sessions back; or load it again`,
     cause === undefined ? {} : { cause },
   );
 }

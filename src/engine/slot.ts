@@ -1,0 +1,117 @@
+import type { StateImage } from '../state/image.ts';
+import type { Device } from './device.ts';
+import type { Memory } from './memory.ts';
+import type { Resident } from './residency.ts';
+import { type Checkpoint, setAside } from './set_aside.ts';
+
+/** Where a sequence's state lies: in a slot of the device, or parked in host memory. */
+export class Slot implements Resident {
+  private image: StateImage | null = null; // while it is parked
+  private position = 0; // that it rests at
+  private parking: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly device: Device,
+    private index: number, // −1: in host memory
+  ) {}
+
+  /** A slot of its own: of a fresh state, or a copy of `origin`. @throws OUT_OF_MEMORY if all slots are taken */
+  static async acquire(device: Device, origin?: Slot): Promise<Slot> {
+    const { executor, residency, scheduler, arena } = device;
+    const index = await residency.acquire();
+    try {
+      await scheduler.exclusive(() =>
+        origin ? executor.copySlot(origin.index, index) : executor.resetSlot(index),
+      );
+    } catch (error) {
+      arena.release(index);
+      throw error;
+    }
+    return new Slot(device, index);
+  }
+
+  /** Of the device. */
+  get number(): number {
+    return this.index;
+  }
+
+  /** The state in host memory, if it is there. */
+  get parked(): StateImage | null {
+    return this.image;
+  }
+
+  reset(): Promise<void> {
+    return this.exclusive((slot) => this.device.executor.resetSlot(slot));
+  }
+
+  copy(origin: Slot): Promise<void> {
+    return this.exclusive((slot) => this.device.executor.copySlot(origin.index, slot));
+  }
+
+  async read(position: number): Promise<StateImage> {
+    const { executor, layout } = this.device;
+    return layout.cut(await this.exclusive((slot) => executor.readSlot(slot, position)), position);
+  }
+
+  write(position: number, image: StateImage): Promise<void> {
+    const { executor, layout } = this.device;
+    return this.exclusive((slot) => executor.writeSlot(slot, position, layout.fill(image, position)));
+  }
+
+  /** A way back to the state as it is, and to what `memory` says of it. */
+  checkpoint(memory: Memory): Promise<Checkpoint> {
+    return setAside(this.device, this.index, memory);
+  }
+
+  /** Frees what it holds, wherever that is. */
+  release(): void {
+    const { residency, arena } = this.device;
+    residency.stirs(this);
+    if (this.index >= 0) arena.release(this.index);
+    else residency.dropped();
+  }
+
+  /** Resolves when it is no longer on its way to host memory. */
+  async settled(): Promise<void> {
+    await this.parking.catch(() => {});
+  }
+
+  /** It stays at `position` until it wakes, and may be moved to host memory. */
+  rest(position: number): void {
+    this.position = position;
+    if (this.index >= 0) this.device.residency.rests(this);
+  }
+
+  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY */
+  async wake(): Promise<void> {
+    const { residency } = this.device;
+    residency.stirs(this);
+    await this.settled();
+    residency.stirs(this);
+    const { image } = this;
+    if (!image) return;
+    await residency.bringBack(async (index) => {
+      this.index = index;
+      try {
+        await this.write(this.position, image);
+      } catch (error) {
+        this.index = -1;
+        throw error;
+      }
+      this.image = null;
+    });
+  }
+
+  async park(): Promise<number> {
+    const reading = this.read(this.position);
+    this.parking = reading;
+    this.image = await reading;
+    const { index } = this;
+    this.index = -1;
+    return index;
+  }
+
+  private exclusive<T>(run: (index: number) => Promise<T>): Promise<T> {
+    return this.device.scheduler.exclusive(() => run(this.index));
+  }
+}
