@@ -138,8 +138,9 @@ export function findGpu(): Promise<GPU | string> {
 async function loadGpu(): Promise<GPU | string> {
   const own = (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
   if (own) {
-    // Its OpenGL would be looked at, too: of no use here, and Mesa's can crash Deno as the process ends.
-    if (process.platform === 'linux') process.env.DENO_WEBGPU_BACKEND ??= 'vulkan';
+    // OpenGL would be looked at, too: of no use here, and Mesa's can crash Deno as the process ends.
+    if (process.platform === 'linux' && process.env.DENO_WEBGPU_BACKEND === undefined)
+      denoEnv()?.set('DENO_WEBGPU_BACKEND', 'vulkan');
     return own;
   }
   if (process.platform === 'linux' && !(await hasVulkanDriver())) return 'no Vulkan driver is installed';
@@ -153,6 +154,11 @@ async function loadGpu(): Promise<GPU | string> {
       ? "the package 'webgpu' is not installed (npm install webgpu)"
       : `the package 'webgpu' does not load here: ${message}`;
   }
+}
+
+/** The environment of Deno's process; a worker's `process.env` is a copy. */
+function denoEnv(): { set(name: string, value: string): void } | undefined {
+  return (globalThis as { Deno?: { env: { set(name: string, value: string): void } } }).Deno?.env;
 }
 
 /** Dawn says a lot on standard error where there is none. The Vulkan loader's places: LoaderInterfaceArchitecture.md. */
