@@ -3,6 +3,7 @@ import { spawnEngine, wasmModule } from '#runtime';
 import type { ModelDescription } from '../src/engine/load.ts';
 import type { EngineOptions, ModelSource, Progress } from '../src/engine/types.ts';
 import { EdgeError, throwIfAborted } from '../src/errors.ts';
+import type { DownloadOptions } from '../src/io/types.ts';
 import { EngineClient } from './client.ts';
 import { Model } from './model.ts';
 import type { Loader } from './protocol.ts';
@@ -14,6 +15,8 @@ export interface LoadOptions extends EngineOptions {
   worker?: boolean;
   /** Where the worker's script is served, for pages whose Content-Security-Policy forbids Blob URLs. */
   workerUrl?: string | URL;
+  /** How models are fetched from URLs and the hub, and kept. */
+  download?: DownloadOptions;
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
 }
@@ -24,8 +27,8 @@ export interface LoadOptions extends EngineOptions {
  *   INVALID_ARGUMENT, WORKER_DIED
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  const { worker = true, workerUrl, signal, onProgress, ...engineOptions } = options;
-  const { wire, blobs } = toWireSource(source);
+  const { worker = true, workerUrl, download, signal, onProgress, ...engineOptions } = options;
+  const { wire, blobs } = toWireSource(source, download);
   throwIfAborted(signal);
   let thrown: { error: unknown } | null = null; // by the listener: it ends the load
   const loader = createLoader(blobs, (progress) => {
@@ -67,8 +70,11 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
  * The memory contract of a model, from its headers alone: nothing is loaded. @throws as `load`
  * @internal
  */
-export async function describe(source: ModelSource, options: EngineOptions = {}): Promise<ModelDescription> {
-  const { wire, blobs } = toWireSource(source);
+export async function describe(
+  source: ModelSource,
+  { download, ...options }: EngineOptions & Pick<LoadOptions, 'download'> = {},
+): Promise<ModelDescription> {
+  const { wire, blobs } = toWireSource(source, download);
   const engine = await createInPlace(createLoader(blobs));
   return engine.describe(wire, options);
 }

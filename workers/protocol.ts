@@ -1,8 +1,9 @@
 import type { EngineOptions, EngineService, ModelInfo, Progress } from '../src/engine/types.ts';
+import type { DownloadOptions } from '../src/io/types.ts';
 
 /** A model source that survives structured cloning. URLs are absolute; files are read through the loader. */
 export type WireSource =
-  | { kind: 'location'; location: string } // a path, or an absolute URL
+  | { kind: 'location'; location: string; download: DownloadOptions } // a path, or an absolute URL
   | { kind: 'urls'; name: string; urls: Record<string, string> } // by file name
   | { kind: 'files'; files: { name: string; size: number }[] };
 

@@ -180,7 +180,7 @@ export class EngineHost implements EngineProtocol {
 async function openSource(source: WireSource, loader: Loader): Promise<FileSet> {
   switch (source.kind) {
     case 'location':
-      return openFileSet(source.location);
+      return openFileSet(source.location, source.download);
     case 'urls':
       return urlsFileSet(source.name, source.urls);
     case 'files':

@@ -9,6 +9,7 @@ import {
   tolerateClosedOutput,
 } from '../runtime/terminal.node.ts';
 import { bench } from './bench.ts';
+import { cache } from './cache.ts';
 import { chat } from './chat.ts';
 import type { Command } from './command.ts';
 import { evaluate } from './eval.ts';
@@ -19,7 +20,7 @@ import { run } from './run.ts';
 import { score } from './score.ts';
 import { state } from './state.ts';
 
-const COMMANDS: readonly Command[] = [run, chat, info, logits, score, evaluate, state, bench];
+const COMMANDS: readonly Command[] = [run, chat, info, logits, score, evaluate, state, cache, bench];
 
 async function main(args: string[]): Promise<void> {
   const named = COMMANDS.find(({ name }) => name === args[0]);

@@ -1,4 +1,5 @@
 import type { EngineOptions, GenerateOptions } from '../engine/types.ts';
+import type { DownloadOptions } from '../io/types.ts';
 import { type ParseArgsConfig, parseArgs } from '../runtime/terminal.node.ts';
 
 /** A command line that makes no sense: exit code 2. */
@@ -12,13 +13,18 @@ interface Option {
 }
 
 const LOADING = {
-  model: { kind: 'text', value: 'MODEL', help: "'tiny' (the default), a folder or file, or a URL" },
-  backend: { kind: 'text', value: 'NAME', help: 'auto, wasm' },
+  model: {
+    kind: 'text',
+    value: 'MODEL',
+    help: "'tiny' (the default), a folder, file or URL, or hf:ORG/NAME",
+  },
+  backend: { kind: 'text', value: 'NAME', help: 'auto, webgpu or wasm' },
   threads: { kind: 'number', value: 'N', help: 'CPU threads' },
   numerics: { kind: 'text', value: 'MODE', help: 'exact, i16 or i8 activations on CPUs' },
   quantize: { kind: 'text', value: 'HOW', help: 'q4, q8 or none, for checkpoints of floats' },
   'memory-budget': { kind: 'number', value: 'BYTES', help: 'refuse to take more' },
   'max-context': { kind: 'number', value: 'N', help: 'where attention is unbounded' },
+  offline: { kind: 'flag', help: 'fetch nothing: only what the cache holds' },
 } as const satisfies Record<string, Option>;
 
 const SAMPLING = {
@@ -120,7 +126,7 @@ export class Options {
       });
   }
 
-  loading(): EngineOptions {
+  loading(): EngineOptions & { download?: DownloadOptions } {
     return given({
       backend: this.text('backend') as EngineOptions['backend'],
       threads: this.number('threads'),
@@ -128,6 +134,7 @@ export class Options {
       quantize: this.text('quantize') as EngineOptions['quantize'],
       memoryBudget: this.number('memory-budget'),
       maxContext: this.number('max-context'),
+      download: this.flag('offline') ? { offline: true } : undefined,
     });
   }
 

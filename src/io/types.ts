@@ -16,8 +16,18 @@ export interface FileSet {
   readonly name: string;
   /** The file that was pointed at, where one was rather than a folder. */
   readonly main?: string;
+  /** What to say where a file is missing. */
+  readonly note?: string;
   /** Null if there is no such file. `file` is a plain name, without folders. */
   open(file: string, signal?: AbortSignal): Promise<ByteSource | null>;
   /** File names, or null where they can't be listed (URLs). */
   list(): Promise<string[] | null>;
+}
+
+/** Where files come from that are not here. What is not given, the environment says in Node, Bun and Deno. */
+export interface DownloadOptions {
+  token?: string; // of the hub, for private and gated models; HF_TOKEN
+  endpoint?: string; // a mirror of the hub; HF_ENDPOINT, else https://huggingface.co
+  cache?: boolean | string; // true: EDGE_SSM_CACHE, else the user's folder of caches; or a folder; false: none
+  offline?: boolean; // only what the cache holds; HF_HUB_OFFLINE
 }

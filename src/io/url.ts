@@ -1,11 +1,19 @@
 import { EdgeError, throwIfAborted } from '../errors.ts';
 import { BlobSource } from './blob.ts';
+import { answered, discard, type HttpOptions, persist, readBody, request, shortBody } from './http.ts';
 import { MemorySource } from './memory.ts';
-import { checkRange, requirePlainName } from './range.ts';
-import type { ByteSource, FileSet } from './types.ts';
+import { checkRange } from './range.ts';
+import type { ByteSource } from './types.ts';
 
 const FIRST = 256 * 1024; // bytes asked for at first: all of a small file, the header of a large one
 const GROWTH = 1024 * 1024; // bytes, where the server does not tell the size
+
+/** A file behind a URL, and which version of it. */
+export interface RemoteFile {
+  source: ByteSource;
+  /** What tells this version from others: ETag or date; null if nothing does. */
+  version: string | null;
+}
 
 /** A file behind a URL whose server serves ranges. */
 class RangeSource implements ByteSource {
@@ -14,6 +22,7 @@ class RangeSource implements ByteSource {
     readonly size: number,
     private readonly head: Uint8Array, // the first bytes, already here
     private readonly etag: string | null,
+    private readonly http: HttpOptions,
   ) {}
 
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
@@ -21,21 +30,36 @@ class RangeSource implements ByteSource {
     checkRange(this, offset, length);
     if (length === 0 || offset + length <= this.head.length)
       return this.head.subarray(offset, offset + length);
-    const response = await request(this.name, { range: [offset, offset + length - 1] }, signal);
-    const range = response.status === 206 ? contentRange(response) : null;
-    if (!range || range.begin !== offset || range.total !== this.size || this.changed(response)) {
-      await discard(response);
-      throw new EdgeError(
-        'NETWORK',
-        `${this.name}: bytes ${offset} to ${offset + length} of ${this.size} were asked for, the server answered ` +
-          `${response.status} with Content-Range '${response.headers.get('content-range') ?? 'none'}'; ` +
-          'it changed the file or stopped serving ranges: load again',
-      );
-    }
-    return readBody(this.name, response, length, true, signal);
+    const bytes = allocate(this.name, length);
+    let filled = 0;
+    await persist(this.http, signal, async (progressed) => {
+      const response = await this.request(offset + filled, length - filled, signal);
+      await readBody(this.name, response, this.http, signal, (piece) => {
+        if (filled + piece.length > length) throw tooLong(this.name, length);
+        bytes.set(piece, filled);
+        filled += piece.length;
+        progressed();
+      });
+      if (filled < length) throw shortBody(this.name, length, filled);
+    });
+    return bytes;
   }
 
   async close(): Promise<void> {}
+
+  private async request(offset: number, length: number, signal?: AbortSignal): Promise<Response> {
+    const response = await request(this.name, { range: [offset, offset + length - 1] }, this.http, signal);
+    const range = response.status === 206 ? contentRange(response) : null;
+    if (range && range.begin === offset && range.total === this.size && !this.changed(response))
+      return response;
+    await discard(response);
+    throw new EdgeError(
+      'NETWORK',
+      `${this.name}: bytes ${offset} to ${offset + length} of ${this.size} were asked for, the server answered ` +
+        `${response.status} with Content-Range '${response.headers.get('content-range') ?? 'none'}'; ` +
+        'it changed the file or stopped serving ranges: load again',
+    );
+  }
 
   private changed(response: Response): boolean {
     const etag = response.headers.get('etag');
@@ -47,8 +71,18 @@ class RangeSource implements ByteSource {
  * Opens a URL for ranged reads; null where the server knows no such file. A server that ignores ranges, or
  * hides Content-Range from pages of other origins, is asked for the whole file, which is then kept in memory.
  */
-export async function openUrl(url: string, signal?: AbortSignal): Promise<ByteSource | null> {
-  const response = await request(url, { range: [0, FIRST - 1] }, signal);
+export async function openUrl(
+  url: string,
+  signal?: AbortSignal,
+  http: HttpOptions = {},
+): Promise<RemoteFile | null> {
+  return persist(http, signal, () => tryOpen(url, http, signal));
+}
+
+async function tryOpen(url: string, http: HttpOptions, signal?: AbortSignal): Promise<RemoteFile | null> {
+  const response = await request(url, { range: [0, FIRST - 1] }, http, signal);
+  const version = response.headers.get('etag') ?? response.headers.get('last-modified');
+  const memory = (bytes: Uint8Array) => ({ source: new MemorySource(url, bytes), version });
   if (response.status === 404 || response.status === 410 || isFallbackPage(url, response)) {
     await discard(response);
     return null;
@@ -56,59 +90,28 @@ export async function openUrl(url: string, signal?: AbortSignal): Promise<ByteSo
   const range = contentRange(response);
   if (response.status === 416 && range?.total === 0) {
     await discard(response);
-    return new MemorySource(url, new Uint8Array(0));
+    return memory(new Uint8Array(0));
   }
-  if (response.status === 200) return new MemorySource(url, await readWhole(url, response, signal));
+  if (response.status === 200) return memory(await readWhole(url, response, http, signal));
   if (response.status !== 206) {
     await discard(response);
-    throw new EdgeError('NETWORK', `${url}: the server answered ${response.status} ${response.statusText}`);
+    throw new EdgeError('NETWORK', `${url}: ${answered(response)}`);
   }
   if (range && range.total !== null && range.begin === 0) {
-    const head = await readBody(url, response, Math.min(FIRST, range.total), true, signal);
-    return new RangeSource(url, range.total, head, response.headers.get('etag'));
+    const head = await collect(url, response, Math.min(FIRST, range.total), true, http, signal);
+    return { source: new RangeSource(url, range.total, head, response.headers.get('etag'), http), version };
   }
   await discard(response);
-  const whole = await request(url, {}, signal);
-  if (whole.status === 200) return new MemorySource(url, await readWhole(url, whole, signal));
+  const whole = await request(url, {}, http, signal);
+  if (whole.status === 200) return memory(await readWhole(url, whole, http, signal));
   await discard(whole);
-  throw new EdgeError('NETWORK', `${url}: the server answered ${whole.status} ${whole.statusText}`);
+  throw new EdgeError('NETWORK', `${url}: ${answered(whole)}`);
 }
 
 /** Opens a `blob:` or `data:` URL, whose bytes are here already. */
 export async function openBlobUrl(url: string, signal?: AbortSignal): Promise<ByteSource> {
-  const response = await request(url, {}, signal);
+  const response = await request(url, {}, {}, signal);
   return new BlobSource(url.slice(0, 80), await response.blob());
-}
-
-/** Files beside each other under a base URL. `main` is a file's own URL, query and all. */
-export function urlFileSet(base: string, main?: { file: string; url: string }): FileSet {
-  return {
-    name: main?.url ?? base,
-    ...(main && { main: main.file }),
-    async open(file, signal) {
-      if (file === main?.file) return openUrl(main.url, signal);
-      requirePlainName(base, file);
-      return openUrl(new URL(encodeURIComponent(file), base).href, signal);
-    },
-    list: async () => null,
-  };
-}
-
-async function request(
-  url: string,
-  { range }: { range?: [number, number] },
-  signal: AbortSignal | undefined,
-): Promise<Response> {
-  throwIfAborted(signal);
-  try {
-    return await fetch(url, {
-      ...(range && { headers: { Range: `bytes=${range[0]}-${range[1]}` } }),
-      ...(signal && { signal }),
-    });
-  } catch (cause) {
-    throwIfAborted(signal);
-    throw new EdgeError('NETWORK', `${url} cannot be reached: ${reason(cause)}`, { cause });
-  }
 }
 
 /** Development servers answer a page where a file is missing. */
@@ -126,53 +129,52 @@ function contentRange(response: Response): { begin: number; total: number | null
   return { begin: Number(match[1] ?? 0), total };
 }
 
-function readWhole(url: string, response: Response, signal?: AbortSignal): Promise<Uint8Array> {
+function readWhole(
+  url: string,
+  response: Response,
+  http: HttpOptions,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   // The length of an encoded body is not that of the file.
   const encoded = response.headers.get('content-encoding') ?? 'identity';
   const declared = encoded === 'identity' ? response.headers.get('content-length') : null;
   const length = declared !== null && /^\d{1,15}$/.test(declared) ? Number(declared) : null;
-  return readBody(url, response, length ?? GROWTH, length !== null, signal);
+  return collect(url, response, length ?? GROWTH, length !== null, http, signal);
 }
 
 /** The body; `exact`: it must be `expected` bytes, else it may grow beyond. */
-async function readBody(
+async function collect(
   url: string,
   response: Response,
   expected: number,
   exact: boolean,
+  http: HttpOptions,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
   let filled = 0;
-  let bytes = new Uint8Array(0);
-  const reader = response.body?.getReader();
+  let bytes: Uint8Array;
   try {
     bytes = allocate(url, expected);
-    while (reader) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      if (filled + value.length > bytes.length) {
-        if (exact) throw wrongLength(url, expected, filled + value.length);
-        const grown = allocate(url, Math.max(2 * bytes.length, filled + value.length));
-        grown.set(bytes.subarray(0, filled));
-        bytes = grown;
-      }
-      bytes.set(value, filled);
-      filled += value.length;
-    }
-  } catch (cause) {
-    await reader?.cancel().catch(() => {});
-    throwIfAborted(signal);
-    if (cause instanceof EdgeError) throw cause;
-    throw new EdgeError('NETWORK', `${url}: the transfer broke off after ${filled} bytes: ${reason(cause)}`, {
-      cause,
-    });
+  } catch (error) {
+    await discard(response);
+    throw error;
   }
-  if (exact && filled !== expected) throw wrongLength(url, expected, filled);
+  await readBody(url, response, http, signal, (piece) => {
+    if (filled + piece.length > bytes.length) {
+      if (exact) throw tooLong(url, expected);
+      const grown = allocate(url, Math.max(2 * bytes.length, filled + piece.length));
+      grown.set(bytes.subarray(0, filled));
+      bytes = grown;
+    }
+    bytes.set(piece, filled);
+    filled += piece.length;
+  });
+  if (exact && filled !== expected) throw shortBody(url, expected, filled);
   return bytes.subarray(0, filled);
 }
 
-function wrongLength(url: string, expected: number, found: number): EdgeError {
-  return new EdgeError('NETWORK', `${url}: ${expected} bytes were announced, ${found} came; load again`);
+function tooLong(url: string, expected: number): EdgeError {
+  return new EdgeError('NETWORK', `${url}: ${expected} bytes were announced, more came; load again`);
 }
 
 function allocate(url: string, length: number): Uint8Array<ArrayBuffer> {
@@ -181,13 +183,4 @@ function allocate(url: string, length: number): Uint8Array<ArrayBuffer> {
   } catch (cause) {
     throw new EdgeError('OUT_OF_MEMORY', `${url}: no memory for its ${length} bytes`, { cause });
   }
-}
-
-async function discard(response: Response): Promise<void> {
-  await response.body?.cancel().catch(() => {});
-}
-
-function reason(cause: unknown): string {
-  const inner = cause instanceof Error && cause.cause instanceof Error ? `: ${cause.cause.message}` : '';
-  return `${cause instanceof Error ? cause.message : String(cause)}${inner}`;
 }

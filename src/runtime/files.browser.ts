@@ -1,5 +1,5 @@
 import { EdgeError } from '../errors.ts';
-import type { Chunks, LocalFile, PathStat } from './files.types.ts';
+import type { Chunks, LocalFile, PathStat, ScratchFile } from './files.types.ts';
 
 export type * from './files.types.ts';
 
@@ -40,4 +40,25 @@ export function splitPath(path: string): { directory: string; file: string } {
 
 export function joinPath(directory: string, _file: string): string {
   throw noPaths(directory);
+}
+
+export async function openScratch(path: string): Promise<ScratchFile> {
+  throw noPaths(path);
+}
+
+export async function removePath(path: string): Promise<void> {
+  throw noPaths(path);
+}
+
+export async function fileDigest(path: string): Promise<string> {
+  throw noPaths(path);
+}
+
+/** Browsers have a cache of their own. */
+export function cacheFolder(): null {
+  return null;
+}
+
+export function environment(_name: string): undefined {
+  return undefined;
 }

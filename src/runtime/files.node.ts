@@ -1,8 +1,20 @@
-import { appendFile, type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import {
+  appendFile,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  unlink,
+} from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EdgeError } from '../errors.ts';
-import type { Chunks, LocalFile, PathStat } from './files.types.ts';
+import type { Chunks, LocalFile, PathStat, ScratchFile } from './files.types.ts';
 
 export type * from './files.types.ts';
 
@@ -44,9 +56,63 @@ export async function listDirectory(path: string): Promise<string[] | null> {
   }
 }
 
+/** Opens a file for reads and writes, made with its folders where there is none. */
+export async function openScratch(path: string): Promise<ScratchFile> {
+  await mkdir(dirname(path), { recursive: true });
+  const existing = () => open(path, 'r+');
+  const handle = await existing().catch(() => open(path, 'wx+').catch(existing)); // another process was faster
+  return {
+    read: (at, length) => readRange(handle, at, length),
+    write: (at, bytes) => writeAll(handle, bytes, at),
+    close: () => handle.close(),
+  };
+}
+
+/** Removes a file, or a folder with all in it; nothing happens where there is none. */
+export async function removePath(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true });
+}
+
+/** SHA-256 of a file, in hexadecimal digits. */
+export async function fileDigest(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  const handle = await open(path, 'r');
+  try {
+    const part = new Uint8Array(2 ** 20);
+    for (;;) {
+      const { bytesRead } = await handle.read(part, 0, part.length, null);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(part.subarray(0, bytesRead));
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Where files are kept that were fetched. */
+export function cacheFolder(): string | null {
+  const own = environment('EDGE_SSM_CACHE');
+  if (own) return own;
+  const home = homedir();
+  if (process.platform === 'win32') return join(environment('LOCALAPPDATA') ?? home, 'edge-ssm');
+  if (process.platform === 'darwin') return join(home, 'Library', 'Caches', 'edge-ssm');
+  return join(environment('XDG_CACHE_HOME') ?? join(home, '.cache'), 'edge-ssm');
+}
+
+/** A variable of the environment, if there is one that may be read. */
+export function environment(name: string): string | undefined {
+  try {
+    return process.env[name] || undefined;
+  } catch {
+    return undefined; // Deno, without the permission
+  }
+}
+
+let writes = 0;
+
 /** Writes a file beside its place and renames it, so that `path` holds all of it or what it held before. */
 export async function writeFileAtomic(path: string, chunks: Chunks): Promise<void> {
-  const part = join(dirname(path), `.${basename(path)}.${process.pid}.part`);
+  const part = join(dirname(path), `.${basename(path)}.${process.pid}-${writes++}.part`);
   const handle = await open(part, 'w').catch((cause) => missing(dirname(path), cause));
   if (!handle)
     throw new EdgeError('NOT_FOUND', `Cannot write ${path}: there is no directory ${dirname(path)}`);
@@ -103,9 +169,11 @@ async function readRange(
   return filled === length ? bytes : bytes.subarray(0, filled);
 }
 
-async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+/** At `offset`, or where the last write ended. */
+async function writeAll(handle: FileHandle, chunk: Uint8Array, offset?: number): Promise<void> {
   for (let done = 0; done < chunk.length; ) {
-    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done);
+    const at = offset === undefined ? null : offset + done;
+    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, at);
     done += bytesWritten;
   }
 }

@@ -13,3 +13,11 @@ export interface PathStat {
 
 /** What is written to a file, piece by piece. */
 export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** A file for reads and writes anywhere; what was never written is zeros. */
+export interface ScratchFile {
+  /** At most `length` bytes from `offset`; fewer only where the file ends. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}

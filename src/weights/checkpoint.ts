@@ -60,7 +60,11 @@ async function findWeights(files: FileSet, signal: AbortSignal | undefined): Pro
   const { main } = files;
   if (main !== undefined && (main.endsWith('.index.json') || !main.endsWith('.json'))) {
     const source = await files.open(main, signal);
-    if (!source) throw new EdgeError('NOT_FOUND', `${files.name}: there is no such file`);
+    if (!source)
+      throw new EdgeError(
+        'NOT_FOUND',
+        `${files.name}: there is no such file${files.note ? `: ${files.note}` : ''}`,
+      );
     return { file: main, source };
   }
   for (const file of FILES) {
@@ -83,7 +87,7 @@ async function findWeights(files: FileSet, signal: AbortSignal | undefined): Pro
   throw new EdgeError(
     'NOT_FOUND',
     `${files.name}: found neither '${FILES[0]}' nor '${FILES[1]}' nor '${FILES[2]}'${names.length > 0 ? ` among ${names.slice(0, 8).join(', ')}` : ''}; ` +
-      'expected the folder of a model, or one of its files',
+      (files.note ?? 'expected the folder of a model, or one of its files'),
   );
 }
 

@@ -47,7 +47,7 @@ async function host(backends: Backend[], options: EngineOptions = {}): Promise<E
   const loader = { progress: () => {}, readFile: async () => new ArrayBuffer(0), wasmModule };
   const engine = new EngineHost(loader, () => backends);
   await engine.load(
-    { kind: 'location', location: NANO },
+    { kind: 'location', location: NANO, download: {} },
     { quantize: 'none', numerics: 'exact', threads: 1, backend: 'webgpu', maxSessions: 3, ...options },
   );
   return engine;

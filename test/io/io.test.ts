@@ -126,7 +126,8 @@ describe('file sets', () => {
     await expectError(() => openFileSet(join(folder, 'nothing')), 'NOT_FOUND', /nothing/);
     await expectError(() => openFileSet(join(path, 'below-a-file')), 'NOT_FOUND', /below-a-file/);
     await expectError(() => openFileSet('x'.repeat(5000)), 'NOT_FOUND');
-    await expectError(() => openFileSet('hf:org/name'), 'INVALID_ARGUMENT', /hf:/);
+    await expectError(() => openFileSet('hf:name'), 'INVALID_ARGUMENT', /hf:organization/);
+    await expectError(() => openFileSet('ftp://host/x'), 'INVALID_ARGUMENT', /ftp: is not|'ftp:' is not/);
     await expectError(() => openFileSet('http://'), 'INVALID_ARGUMENT', /URL/);
     await expectError(() => openFileSet('file://host/x%'), 'INVALID_ARGUMENT');
   });
