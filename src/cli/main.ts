@@ -12,15 +12,29 @@ import { bench } from './bench.ts';
 import { cache } from './cache.ts';
 import { chat } from './chat.ts';
 import type { Command } from './command.ts';
+import { convert } from './convert.ts';
 import { evaluate } from './eval.ts';
 import { info } from './info.ts';
+import { inspect } from './inspect.ts';
 import { logits } from './logits.ts';
 import { Options, optionHelp, UsageError } from './options.ts';
 import { run } from './run.ts';
 import { score } from './score.ts';
 import { state } from './state.ts';
 
-const COMMANDS: readonly Command[] = [run, chat, info, logits, score, evaluate, state, cache, bench];
+const COMMANDS: readonly Command[] = [
+  run,
+  chat,
+  info,
+  logits,
+  score,
+  evaluate,
+  state,
+  inspect,
+  convert,
+  cache,
+  bench,
+];
 
 async function main(args: string[]): Promise<void> {
   const named = COMMANDS.find(({ name }) => name === args[0]);

@@ -61,6 +61,7 @@ const OWN = {
   dtype: { kind: 'text', value: 'TYPE', help: 'f32 (the default) or f16' },
   last: { kind: 'number', value: 'N', help: 'only the last N positions' },
   out: { kind: 'text', value: 'FILE', help: 'the safetensors file to write' },
+  group: { kind: 'number', value: 'N', help: 'columns that share a scale: 32 (the default), 64 or 128' },
   'prompt-tokens': { kind: 'number', value: 'N', help: 'length of the prompt (512)' },
   tokens: { kind: 'number', value: 'N', help: 'tokens to decode (128)' },
   repeat: { kind: 'number', value: 'N', help: 'runs, of which the median counts (3)' },

@@ -46,6 +46,10 @@ export async function openScratch(path: string): Promise<ScratchFile> {
   throw noPaths(path);
 }
 
+export async function makeFolder(path: string): Promise<void> {
+  throw noPaths(path);
+}
+
 export async function removePath(path: string): Promise<void> {
   throw noPaths(path);
 }

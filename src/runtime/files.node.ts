@@ -68,6 +68,11 @@ export async function openScratch(path: string): Promise<ScratchFile> {
   };
 }
 
+/** Makes a folder, and those that it lies in. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true });
+}
+
 /** Removes a file, or a folder with all in it; nothing happens where there is none. */
 export async function removePath(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true });

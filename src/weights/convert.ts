@@ -1,5 +1,5 @@
 import { EdgeError } from '../errors.ts';
-import type { JsonObject, QuantTensor, Tensor } from '../types.ts';
+import type { JsonObject, QuantTensor, Tensor, WeightFormat } from '../types.ts';
 import { containerMetadata, type QuantEntry, siblings } from './container.ts';
 import { type Quantizer, roundToNearest } from './quantize.ts';
 import { type SafetensorsPiece, safetensorsChunks } from './safetensors.ts';
@@ -11,12 +11,12 @@ type QuantFormat = QuantTensor['format'];
 const BLOCK = 4 * 2 ** 20; // bytes read at once
 
 /**
- * The bytes of our container, piece by piece: tensors named in `formats` as codes, quantized ones as they are,
- * floats as they are (bf16 becomes f32). Memory holds one block.
+ * The bytes of our container, piece by piece: tensors named in `formats` in that form, quantized ones as they are,
+ * other floats as they are (bf16 becomes f32). Memory holds one block.
  */
 export function convertCheckpoint(
   checkpoint: Checkpoint,
-  formats: ReadonlyMap<string, QuantFormat>,
+  formats: ReadonlyMap<string, WeightFormat>,
   {
     config = checkpoint.config,
     metadata = {},
@@ -34,8 +34,8 @@ export function convertCheckpoint(
   for (const [name, tensor] of checkpoint.tensors) {
     if (!tensor.format) continue; // integer tables and the like: no program reads them
     const format = tensor.format.kind === 'quant' ? tensor.format : formats.get(name);
-    if (!format) {
-      pieces.push(floatPiece(name, tensor, signal));
+    if (format?.kind !== 'quant') {
+      pieces.push(floatPiece(name, tensor, format?.dtype ?? floatDtype(tensor), signal));
       continue;
     }
     quantized.set(name, { bits: format.bits, group: format.group, cols: tensor.cols });
@@ -44,16 +44,25 @@ export function convertCheckpoint(
   return safetensorsChunks({ ...containerMetadata(config, quantized), ...metadata }, pieces);
 }
 
-function floatPiece(name: string, tensor: StoredTensor, signal: AbortSignal | undefined): SafetensorsPiece {
-  const f16 = tensor.format?.kind === 'float' && tensor.format.dtype === 'f16';
+function floatDtype({ format }: StoredTensor): 'f16' | 'f32' {
+  return format?.kind === 'float' && format.dtype === 'f16' ? 'f16' : 'f32';
+}
+
+function floatPiece(
+  name: string,
+  tensor: StoredTensor,
+  dtype: 'f16' | 'f32',
+  signal: AbortSignal | undefined,
+): SafetensorsPiece {
   return {
     name,
-    dtype: f16 ? 'F16' : 'F32',
+    dtype: dtype === 'f16' ? 'F16' : 'F32',
     shape: tensor.shape,
     async *data() {
       for await (const block of blocks(tensor, signal)) {
-        if ('q' in block) throw new EdgeError('INTERNAL', `'${name}' is no float tensor`);
-        yield bytesOf(block.data);
+        const floats = convert(block, { kind: 'float', dtype }, roundToNearest);
+        if ('q' in floats) throw new EdgeError('INTERNAL', `'${name}' is no float tensor`);
+        yield bytesOf(floats.data);
       }
     },
   };

@@ -1,0 +1,70 @@
+import { EdgeError } from '../errors.ts';
+import { openFileSet } from '../io/fileset.ts';
+import type { ByteSource, FileSet } from '../io/types.ts';
+import { print } from '../runtime/terminal.node.ts';
+import type { JsonValue } from '../types.ts';
+import { type Inspection, inspectFile } from '../weights/inspect.ts';
+import { type Command, modelArgument } from './command.ts';
+import { bytes, count } from './report.ts';
+
+const WEIGHTS = /\.(safetensors|gguf|bin|pt|pth)$/i;
+const NAMED = ['model.safetensors', 'pytorch_model.bin']; // where files can't be listed
+const WIDTH = 100; // characters of a value
+
+export const inspect: Command = {
+  name: 'inspect',
+  usage: 'inspect FILE|FOLDER|URL [options]',
+  help: 'tensors and metadata of files of weights, whatever they are of; reads their tables only',
+  options: ['model', 'offline'],
+  run: async (options) => {
+    const files = await openFileSet(modelArgument(options), options.loading().download);
+    const found: Inspection[] = [];
+    for (const file of await namesOf(files)) {
+      const source = await files.open(file);
+      if (source) found.push(await inspected(source));
+    }
+    if (found.length === 0)
+      throw new EdgeError('NOT_FOUND', `${files.name}: ${files.note ?? 'found no file of weights'}`);
+    if (options.flag('json')) return print(`${JSON.stringify(found)}\n`);
+    for (const file of found) await print(describe(file));
+  },
+};
+
+async function namesOf(files: FileSet): Promise<readonly string[]> {
+  if (files.main !== undefined) return [files.main];
+  const listed = await files.list();
+  return listed ? listed.filter((name) => WEIGHTS.test(name)) : NAMED;
+}
+
+async function inspected(source: ByteSource): Promise<Inspection> {
+  try {
+    return await inspectFile(source);
+  } finally {
+    await source.close();
+  }
+}
+
+function describe({ file, container, bytes: size, metadata, tensors }: Inspection): string {
+  const values = tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const lines = [
+    `${file}: ${container}, ${bytes(size)}, ${tensors.length} tensors of ${count(values)} values`,
+  ];
+  for (const [key, value] of Object.entries(metadata)) lines.push(`  ${key} = ${show(value)}`);
+  const wide = (of: (tensor: Inspection['tensors'][number]) => string) =>
+    Math.max(0, ...tensors.map((tensor) => of(tensor).length));
+  const shape = (tensor: Inspection['tensors'][number]) => `[${tensor.shape.join(', ')}]`;
+  const [name, dtype, dims] = [wide((t) => t.name), wide((t) => t.dtype), wide(shape)];
+  for (const tensor of tensors)
+    lines.push(
+      `  ${tensor.name.padEnd(name)}  ${tensor.dtype.padEnd(dtype)}  ${shape(tensor).padEnd(dims)}  ${bytes(tensor.bytes)}`,
+    );
+  return `${lines.join('\n')}\n`;
+}
+
+/** On one line, without what would move the cursor. */
+function show(value: JsonValue): string {
+  const text = Array.isArray(value)
+    ? `${value.length} of ${JSON.stringify(value.slice(0, 4))}`
+    : JSON.stringify(value);
+  return text.length > WIDTH ? `${text.slice(0, WIDTH)}…` : text;
+}

@@ -1,0 +1,126 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { findArchitecture } from '../../models/index.ts';
+import { openFileSet } from '../../src/io/fileset.ts';
+import { writeFileAtomic } from '../../src/runtime/node.ts';
+import { parseTokenizer } from '../../src/tokenizer/index.ts';
+import type { Quantize } from '../../src/types.ts';
+import { openCheckpoint } from '../../src/weights/checkpoint.ts';
+import { repack } from '../../src/weights/gguf.ts';
+import { exportGguf, packBlocks } from '../../src/weights/gguf_export.ts';
+import { inspectFile } from '../../src/weights/inspect.ts';
+import { weightFormats } from '../../src/weights/plan.ts';
+import { fixtureFolder } from '../helpers/fixtures.ts';
+import { llamaError, needLlama } from '../helpers/llama.ts';
+import { expectError } from './files.ts';
+import { loadedLogits } from './loaded.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-export-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const IDS = [5, 11, 42, 7];
+
+/** A model as GGUF, and what its tensors became. */
+async function exported(source: string, name: string, quantize: Quantize): Promise<string> {
+  const checkpoint = await openCheckpoint(await openFileSet(source));
+  try {
+    const blueprint = findArchitecture(checkpoint.config).read(checkpoint.config, checkpoint.tensors);
+    const program = blueprint.program({ chunk: 64, maxContext: 512 });
+    const { formats } = weightFormats(checkpoint, blueprint.sources, program.weights, quantize);
+    const file = join(folder, `${name}.gguf`);
+    await writeFileAtomic(file, exportGguf({ ...blueprint, checkpoint, program, formats }));
+    return file;
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+const logits = async (path: string, quantize: Quantize = 'none') =>
+  loadedLogits(await openFileSet(path), IDS, { last: 4, quantize });
+
+describe.each(['mamba2-a', 'mamba2-b-bf16'])('%s as GGUF', (name) => {
+  test('floats: the same logits, to the bit', async () => {
+    const file = await exported(fixtureFolder(name), name, 'none');
+    expect(await logits(file)).toEqual(await logits(fixtureFolder(name)));
+  });
+});
+
+describe('blocks', () => {
+  test.each([
+    [4, false, 18],
+    [4, true, 20],
+    [8, false, 34],
+  ] as const)('%i bits, offsets %s: to the canonical form and back', (bits, hasBias, size) => {
+    const blocks = Uint8Array.from({ length: 24 * size }, (_, i) => (i * 89 + (i >> 3)) & 255);
+    const format = { kind: 'quant', bits, group: 32, scaleDtype: 'f16', hasBias } as const;
+    expect(packBlocks(repack(blocks, 6, 128, format))).toEqual(blocks);
+  });
+});
+
+describe('a file of real proportions', async () => {
+  const { writeGguf } = await import(new URL('../../bench/make_gguf.mjs', import.meta.url).href);
+  test.for(['f32', 'q8_0', 'q4_0'] as const)(
+    '%s: the same logits; the same tensors byte for byte',
+    async (quant, context) => {
+      const made = join(folder, `made-${quant}.gguf`);
+      writeGguf(made, { model: 'tiny', quant });
+      const again = await exported(made, `again-${quant}`, 'none');
+      expect(await logits(again)).toEqual(await logits(made));
+      const tensors = async (path: string) => {
+        const source = (await (await openFileSet(path)).open(path.split('/').at(-1)!))!;
+        const { tensors, container } = await inspectFile(source);
+        await source.close();
+        expect(container).toBe('gguf');
+        return tensors.sort((a, b) => (a.name < b.name ? -1 : 1));
+      };
+      expect(await tensors(again)).toEqual(await tensors(made));
+      needLlama(context);
+      const last = (await logits(again)).slice(-1024);
+      expect(llamaError(again, IDS, last)).toBeLessThan(quant === 'f32' ? 1e-4 : 3e-2);
+    },
+  );
+
+  test('quantized on the way: as when it is loaded', async () => {
+    const made = join(folder, 'floats.gguf');
+    writeGguf(made, { model: 'tiny', quant: 'f32' });
+    for (const quantize of ['q4', 'q8'] as const) {
+      const file = await exported(made, quantize, quantize);
+      expect(await logits(file)).toEqual(await logits(made, quantize));
+    }
+  });
+});
+
+test('the tokenizer goes along', async () => {
+  const tokenizer = readFileSync(join(fixtureFolder('nano'), 'tokenizer.json'), 'utf8');
+  const { ggufTokenizerMetadata } = await import('../../src/weights/gguf_vocabulary.ts');
+  const metadata = ggufTokenizerMetadata(tokenizer, 1024, 0, [0]);
+  const { ggufTokenizer } = await import('../../src/weights/gguf_tokenizer.ts');
+  const plain = Object.fromEntries(
+    Object.entries(metadata).map(([key, value]) => [key, Object.values(value)[0]]),
+  );
+  const back = ggufTokenizer('x.gguf', plain as never);
+  const parse = (text: string) => parseTokenizer({ name: 'x', tokenizer: text, config: null }, 1024);
+  for (const text of ['Once upon a time, there was 1 dog.', "It's naïve — 日本!\n\n  x"])
+    expect(parse(back.tokenizer!).encode(text)).toEqual(parse(tokenizer).encode(text));
+  for (const odd of [
+    '{"model": {"type": "WordPiece"}}',
+    '{"model": {"type": "BPE"}, "pre_tokenizer": {"type": "Split"}}',
+  ])
+    expect(ggufTokenizerMetadata(odd, 10, null, [])).toEqual({
+      'tokenizer.ggml.model': { string: 'no_vocab' },
+    });
+});
+
+test('what llama.cpp has no place for is refused', async () => {
+  await expectError(
+    () => exported(fixtureFolder('mamba2-c-untied-f16'), 'biased', 'none'),
+    'UNSUPPORTED_MODEL',
+    /in_proj\.bias/,
+  );
+  await expectError(
+    () => exported(fixtureFolder('rene-a'), 'rene', 'none'),
+    'UNSUPPORTED_MODEL',
+    /no place for 'rene'/,
+  );
+});
