@@ -32,6 +32,7 @@ export async function measureGpu(names, { node, tokens, long, quick }) {
           'one by one': rate(result.oneByOne),
           [`${args.sessions} sessions`]: rate(result.sessions),
           [`prefill ${args.prefill}`]: rate(result.prefill),
+          'fork ms': result.forkMs?.toFixed(2) ?? '',
           ...(result.afterLong !== undefined && { 'after 100,000': rate(result.afterLong) }),
         },
       ]),

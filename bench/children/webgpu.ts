@@ -149,6 +149,21 @@ async function prefillRate(executor: Executor, tokens: number): Promise<number> 
   return median(rates);
 }
 
+/** Milliseconds until a copy of a slot is there. */
+async function forkTime(executor: Executor): Promise<number> {
+  const { gpu } = executor as unknown as { gpu: { settle(): Promise<void> } };
+  const times: number[] = [];
+  for (let i = 0; i < 50; i++)
+    times.push(
+      1000 *
+        (await seconds(async () => {
+          await executor.copySlot(0, 1);
+          await gpu.settle();
+        })),
+    );
+  return median(times);
+}
+
 const backend = webgpuBackend({ gpu: timedGpu, device: runtimeName() });
 const known = await knownAnswer(backend, 'exact');
 if (!known.ok) throw new Error(`The self-test of this device fails, nothing is timed: ${known.detail}`);
@@ -173,6 +188,7 @@ for (const [name, { dModel, nLayer }] of Object.entries(models)) {
     oneByOne: await decodeRate(executor, 1, 64, 1),
     sessions: sessions > 1 ? await decodeRate(executor, sessions, 4 * MAX_AHEAD, MAX_AHEAD) : undefined,
     prefill: await prefillRate(executor, prefill),
+    forkMs: sessions > 1 ? await forkTime(executor) : undefined,
     ...(await timeKernels(executor as unknown as Inside, 1)),
     prefillKernels: (await timeKernels(executor as unknown as Inside, chunk)).kernels,
     afterLong: undefined as number | undefined,

@@ -6,28 +6,11 @@ import { generate, rejects } from '../engine/drive.ts';
 import { skipUnavailable } from '../ops/parity.ts';
 import { variant } from '../wasm/host.ts';
 import { dawn, dawnHost, REQUIRED } from './host.ts';
+import { changedAdapter, changedDevice, readZeros } from './null_device.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs compile slowly
 
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
-
-/** A host whose adapters are changed before they are used. */
-function changed(host: WebgpuHost, change: (adapter: GPUAdapter) => void): WebgpuHost {
-  return {
-    ...host,
-    async gpu() {
-      const gpu = await host.gpu();
-      if (typeof gpu === 'string') return gpu;
-      return {
-        requestAdapter: async (options: GPURequestAdapterOptions) => {
-          const adapter = await gpu.requestAdapter(options);
-          if (adapter) change(adapter);
-          return adapter;
-        },
-      } as unknown as GPU;
-    },
-  };
-}
 
 const load = (host: WebgpuHost, backend: 'auto' | 'webgpu') =>
   loadEngine(
@@ -79,7 +62,7 @@ describe('where WebGPU does not work', () => {
 
   test('an adapter that gives no device', async (context) => {
     await skipUnavailable(dawn(), REQUIRED, context);
-    const host = changed(dawnHost(), (adapter) => {
+    const host = changedAdapter(dawnHost(), (adapter) => {
       adapter.requestDevice = () => Promise.reject(new Error('no more devices'));
     });
     await rejects(load(host, 'webgpu'), 'UNSUPPORTED_BACKEND', /gave no device \(no more devices\)/);
@@ -87,13 +70,8 @@ describe('where WebGPU does not work', () => {
 
   test('a kernel that is refused', async (context) => {
     await skipUnavailable(dawn(), REQUIRED, context);
-    const host = changed(dawnHost(['backend=null']), (adapter) => {
-      const request = adapter.requestDevice.bind(adapter);
-      adapter.requestDevice = async (descriptor) => {
-        const device = await request(descriptor);
-        device.createComputePipelineAsync = () => Promise.reject(new Error('internal compiler error'));
-        return device;
-      };
+    const host = changedDevice(dawnHost(['backend=null']), (device) => {
+      device.createComputePipelineAsync = () => Promise.reject(new Error('internal compiler error'));
     });
     await rejects(load(host, 'webgpu'), 'INTERNAL', /refused the kernel '\w+': internal compiler error/);
   });
@@ -103,19 +81,9 @@ describe('where WebGPU does not work', () => {
   }, async (context) => {
     await skipUnavailable(dawn(), REQUIRED, context);
     const devices: GPUDevice[] = [];
-    const host = changed(dawnHost(['backend=null']), (adapter) => {
-      const request = adapter.requestDevice.bind(adapter);
-      adapter.requestDevice = async (descriptor) => {
-        const device = await request(descriptor);
-        devices.push(device);
-        const create = device.createBuffer.bind(device);
-        device.createBuffer = (description) => {
-          const buffer = create(description);
-          buffer.getMappedRange = (_, size) => new ArrayBuffer(size ?? 0); // it computes nothing: memory as it was
-          return buffer;
-        };
-        return device;
-      };
+    const host = changedDevice(dawnHost(['backend=null']), (device) => {
+      devices.push(device);
+      readZeros(device);
     });
     const engine = await load(host, 'webgpu');
     const running = generate(engine, null, [1, 2, 3], { maxTokens: 1000, ignoreEos: true });

@@ -1,0 +1,83 @@
+import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, test, vi } from 'vitest';
+import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
+import { loadEngine } from '../../src/engine/load.ts';
+import { generate, handle, open } from '../engine/drive.ts';
+import { skipUnavailable } from '../ops/parity.ts';
+import { dawn, dawnHost, REQUIRED } from './host.ts';
+import { changedDevice, readZeros } from './null_device.ts';
+
+vi.setConfig({ testTimeout: 300_000 });
+
+setFlagsFromString('--expose-gc');
+const collect: () => void = runInNewContext('gc');
+
+const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
+const GENERATIONS = process.env.EDGE_SSM_FULL === '1' ? 10_000 : 1000;
+
+/** What takes memory of a GPU, or of its driver, until it is collected. */
+const MAKERS = [
+  'createBuffer',
+  'createBindGroup',
+  'createBindGroupLayout',
+  'createPipelineLayout',
+  'createShaderModule',
+  'createComputePipeline',
+  'createComputePipelineAsync',
+  'createQuerySet',
+  'createTexture',
+] as const;
+
+test('after it was loaded a model makes nothing on the device, and host memory stays where it was', async (context) => {
+  await skipUnavailable(dawn(), REQUIRED, context);
+  let made = 0;
+  const host = changedDevice(dawnHost(['backend=null']), (device) => {
+    readZeros(device);
+    for (const maker of MAKERS) {
+      const make = (device[maker] as (...args: unknown[]) => unknown).bind(device);
+      Object.assign(device, {
+        [maker]: (...args: unknown[]) => {
+          made += 1;
+          return make(...args);
+        },
+      });
+    }
+  });
+  const backends = [webgpuBackend(host)];
+  const engine = await loadEngine(
+    NANO,
+    { backend: 'webgpu', quantize: 'none', maxSessions: 3 },
+    { backends },
+  );
+  const atLoad = made;
+  expect(atLoad).toBeGreaterThan(10);
+  const talk = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const options = { maxTokens: 4, ignoreEos: true, ...(i % 3 === 0 && { temperature: 1, logprobs: 3 }) };
+      if (i % 10 > 0) await generate(engine, null, [1, 2, 3 + (i % 100)], options);
+      else {
+        const [session, fork] = [await open(engine), handle()];
+        await generate(engine, session, [1, 2], options);
+        await engine.forkSession(session, fork);
+        const bytes = await engine.saveSession(fork, 'f16');
+        await engine.closeSession(fork);
+        await engine.restoreSession(fork, bytes, {});
+        for (const which of [session, fork]) await engine.closeSession(which);
+      }
+    }
+  };
+  const held = () => {
+    collect();
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  await talk(100);
+  const before = held();
+  await talk(GENERATIONS);
+  expect(made).toBe(atLoad);
+  expect(engine.stats()).toMatchObject({ sessions: 0, checkpoints: { bytes: 0 } });
+  expect(held() - before).toBeLessThan(4 * 2 ** 20);
+  await engine.dispose();
+});
