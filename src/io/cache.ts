@@ -19,7 +19,7 @@ export interface CachedFile {
   url: string;
   version: string; // ETag or date
   size: number; // bytes
-  sha256: string | null; // of a whole file; what the hub says, else what was found
+  sha256: string | null; // what the hub says, else what was found; null where a browser could not tell
 }
 
 export interface CacheEntry extends CachedFile {
@@ -43,16 +43,27 @@ export class FileCache {
     if (version === null || source.size === 0) return source;
     const folder = joinPath(this.root, await hash(url, 32));
     const name = await hash(`${version} ${source.size}`, 16);
-    const known = await this.describe(folder, name);
-    const cached = known && (await openFileSource(`${joinPath(folder, name)}.data`));
-    if (cached && cached.size === source.size && (sha256 === null || known.sha256 === sha256)) {
+    const cached = await this.whole(folder, name, source.size, sha256).catch(() => null); // it may not be read
+    if (cached) {
       await source.close();
       return cached;
     }
-    await cached?.close();
     const file: CachedFile = { url, version, size: source.size, sha256 };
     const store = await DiskStore.open(joinPath(folder, name), file).catch(() => null); // no room, or no right
     return new BlockSource(source, store);
+  }
+
+  private async whole(
+    folder: string,
+    name: string,
+    size: number,
+    sha256: string | null,
+  ): Promise<ByteSource | null> {
+    const known = await this.describe(folder, name);
+    const source = known && (await openFileSource(`${joinPath(folder, name)}.data`));
+    if (source?.size === size && (sha256 === null || known!.sha256 === sha256)) return source;
+    await source?.close();
+    return null;
   }
 
   /** The newest whole file of a URL. */
@@ -170,17 +181,17 @@ class DiskStore implements BlockStore {
     await this.data.close();
     await this.marks.close();
     if (!complete || this.failed) return;
-    const found = await fileDigest(`${this.path}.data`).catch(() => null); // another process refused it
-    if (found === null) return;
+    const found = await fileDigest(`${this.path}.data`).catch(() => undefined);
+    if (found === undefined) return; // another process refused it
     const expected = this.file.sha256;
-    if (expected !== null && found !== expected) {
+    if (found !== null && expected !== null && found !== expected) {
       for (const ending of ['blocks', 'data']) await removePath(`${this.path}.${ending}`);
       throw new EdgeError(
         'NETWORK',
         `${this.file.url}: what came has the SHA-256 ${found}, the hub says ${expected}; it was not kept: load again`,
       );
     }
-    const text = JSON.stringify({ ...this.file, sha256: found });
+    const text = JSON.stringify({ ...this.file, sha256: found ?? expected });
     await writeFileAtomic(`${this.path}.json`, [new TextEncoder().encode(text)]);
     await removePath(`${this.path}.blocks`);
     await this.forgetOthers();

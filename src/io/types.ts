@@ -28,6 +28,6 @@ export interface FileSet {
 export interface DownloadOptions {
   token?: string; // of the hub, for private and gated models; HF_TOKEN
   endpoint?: string; // a mirror of the hub; HF_ENDPOINT, else https://huggingface.co
-  cache?: boolean | string; // true: EDGE_SSM_CACHE, else the user's folder of caches; or a folder; false: none
+  cache?: boolean | string; // true: EDGE_SSM_CACHE, else the user's folder of caches, or the browser's OPFS; or a folder; false: none
   offline?: boolean; // only what the cache holds; HF_HUB_OFFLINE
 }

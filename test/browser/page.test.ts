@@ -8,87 +8,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { provided } from '../helpers/provided.ts';
 import { CONSUMER, INSTALLED, runScript } from '../package/context.ts';
 import { launch } from './chromium.ts';
+import { PAGE } from './page_code.ts';
 import { ISOLATION, type Site, serve } from './server.ts';
 
 const PROMPT = 'Once upon a time, there was a little';
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
 const NOTHING = '<!doctype html><meta charset="utf-8"><title>edge-ssm</title>';
-
-/** What a page does with the package; it is bundled, and called by the tests. */
-const PAGE = `
-  import { EdgeError, load } from 'edge-ssm';
-
-  const code = (promise) => promise.then(() => 'none', (e) => (e instanceof EdgeError ? e.code : String(e)));
-
-  globalThis.use = async ({ source = 'tiny', ...options }, prompt) => {
-    const seen = { isolated: crossOriginIsolated };
-    const model = await load(source, options);
-    const { threads, variant, why, device } = model.info;
-    Object.assign(seen, { threads, variant, why, device });
-    const { tokens } = await model.generate(prompt, { maxTokens: 40 }).result();
-    seen.ids = tokens.map(({ id }) => id);
-    const session = await model.session();
-    const left = [];
-    for await (const { id } of session.generate(prompt)) if (left.push(id) === 7) break;
-    const rest = await session.generate('', { maxTokens: 33 }).result();
-    seen.left = [...left, ...rest.tokens.map(({ id }) => id)];
-    const logits = await model.logits([5, 6, 7]);
-    seen.logits = new Uint32Array(logits.buffer).reduce((hash, word) => Math.imul(hash ^ word, 0x01000193) >>> 0, 1);
-    const controller = new AbortController();
-    setTimeout(() => controller.abort(), 50);
-    seen.aborted = await code(session.append(new Int32Array(1e6).fill(5), { signal: controller.signal }));
-    seen.selfTest = (await model.selfTest()).ok;
-    const pending = code(model.score(new Int32Array(1e6).fill(5)));
-    await model.dispose();
-    seen.disposed = [await pending, await code(model.session())];
-    return seen;
-  };
-
-  globalThis.useFiles = async (prompt, base) => {
-    const names = ['config.json', 'model.safetensors', 'tokenizer.json'];
-    const files = await Promise.all(names.map(async (name) =>
-      new File([await (await fetch(base + name)).blob()], name)));
-    const stages = new Set();
-    const model = await load(files, { threads: 1, onProgress: ({ stage }) => stages.add(stage) });
-    const { text, tokens } = await model.generate(prompt, { maxTokens: 12 }).result();
-    await model.dispose();
-    return { ids: tokens.map(({ id }) => id), stages: [...stages], text };
-  };
-
-  globalThis.onGpu = async (source) => {
-    const seen = {};
-    for (const backend of ['wasm', 'webgpu']) {
-      const model = await load(source, { backend, numerics: 'exact', quantize: 'none', threads: 1 });
-      const { tokens } = await model.generate([1, 5, 9, 200, 31, 77], { maxTokens: 12, ignoreEos: true }).result();
-      seen[backend] = tokens.map(({ id }) => id);
-      await model.dispose();
-    }
-    return seen;
-  };
-
-  globalThis.keep = async (prompt) => {
-    const model = await load('tiny', { threads: 1 });
-    const session = await model.session();
-    await session.append(prompt);
-    const folder = await navigator.storage.getDirectory();
-    const handle = await folder.getFileHandle('talk.state', { create: true });
-    await session.saveTo(handle);
-    const file = await handle.getFile();
-    const seen = { bytes: file.size - (await session.save()).length, ids: [] };
-    for (const from of [file, file.stream(), URL.createObjectURL(file)]) {
-      const restored = await model.session({ from });
-      const { tokens } = await restored.generate('', { maxTokens: 12 }).result();
-      seen.ids.push(tokens.map(({ id }) => id));
-      await restored.close();
-    }
-    await model.dispose();
-    return seen;
-  };
-
-  globalThis.fail = async (source, options) => {
-    const error = await load(source, options).then(() => null, (e) => e);
-    return { edge: error instanceof EdgeError, code: error?.code, message: error?.message };
-  };`;
 
 interface Expected {
   ids: number[];
@@ -229,6 +154,18 @@ test('a conversation kept in the origin private file system', async (context) =>
   const seen = await inPage<object>(await urlOf('esbuild', {}), 'keep', [PROMPT]);
   const ids = expected.ids.slice(0, 12);
   expect(seen).toEqual({ bytes: 0, ids: [ids, ids, ids] });
+});
+
+test('a model that was fetched is kept there, too, and loads offline', async (context) => {
+  provided(context, 'chromium');
+  const url = await urlOf('esbuild', {});
+  const seen = await inPage<object>(url, 'keepFetched', [PROMPT, 'models/tiny/']);
+  const ids = expected.ids.slice(0, 12);
+  expect(seen).toEqual({
+    ids: [ids, ids],
+    absent: 'NOT_FOUND',
+    kept: ['data', 'data', 'data', 'json', 'json', 'json'],
+  });
 });
 
 test('WebGPU in a worker gives the tokens of WASM', async (context) => {

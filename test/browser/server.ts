@@ -39,6 +39,7 @@ export async function serve(folder: string, headers: Record<string, string> = {}
       'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
       'Content-Length': body.length,
       'Accept-Ranges': 'bytes',
+      ETag: `"${bytes.length}"`,
       ...(range && { 'Content-Range': `bytes ${first}-${first + body.length - 1}/${bytes.length}` }),
     });
     response.end(request.method === 'HEAD' ? undefined : body);

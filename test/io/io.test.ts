@@ -210,6 +210,8 @@ describe('local files', () => {
       () => browser.pathOfFileUrl('/x'),
       () => browser.joinPath('/x', 'y'),
       () => browser.splitPath('/x'),
+      () => browser.openScratch('/x'),
+      () => browser.removePath('/x'),
     ])
       await expectError(call, 'NOT_FOUND', /'\/x'/, /no paths in browsers/);
   });
