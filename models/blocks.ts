@@ -24,9 +24,24 @@ export type Block = (draft: Draft) => void;
 export interface Place {
   weights: WeightBinder;
   name: string; // of the block in the program: 'layers.3'
-  tensors: string; // prefix of its tensors: 'backbone.layers.3'
+  norm: string; // tensor of the norm before it: 'backbone.layers.3.norm.weight'
+  mixer: string; // prefix of its other tensors: 'backbone.layers.3.mixer'
   dModel: number;
   eps: number;
+  scale?: number; // of what is added to the residual; 1
+}
+
+/** Where state-spaces and transformers' Mamba2 have layer `i`. */
+export function backboneLayer(weights: WeightBinder, i: number, dModel: number, eps: number): Place {
+  const tensors = `backbone.layers.${i}`;
+  return {
+    weights,
+    name: `layers.${i}`,
+    norm: `${tensors}.norm.weight`,
+    mixer: `${tensors}.mixer`,
+    dModel,
+    eps,
+  };
 }
 
 /** Columns of a buffer that is as wide as its widest use. */
@@ -53,13 +68,12 @@ export interface Mamba2Dims {
 
 /** The Mamba-2 mixer (arXiv 2405.21060): projection to z | x B C | dt, convolution, recurrence, gated norm, projection. */
 export function mamba2Block(place: Place, dims: Mamba2Dims): Block {
-  const { weights, name, tensors, dModel, eps } = place;
+  const { weights, name, mixer, dModel, eps } = place;
   const { d_inner, nheads, headdim, d_state, ngroups, d_conv } = dims;
-  const mixer = `${tensors}.mixer`;
   const bc = ngroups * d_state;
   const channels = d_inner + 2 * bc;
   const width = d_inner + channels + nheads;
-  const norm = weights.vector(`${name}.norm`, `${tensors}.norm.weight`, dModel);
+  const norm = weights.vector(`${name}.norm`, place.norm, dModel);
   const inProj = linear(place, 'in_proj', dModel, width, dims.bias);
   const taps = weights.taps(`${name}.conv`, `${mixer}.conv1d.weight`, channels, d_conv);
   const convBias = weights.bias(`${name}.conv.bias`, `${mixer}.conv1d.bias`, channels, dims.convBias);
@@ -102,7 +116,7 @@ export function mamba2Block(place: Place, dims: Mamba2Dims): Block {
       },
       { op: 'ssd_scan', x, B, C, dt, dtBias, A, D, state: ssm, y: scanned, ngroups, dtMin, dtMax },
       { op: 'gate_norm', x: scanned, z, g: gate, y: mixed, mode, ngroups, eps },
-      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual },
+      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual, ...scaled(place) },
     );
   };
 }
@@ -111,26 +125,36 @@ export interface MlpDims {
   d_inner: number;
   kind: ActivationCall['kind'];
   bias: boolean;
-  /** Whether `gate_proj(x)` is multiplied in, and whether an RMS norm follows (SwiGLU of cartesia-mlx). */
-  gate: 'none' | 'plain' | 'normed';
+  /**
+   * Whether `gate_proj(x)` is multiplied in, and whether an RMS norm follows (SwiGLU of cartesia-mlx); merged: the first
+   * half of one projection, activated, gates the second (Granite).
+   */
+  gate: 'none' | 'plain' | 'normed' | 'merged';
 }
 
 /** `out_proj(act(in_proj(x)))`, or `out_proj(norm(act(in_proj(x)) ⊙ gate_proj(x)))` with a gate. */
 export function mlpBlock(place: Place, dims: MlpDims): Block {
-  const { weights, name, tensors, dModel, eps } = place;
+  const { weights, name, mixer, dModel, eps } = place;
   const { d_inner, kind, gate } = dims;
-  const norm = weights.vector(`${name}.norm`, `${tensors}.norm.weight`, dModel);
-  const inProj = linear(place, 'in_proj', dModel, d_inner, dims.bias);
-  const gateProj = gate === 'none' ? null : linear(place, 'gate_proj', dModel, d_inner, dims.bias);
+  const [inName, outName] = gate === 'merged' ? ['input_linear', 'output_linear'] : ['in_proj', 'out_proj'];
+  const width = gate === 'merged' ? 2 * d_inner : d_inner;
+  const norm = weights.vector(`${name}.norm`, place.norm, dModel);
+  const inProj = linear(place, inName, dModel, width, dims.bias);
+  const separate = gate === 'plain' || gate === 'normed';
+  const gateProj = separate ? linear(place, 'gate_proj', dModel, d_inner, dims.bias) : null;
   const inner =
-    gate === 'normed' ? weights.vector(`${name}.inner_norm`, `${tensors}.mixer.norm.weight`, d_inner) : null;
-  const outProj = linear(place, 'out_proj', d_inner, dModel, dims.bias);
+    gate === 'normed' ? weights.vector(`${name}.inner_norm`, `${mixer}.norm.weight`, d_inner) : null;
+  const outProj = linear(place, outName, d_inner, dModel, dims.bias);
   return (draft) => {
     const residual = view(draft, 'residual', 0, dModel);
     const y = view(draft, 'projection', 0, d_inner);
     const mixed = view(draft, 'mixed', 0, d_inner);
-    draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...inProj, y, eps });
-    if (gateProj) {
+    const projected = view(draft, 'projection', 0, width);
+    draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...inProj, y: projected, eps });
+    if (gate === 'merged') {
+      const x = view(draft, 'projection', d_inner, d_inner);
+      draft.calls.push({ op: 'activation', x, gate: y, y: mixed, kind });
+    } else if (gateProj) {
       const x = view(draft, 'projection', d_inner, d_inner);
       draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...gateProj, y: x, eps });
       if (inner !== null) {
@@ -138,7 +162,14 @@ export function mlpBlock(place: Place, dims: MlpDims): Block {
         draft.calls.push({ op: 'gate_norm', x, z: y, g: inner, y: mixed, mode, ngroups: 1, eps });
       } else draft.calls.push({ op: 'activation', x, gate: y, y: mixed, kind });
     } else draft.calls.push({ op: 'activation', x: y, y: mixed, kind });
-    draft.calls.push({ op: 'linear_residual', x: mixed, ...outProj, residual, y: residual });
+    draft.calls.push({
+      op: 'linear_residual',
+      x: mixed,
+      ...outProj,
+      residual,
+      y: residual,
+      ...scaled(place),
+    });
   };
 }
 
@@ -150,20 +181,28 @@ export interface AttentionDims {
   scale: number;
   qkvBias: boolean;
   outBias: boolean;
+  /** One projection in_proj to q | k | v, and out_proj; or q_proj, k_proj, v_proj and o_proj. */
+  separate?: boolean;
 }
 
 /** Attention over q | k | v of one projection, without positional encoding. */
 export function attentionBlock(place: Place, dims: AttentionDims): Block {
-  const { weights, name, tensors, dModel, eps } = place;
-  const { heads, kvHeads, scale } = dims;
+  const { weights, name, dModel, eps } = place;
+  const { heads, kvHeads, scale, separate = false } = dims;
   const q = heads * dims.headDim;
   const kv = kvHeads * dims.headDim;
-  const norm = weights.vector(`${name}.norm`, `${tensors}.norm.weight`, dModel);
-  const inProj = linear(place, 'in_proj', dModel, q + 2 * kv, dims.qkvBias);
-  const outProj = linear(place, 'out_proj', q, dModel, dims.outBias);
+  const norm = weights.vector(`${name}.norm`, place.norm, dModel);
+  const widths: [which: string, width: number][] = separate
+    ? [
+        ['q_proj', q],
+        ['k_proj', kv],
+        ['v_proj', kv],
+      ]
+    : [['in_proj', q + 2 * kv]];
+  const projections = widths.map(([which, width]) => linear(place, which, dModel, width, dims.qkvBias));
+  const outProj = linear(place, separate ? 'o_proj' : 'out_proj', q, dModel, dims.outBias);
   return (draft) => {
     const residual = view(draft, 'residual', 0, dModel);
-    const projection = view(draft, 'projection', 0, q + 2 * kv);
     const mixed = view(draft, 'mixed', 0, q);
     const state = `${name}.kv`;
     // Unbounded attention never wraps: positions end at maxContext.
@@ -171,8 +210,13 @@ export function attentionBlock(place: Place, dims: AttentionDims): Block {
     const ring = dims.window === null ? draft.maxContext : window + draft.chunk - 1;
     draft.bounded ||= dims.window === null;
     draft.states[state] = { shape: [2, ring, kv], layout: { ringAxis: 1 } };
+    let offset = 0;
+    for (const [i, [, width]] of widths.entries()) {
+      const y = view(draft, 'projection', offset, width);
+      draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...projections[i]!, y, eps });
+      offset += width;
+    }
     draft.calls.push(
-      { op: 'norm_linear', x: residual, g: norm, ...inProj, y: projection, eps },
       {
         op: 'window_attention',
         q: view(draft, 'projection', 0, q),
@@ -185,15 +229,19 @@ export function attentionBlock(place: Place, dims: AttentionDims): Block {
         window,
         scale,
       },
-      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual },
+      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual, ...scaled(place) },
     );
   };
 }
 
 /** The operands w and b of a projection of the mixer. */
 function linear(place: Place, which: string, width: number, out: number, bias: boolean) {
-  const { weights, name, tensors } = place;
-  const w = weights.matrix(`${name}.${which}`, `${tensors}.mixer.${which}.weight`, out, width);
-  const b = weights.bias(`${name}.${which}.bias`, `${tensors}.mixer.${which}.bias`, out, bias);
+  const { weights, name, mixer } = place;
+  const w = weights.matrix(`${name}.${which}`, `${mixer}.${which}.weight`, out, width);
+  const b = weights.bias(`${name}.${which}.bias`, `${mixer}.${which}.bias`, out, bias);
   return { w, ...(b !== undefined && { b }) };
+}
+
+function scaled({ scale = 1 }: Place): { scale?: number } {
+  return scale === 1 ? {} : { scale };
 }

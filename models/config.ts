@@ -48,6 +48,19 @@ export class Config {
     return value;
   }
 
+  /** Is this field the text `value`? */
+  isText(key: string, value: string): boolean {
+    return this.fields[key] === value;
+  }
+
+  /** A list of texts. */
+  texts(key: string): string[] {
+    const value = this.fields[key];
+    if (!Array.isArray(value) || !value.every((text) => typeof text === 'string'))
+      throw this.invalid(key, 'a list of texts');
+    return value as string[];
+  }
+
   /** A set of layer indices, each below `count`. */
   layers(key: string, count: number): ReadonlySet<number> {
     const value = this.fields[key] ?? [];

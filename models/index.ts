@@ -1,5 +1,6 @@
 import { EdgeError } from '../src/errors.ts';
 import type { JsonObject } from '../src/types.ts';
+import { granite } from './granite.ts';
 import { mamba2 } from './mamba2.ts';
 import { rene } from './rene.ts';
 import type { Architecture } from './types.ts';
@@ -8,6 +9,7 @@ import type { Architecture } from './types.ts';
 export const architectures: readonly Architecture[] = [
   mamba2, //
   rene,
+  granite,
 ];
 
 /** The architecture that a config asks for. Throws UNSUPPORTED_MODEL, naming what was found, if there is none. */

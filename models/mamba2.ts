@@ -1,6 +1,6 @@
 import type { JsonObject } from '../src/types.ts';
 import type { TensorShape } from '../src/weights/types.ts';
-import { type Mamba2Dims, mamba2Block } from './blocks.ts';
+import { backboneLayer, type Mamba2Dims, mamba2Block } from './blocks.ts';
 import { languageModel } from './blueprint.ts';
 import { Config } from './config.ts';
 import { convKernel, paddedVocabulary, readSsmConfig } from './state_spaces.ts';
@@ -34,7 +34,7 @@ export const mamba2: Architecture = {
     const { dModel, vocabSize, eps, tied } = facts;
     const weights = new WeightBinder('mamba2', tensors);
     const blocks = Array.from({ length: facts.nLayer }, (_, i) =>
-      mamba2Block({ weights, name: `layers.${i}`, tensors: `backbone.layers.${i}`, dModel, eps }, facts.dims),
+      mamba2Block(backboneLayer(weights, i, dModel, eps), facts.dims),
     );
     return languageModel(
       {

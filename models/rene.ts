@@ -3,6 +3,7 @@ import {
   type AttentionDims,
   attentionBlock,
   type Block,
+  backboneLayer,
   type MlpDims,
   mamba2Block,
   mlpBlock,
@@ -30,9 +31,7 @@ export const rene: Architecture = {
     const eps = 1e-5;
     const weights = new WeightBinder('rene', tensors);
     const mixer = mixers(config, dModel, nLayer);
-    const blocks = Array.from({ length: nLayer }, (_, i) =>
-      mixer(i, { weights, name: `layers.${i}`, tensors: `backbone.layers.${i}`, dModel, eps }),
-    );
+    const blocks = Array.from({ length: nLayer }, (_, i) => mixer(i, backboneLayer(weights, i, dModel, eps)));
     return languageModel(
       {
         architecture: 'rene',

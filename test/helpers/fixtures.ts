@@ -9,6 +9,7 @@ export const FIXTURES = [
   'mamba2-c-untied-f16',
   'rene-a',
   'rene-b-f16',
+  'granite-hybrid',
   'nano',
 ] as const;
 

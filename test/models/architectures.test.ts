@@ -89,7 +89,8 @@ describe('blueprints', () => {
       expect(Object.keys(blueprint.sources).sort()).toEqual(Object.keys(program.weights).sort());
       const bound = Object.values(blueprint.sources).map(({ tensor }) => tensor);
       expect(new Set(bound)).toEqual(new Set(tensors.keys()));
-      expect(program.maxContext).toBe(Number.POSITIVE_INFINITY);
+      const bounded = name === 'granite-hybrid'; // by attention without a window
+      expect(program.maxContext).toBe(bounded ? OPTIONS.maxContext : Number.POSITIVE_INFINITY);
     });
 
   test('facts of a transformers Mamba-2', () => {
@@ -222,6 +223,27 @@ describe('what is refused', () => {
       { d_model: '64' },
       'INVALID_FILE',
       /d_model must be a positive integer below 2147483648, found "64"/,
+    ],
+    ['granite-hybrid', { num_local_experts: 4 }, 'UNSUPPORTED_MODEL', /num_local_experts = 4/],
+    [
+      'granite-hybrid',
+      { position_embedding_type: 'rope' },
+      'UNSUPPORTED_MODEL',
+      /position_embedding_type = "rope"/,
+    ],
+    ['granite-hybrid', { mamba_n_groups: 2 }, 'UNSUPPORTED_MODEL', /mamba_n_groups = 2/],
+    ['granite-hybrid', { layer_types: ['mamba'] }, 'INVALID_FILE', /layer_types must be 4 of mamba/],
+    ['granite-hybrid', { layer_types: 'mamba' }, 'INVALID_FILE', /layer_types must be a list of texts/],
+    ['granite-hybrid', { mamba_d_head: 5 }, 'INVALID_FILE', /mamba_n_heads must be/],
+    ['granite-hybrid', { num_key_value_heads: 3 }, 'INVALID_FILE', /num_key_value_heads must be a divisor/],
+    ['granite-hybrid', { num_attention_heads: 7 }, 'INVALID_FILE', /num_attention_heads must be a divisor/],
+    ['granite-hybrid', { residual_multiplier: 0 }, 'INVALID_FILE', /residual_multiplier must be a positive/],
+    ['granite-hybrid', { attention_bias: true }, 'INVALID_FILE', /no tensor '.*q_proj.bias'/],
+    [
+      'granite-hybrid',
+      { shared_intermediate_size: 64 },
+      'INVALID_FILE',
+      /input_linear.weight' as \[256,64\]/,
     ],
   ];
   for (const [name, change, code, message] of changes)
