@@ -9,8 +9,8 @@ const SMALL = 4; // blocks: such a file is always fetched as a whole, if it is t
 /** Where blocks of a file are kept. Writing the same block twice does no harm. */
 export interface BlockStore {
   has(block: number): boolean;
-  /** The bytes of a block that it has. */
-  read(block: number, length: number): Promise<Uint8Array>;
+  /** The bytes of a block that it has; null if they are gone. */
+  read(block: number, length: number): Promise<Uint8Array | null>;
   /** Keeps it if it can. */
   write(block: number, bytes: Uint8Array): Promise<void>;
   /** Called once nothing more is read. `complete` is false where blocks are missing. */
@@ -104,7 +104,8 @@ export class BlockSource implements ByteSource {
     const { store } = this;
     const offset = block * BLOCK;
     const length = Math.min(BLOCK, this.size - offset);
-    if (store?.has(block)) return store.read(block, length);
+    const kept = store?.has(block) ? await store.read(block, length) : null;
+    if (kept) return kept;
     const bytes = await this.remote.read(offset, length, signal).catch((error) => {
       this.broken = true;
       throw error;

@@ -40,7 +40,7 @@ export class FileCache {
 
   /** `remote`, through the cache. `sha256` is what the file must have, if that is known. */
   async through(url: string, { source, version }: RemoteFile, sha256: string | null): Promise<ByteSource> {
-    if (version === null || source.size === 0) return source;
+    if (version === null || source.size === 0) return new BlockSource(source, null);
     const folder = joinPath(this.root, await hash(url, 32));
     const name = await hash(`${version} ${source.size}`, 16);
     const cached = await this.whole(folder, name, source.size, sha256).catch(() => null); // it may not be read
@@ -148,6 +148,11 @@ class DiskStore implements BlockStore {
       const marks = await openScratch(`${path}.blocks`);
       const present = new Uint8Array(Math.ceil(file.size / BLOCK));
       present.set((await marks.read(0, present.length)).map((mark) => (mark === 1 ? 1 : 0)));
+      const end = Math.min(file.size, BLOCK * (present.lastIndexOf(1) + 1));
+      if (data.size < end) {
+        present.fill(0); // somebody cut the file
+        await marks.write(0, present);
+      }
       return new DiskStore(path, file, data, marks, present);
     } catch (error) {
       await data.close();
@@ -159,11 +164,11 @@ class DiskStore implements BlockStore {
     return this.present[block] === 1;
   }
 
-  async read(block: number, length: number): Promise<Uint8Array> {
-    const bytes = await this.data.read(block * BLOCK, length);
-    if (bytes.length === length) return bytes;
+  async read(block: number, length: number): Promise<Uint8Array | null> {
+    const bytes = await this.data.read(block * BLOCK, length).catch(() => null);
+    if (bytes?.length === length) return bytes;
     this.present[block] = 0; // somebody cut the file
-    throw new EdgeError('INVALID_FILE', `${this.path}.data was cut while it was read: load again`);
+    return null;
   }
 
   async write(block: number, bytes: Uint8Array): Promise<void> {
@@ -178,9 +183,8 @@ class DiskStore implements BlockStore {
   }
 
   async close(complete: boolean): Promise<void> {
-    await this.data.close();
-    await this.marks.close();
-    if (!complete || this.failed) return;
+    const closed = await Promise.allSettled([this.data.close(), this.marks.close()]);
+    if (!complete || this.failed || closed.some(({ status }) => status === 'rejected')) return;
     const found = await fileDigest(`${this.path}.data`).catch(() => undefined);
     if (found === undefined) return; // another process refused it
     const expected = this.file.sha256;
@@ -191,17 +195,16 @@ class DiskStore implements BlockStore {
         `${this.file.url}: what came has the SHA-256 ${found}, the hub says ${expected}; it was not kept: load again`,
       );
     }
-    const text = JSON.stringify({ ...this.file, sha256: found ?? expected });
-    await writeFileAtomic(`${this.path}.json`, [new TextEncoder().encode(text)]);
-    await removePath(`${this.path}.blocks`);
-    await this.forgetOthers();
+    await this.describe({ ...this.file, sha256: found ?? expected }).catch(() => {}); // another time
   }
 
-  /** Earlier versions of the same URL. */
-  private async forgetOthers(): Promise<void> {
-    const { directory, file } = splitPath(this.path);
+  /** Says that it is whole, and removes earlier versions of the same URL. */
+  private async describe(file: CachedFile): Promise<void> {
+    await writeFileAtomic(`${this.path}.json`, [new TextEncoder().encode(JSON.stringify(file))]);
+    await removePath(`${this.path}.blocks`);
+    const { directory, file: name } = splitPath(this.path);
     for (const other of (await listDirectory(directory)) ?? [])
-      if (!other.includes(file)) await removePath(joinPath(directory, other)).catch(() => {}); // in use
+      if (!other.includes(name)) await removePath(joinPath(directory, other));
   }
 }
 

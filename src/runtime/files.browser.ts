@@ -81,6 +81,7 @@ export async function openScratch(path: string): Promise<ScratchFile> {
     file as unknown as { createSyncAccessHandle(): Promise<SyncHandle> }
   ).createSyncAccessHandle();
   return {
+    size: handle.getSize(),
     async read(at, length) {
       const bytes = new Uint8Array(length);
       return bytes.subarray(0, handle.read(bytes, { at }));
@@ -124,6 +125,7 @@ export function environment(_name: string): undefined {
 }
 
 interface SyncHandle {
+  getSize(): number;
   read(bytes: Uint8Array, options: { at: number }): number;
   write(bytes: Uint8Array, options: { at: number }): number;
   flush(): void;

@@ -62,6 +62,7 @@ export async function openScratch(path: string): Promise<ScratchFile> {
   const existing = () => open(path, 'r+');
   const handle = await existing().catch(() => open(path, 'wx+').catch(existing)); // another process was faster
   return {
+    size: (await handle.stat()).size,
     read: (at, length) => readRange(handle, at, length),
     write: (at, bytes) => writeAll(handle, bytes, at),
     close: () => handle.close(),

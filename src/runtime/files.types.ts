@@ -16,6 +16,7 @@ export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /** A file for reads and writes anywhere; what was never written is zeros. */
 export interface ScratchFile {
+  readonly size: number; // bytes, when it was opened
   /** At most `length` bytes from `offset`; fewer only where the file ends. */
   read(offset: number, length: number): Promise<Uint8Array>;
   write(offset: number, bytes: Uint8Array): Promise<void>;

@@ -91,6 +91,21 @@ describe('the cache', () => {
     expect(await hub.cache.list()).toHaveLength(1);
   });
 
+  test('what was lost of an interrupted one is fetched again', async () => {
+    const first = await hub.open();
+    await first.read(0, 2 ** 20);
+    await first.close();
+    const [only] = readdirSync(hub.cacheFolder);
+    const inner = join(hub.cacheFolder, only!);
+    const [name] = readdirSync(inner).filter((file) => file.endsWith('.data'));
+    truncateSync(join(inner, name!), 1000);
+    const second = await hub.open();
+    await readAll(second);
+    await second.close();
+    expect(await hub.cache.verify((await hub.cache.list())[0]!)).toBe(true);
+    expect((await hub.cache.list())[0]!.sha256).toBe(digest);
+  });
+
   test('a new version takes the place of the old one', async () => {
     for (const version of ['"one"', '"two"']) {
       hub.etag = version;
