@@ -151,17 +151,15 @@ export function mlpBlock(place: Place, dims: MlpDims): Block {
     const mixed = view(draft, 'mixed', 0, d_inner);
     const projected = view(draft, 'projection', 0, width);
     draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...inProj, y: projected, eps });
-    if (gate === 'merged') {
+    if (gate === 'none') draft.calls.push({ op: 'activation', x: y, y: mixed, kind });
+    else {
       const x = view(draft, 'projection', d_inner, d_inner);
-      draft.calls.push({ op: 'activation', x, gate: y, y: mixed, kind });
-    } else if (gateProj) {
-      const x = view(draft, 'projection', d_inner, d_inner);
-      draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...gateProj, y: x, eps });
+      if (gateProj) draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...gateProj, y: x, eps });
       if (inner !== null) {
         const mode = 'gate_then_norm'; // the op's gate is silu(in_proj(x)), as SwiGLU's activation
         draft.calls.push({ op: 'gate_norm', x, z: y, g: inner, y: mixed, mode, ngroups: 1, eps });
       } else draft.calls.push({ op: 'activation', x, gate: y, y: mixed, kind });
-    } else draft.calls.push({ op: 'activation', x: y, y: mixed, kind });
+    }
     draft.calls.push({
       op: 'linear_residual',
       x: mixed,

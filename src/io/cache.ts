@@ -5,6 +5,7 @@ import {
   openScratch,
   removePath,
   type ScratchFile,
+  sha256,
   splitPath,
   writeFileAtomic,
 } from '#runtime';
@@ -38,30 +39,26 @@ const MOST_META = 64 * 1024; // bytes
 export class FileCache {
   constructor(private readonly root: string) {}
 
-  /** `remote`, through the cache. `sha256` is what the file must have, if that is known. */
-  async through(url: string, { source, version }: RemoteFile, sha256: string | null): Promise<ByteSource> {
+  /** `remote`, through the cache. `expected` is the SHA-256 that the file must have, if that is known. */
+  async through(url: string, { source, version }: RemoteFile, expected: string | null): Promise<ByteSource> {
     if (version === null || source.size === 0) return new BlockSource(source, null);
     const folder = joinPath(this.root, await hash(url, 32));
     const name = await hash(`${version} ${source.size}`, 16);
-    const cached = await this.whole(folder, name, source.size, sha256).catch(() => null); // it may not be read
+    const cached = await this.whole(folder, name, expected).catch(() => null); // it may not be read
     if (cached) {
       await source.close();
       return cached;
     }
-    const file: CachedFile = { url, version, size: source.size, sha256 };
+    const file: CachedFile = { url, version, size: source.size, sha256: expected };
     const store = await DiskStore.open(joinPath(folder, name), file).catch(() => null); // no room, or no right
     return new BlockSource(source, store);
   }
 
-  private async whole(
-    folder: string,
-    name: string,
-    size: number,
-    sha256: string | null,
-  ): Promise<ByteSource | null> {
+  /** A file that is there in full. */
+  private async whole(folder: string, name: string, expected: string | null): Promise<ByteSource | null> {
     const known = await this.describe(folder, name);
     const source = known && (await openFileSource(`${joinPath(folder, name)}.data`));
-    if (source?.size === size && (sha256 === null || known!.sha256 === sha256)) return source;
+    if (source?.size === known?.size && (expected === null || known?.sha256 === expected)) return source;
     await source?.close();
     return null;
   }
@@ -70,10 +67,8 @@ export class FileCache {
   async newest(url: string): Promise<ByteSource | null> {
     const folder = joinPath(this.root, await hash(url, 32));
     for (const name of await this.names(folder)) {
-      const known = await this.describe(folder, name);
-      const source = known && (await openFileSource(`${joinPath(folder, name)}.data`));
-      if (source?.size === known?.size) return source;
-      await source?.close();
+      const source = await this.whole(folder, name, null);
+      if (source) return source;
     }
     return null;
   }
@@ -209,9 +204,5 @@ class DiskStore implements BlockStore {
 }
 
 async function hash(text: string, digits: number): Promise<string> {
-  const bytes = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  return [...new Uint8Array(bytes)]
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('')
-    .slice(0, digits);
+  return (await sha256(new TextEncoder().encode(text))).slice(0, digits);
 }

@@ -44,15 +44,11 @@ export class Downloads {
     headers: Record<string, string> = {},
     sha256: () => Promise<string | null> = async () => null,
   ): Promise<ByteSource | null> {
-    if (this.offline) return this.kept(url);
+    if (this.offline) return (await this.cache?.newest(url)) ?? null;
     const remote = await openUrl(url, signal, { ...this.http, headers });
     if (!remote) return null;
     if (this.cache)
       return this.cache.through(url, remote, remote.source.size > LARGE ? await sha256() : null);
     return new BlockSource(remote.source, null);
-  }
-
-  private async kept(url: string): Promise<ByteSource | null> {
-    return (await this.cache?.newest(url)) ?? null;
   }
 }

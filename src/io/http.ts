@@ -21,6 +21,7 @@ class TransientError extends EdgeError {
 
 const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
 const MOST_WAIT = 60_000; // ms
+const STALL = 30_000; // ms
 
 /** Runs `attempt` until it succeeds, fails for good, or has failed too often since it last made progress. */
 export async function persist<T>(
@@ -47,7 +48,7 @@ export async function persist<T>(
 export async function request(
   url: string,
   { range }: { range?: readonly [number, number] },
-  { headers, stallMs = 30_000 }: HttpOptions,
+  { headers, stallMs = STALL }: HttpOptions,
   signal: AbortSignal | undefined,
 ): Promise<Response> {
   throwIfAborted(signal);
@@ -76,6 +77,7 @@ export async function request(
     throw new TransientError(`${url} cannot be reached: ${why}`, null, cause);
   } finally {
     stalled.removeEventListener('abort', abort);
+    signal?.removeEventListener('abort', abort);
   }
 }
 
@@ -83,7 +85,7 @@ export async function request(
 export async function readBody(
   url: string,
   response: Response,
-  { stallMs = 30_000 }: HttpOptions,
+  { stallMs = STALL }: HttpOptions,
   signal: AbortSignal | undefined,
   take: (piece: Uint8Array) => void,
 ): Promise<void> {

@@ -1,3 +1,4 @@
 /** Browsers: pages and workers. Same exports as node.ts. */
 export * from './files.browser.ts';
 export * from './host.browser.ts';
+export * from './sha256.ts';

@@ -1,5 +1,6 @@
 import { EdgeError } from '../errors.ts';
 import type { Chunks, LocalFile, PathStat, ScratchFile } from './files.types.ts';
+import { sha256 } from './sha256.ts';
 
 export type * from './files.types.ts';
 
@@ -110,9 +111,7 @@ export async function removePath(path: string): Promise<void> {
 export async function fileDigest(path: string): Promise<string | null> {
   const { folder, name } = await locate(path);
   const file = await (await folder!.getFileHandle(name)).getFile();
-  if (file.size > MOST_HASHED) return null;
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return file.size > MOST_HASHED ? null : sha256(await file.arrayBuffer());
 }
 
 /** Where files are kept that were fetched. */

@@ -7,3 +7,8 @@ export function viewOf(bytes: Uint8Array): DataView {
 export function u64At(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }
+
+/** The bytes of an array, in place. */
+export function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

@@ -1,5 +1,6 @@
 import { EdgeError } from '../errors.ts';
 import type { JsonObject, QuantTensor, Tensor, WeightFormat } from '../types.ts';
+import { bytesOf } from './bytes.ts';
 import { containerMetadata, type QuantEntry, siblings } from './container.ts';
 import { type Quantizer, roundToNearest } from './quantize.ts';
 import { type SafetensorsPiece, safetensorsChunks } from './safetensors.ts';
@@ -116,8 +117,4 @@ async function* blocks(tensor: StoredTensor, signal: AbortSignal | undefined): A
   const step = Math.max(1, Math.floor(BLOCK / Math.max(1, tensor.bytes / tensor.rows)));
   for (let row = 0; row < tensor.rows; row += step)
     yield await tensor.read(row, Math.min(step, tensor.rows - row), signal);
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

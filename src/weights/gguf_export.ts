@@ -1,6 +1,7 @@
 import { EdgeError } from '../errors.ts';
 import type { Program } from '../ops/program.ts';
 import type { QuantTensor, Tensor, WeightFormat } from '../types.ts';
+import { bytesOf } from './bytes.ts';
 import { toF32 } from './dequantize.ts';
 import { ggufTokenizerMetadata } from './gguf_vocabulary.ts';
 import { type GgufPiece, type GgufValue, ggufChunks } from './gguf_write.ts';
@@ -161,8 +162,4 @@ export function packBlocks({ rows, cols, q, scale, bias, format }: QuantTensor):
       }
   }
   return bytes;
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
