@@ -1,77 +1,92 @@
-// src/ops/sample.ts, one workgroup an output.
-@group(0) @binding(0) var<storage, read> outputs: array<Output, OUTPUTS>;
-@group(0) @binding(1) var<storage, read> logits: array<f32>;
-@group(0) @binding(2) var<storage, read> biases: array<vec2<u32>>; // [OUTPUTS][MAX_BIAS]: id, bits of the value
-@group(0) @binding(3) var<storage, read_write> adjusted: array<f32>; // [OUTPUTS][LOGITS_STRIDE]
-@group(0) @binding(4) var<storage, read> parts: array<Part>; // [rows][PARTS], of `log_sum`
-@group(0) @binding(5) var<storage, read_write> results: array<Result, OUTPUTS>;
+// src/ops/sample.ts, one workgroup an output. In steps ahead the sampled token becomes its row of the next step.
+@group(0) @binding(0) var<storage, read_write> batch: Batch;
+@group(0) @binding(1) var<storage, read_write> outputs: array<Output, OUTPUTS>;
+@group(0) @binding(2) var<storage, read> logits: array<vec4<f32>>; // [rows][VECTORS]
+@group(0) @binding(3) var<storage, read> biases: array<vec2<u32>>; // [OUTPUTS][MAX_BIAS]: id, bits of the value
+@group(0) @binding(4) var<storage, read_write> adjusted: array<vec4<f32>>; // [OUTPUTS][VECTORS]
+@group(0) @binding(5) var<storage, read_write> results: array<Result>; // [steps ahead][outputs]
+
+// What all threads need to know alike.
+struct Wanted {
+  at: u32, // of `results`
+  wants: u32,
+  adjusted: bool,
+  temperature: f32,
+  top_k: u32,
+  top_p: f32,
+  n_top: u32,
+}
+var<workgroup> wanted: Wanted;
+
+fn wanted_of(o: u32) -> Wanted {
+  let penalized = outputs[o].repetition != 1.0 || outputs[o].frequency != 0.0 || outputs[o].presence != 0.0;
+  let adjusted = (penalized && outputs[o].n_recent > 0u) || outputs[o].n_bias > 0u;
+  return Wanted(outputs[o].ahead * batch.outputs + o, outputs[o].wants, adjusted, outputs[o].temperature,
+    outputs[o].top_k, outputs[o].top_p, outputs[o].n_top);
+}
+fn logit(o: u32, id: u32) -> f32 { return logits[outputs[o].logits * VECTORS + id / 4u][id % 4u]; }
 
 @compute @workgroup_size(THREADS)
 fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let o = group.x;
-  let row = outputs[o].logits * LOGITS_STRIDE;
-  var best = LOWEST;
-  var best_id = VOCAB;
-  var mass = 0.0;
-  var faulty = 0u;
-  if (lane < PARTS) {
-    let part = parts[outputs[o].logits * PARTS + lane];
-    best = part.best;
-    best_id = part.best_id;
-    mass = part.mass;
-    faulty = part.faulty;
-  }
-  let top = largest_of(best, best_id, lane);
+  if (lane == 0u) { wanted = wanted_of(o); }
+  let want = workgroupUniformLoad(&wanted);
+  let raw = Source(outputs[o].logits * VECTORS, 1.0, false);
+  let own = summary_of(raw, lane);
+  let top = largest_of(own.best, own.best_id, lane);
   let most = workgroupUniformLoad(&numbers[0]);
-  let log_z = most + log(sum_of(mass * exp(best - most), lane));
-  let bad = count_of(faulty, lane) > 0u;
-  if (lane == 0u) { results[o].faulty = select(0u, 1u, bad); }
-  if ((outputs[o].wants & 1u) != 0u && lane == 0u) {
-    results[o].target_logprob = logits[row + outputs[o].target_id] - log_z;
+  let log_z = most + log(sum_of(own.mass * exp(own.best - most), lane));
+  let bad = count_of(own.faulty, lane) > 0u;
+  if (lane == 0u) { results[want.at].faulty = select(0u, 1u, bad); }
+  if ((want.wants & 1u) != 0u && lane == 0u) {
+    results[want.at].target_logprob = logit(o, outputs[o].target_id) - log_z;
   }
-  if ((outputs[o].wants & 2u) == 0u) { return; }
+  if ((want.wants & 2u) == 0u) { return; }
   var id = top;
-  if (is_adjusted(o) || outputs[o].temperature != 0.0) {
-    if (is_adjusted(o)) { adjust(o, row, lane); }
-    best = LOWEST;
-    best_id = VOCAB;
-    for (var i = lane; i < VOCAB; i += THREADS) {
-      let value = value_at(o, row, i);
-      if (value > best || best_id == VOCAB) {
-        best = value;
-        best_id = i;
-      }
-    }
-    id = largest_of(best, best_id, lane);
-    if (outputs[o].temperature != 0.0) {
-      best = workgroupUniformLoad(&numbers[0]);
-      let cut = top_p_cut(o, row, top_k_cut(o, row, lane), best, lane);
-      id = draw(o, row, cut, best, lane);
+  if (want.adjusted || want.temperature != 0.0) {
+    if (want.adjusted) { adjust(o, lane); }
+    let first = select(outputs[o].logits, o, want.adjusted) * VECTORS;
+    let source = Source(first, select(want.temperature, 1.0, want.temperature == 0.0), want.adjusted);
+    let best = summary_of(source, lane);
+    id = largest_of(best.best, best.best_id, lane);
+    if (want.temperature != 0.0) {
+      let largest = workgroupUniformLoad(&numbers[0]);
+      let cut = top_p_cut(want.top_p, source, top_k_cut(want.top_k, source, lane), largest, lane);
+      id = draw(o, source, cut, largest, lane);
     }
   }
+  id = min(id, VOCAB - 1u);
   if (lane == 0u) {
-    results[o].id = id;
-    results[o].logprob = logits[row + min(id, VOCAB - 1u)] - log_z;
+    results[want.at].id = id;
+    results[want.at].logprob = logit(o, id) - log_z;
   }
   // The most probable, one after the other.
   var limit = 3.4e38;
   var limit_id = 0u;
-  for (var n = 0u; n < outputs[o].n_top; n++) {
-    best = LOWEST;
-    best_id = VOCAB;
-    for (var i = lane; i < VOCAB; i += THREADS) {
-      let l = logits[row + i];
-      let left = n == 0u || l < limit || (l == limit && i > limit_id);
-      if (left && (l > best || best_id == VOCAB)) {
-        best = l;
-        best_id = i;
-      }
-    }
-    limit_id = largest_of(best, best_id, lane);
-    limit = logits[row + min(limit_id, VOCAB - 1u)];
+  for (var n = 0u; n < want.n_top; n++) {
+    let next = largest_below(raw, limit, limit_id, lane);
+    limit_id = min(largest_of(next.best, next.best_id, lane), VOCAB - 1u);
+    limit = logit(o, limit_id);
     if (lane == 0u) {
-      results[o].top_ids[n] = limit_id;
-      results[o].top_logprobs[n] = limit - log_z;
+      results[want.at].top_ids[n] = limit_id;
+      results[want.at].top_logprobs[n] = limit - log_z;
     }
+  }
+  if (lane == 0u && batch.goes_on != 0u) { follow(o, id); }
+}
+
+fn follow(o: u32, id: u32) {
+  let row = outputs[o].row;
+  batch.row[row].id = id;
+  batch.row[row].position += 1u;
+  batch.segment[batch.row[row].segment].position += 1u;
+  outputs[o].ahead += 1u;
+  outputs[o].position += 1u;
+  if (outputs[o].n_recent < MAX_RECENT) {
+    outputs[o].recent[outputs[o].n_recent] = id;
+    outputs[o].n_recent += 1u;
+  } else {
+    outputs[o].recent[outputs[o].oldest] = id;
+    outputs[o].oldest = (outputs[o].oldest + 1u) % MAX_RECENT;
   }
 }

@@ -16,7 +16,7 @@ struct Batch {
   segments: u32,
   logit_rows: u32,
   outputs: u32,
-  ahead: u32, // steps done since the host described this one
+  goes_on: u32, // 1: the sampled tokens are the rows of a step that follows
   unused0: u32,
   unused1: u32,
   unused2: u32,

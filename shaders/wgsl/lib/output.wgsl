@@ -18,8 +18,8 @@ struct Output {
   n_top: u32,
   row: u32, // of the step
   oldest: u32, // of `recent`, once it is full
+  ahead: u32, // steps done since the host described this one
   unused0: u32,
-  unused1: u32,
   recent: array<u32, MAX_RECENT>,
 }
 struct Result {
@@ -29,11 +29,4 @@ struct Result {
   faulty: u32, // 1: a logit is NaN or infinite
   top_ids: array<u32, MAX_TOP>,
   top_logprobs: array<f32, MAX_TOP>,
-}
-// Of a part of a row of logits.
-struct Part {
-  best: f32,
-  best_id: u32,
-  mass: f32, // sum of exp(logit - best)
-  faulty: u32, // 1: one is NaN or infinite
 }

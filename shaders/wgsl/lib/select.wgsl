@@ -1,5 +1,5 @@
 // What top-k and top-p keep of a row of logits, by bisection over their bits: nothing is sorted.
-const RUN = (VOCAB + THREADS - 1u) / THREADS; // ids of a thread where it has a run of them
+const RUN = (VECTORS + THREADS - 1u) / THREADS; // vectors of a thread where it has a run of them
 var<workgroup> drawn: atomic<u32>; // the first thread in whose ids the draw falls
 var<workgroup> last_kept: atomic<u32>; // the last thread that has any
 
@@ -8,35 +8,31 @@ fn key_of(x: f32) -> u32 {
   let bits = bitcast<u32>(x + 0.0);
   return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
 }
+fn keys_of(x: vec4<f32>) -> vec4<u32> {
+  let bits = bitcast<vec4<u32>>(x + vec4<f32>(0.0));
+  return select(bits | vec4<u32>(0x80000000u), ~bits, (bits & vec4<u32>(0x80000000u)) != vec4<u32>(0u));
+}
+fn float_of(key: u32) -> f32 { return bitcast<f32>(select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u)); }
 fn lowbias32(value: u32) -> u32 {
   var x = value;
   x = (x ^ (x >> 16u)) * 0x7feb352du;
   x = (x ^ (x >> 15u)) * 0x846ca68bu;
   return x ^ (x >> 16u);
 }
-fn is_adjusted(o: u32) -> bool { return outputs[o].n_recent > 0u || outputs[o].n_bias > 0u; }
 
-// Bias and penalties; each id once, by the thread of its first entry.
-fn adjust(o: u32, row: u32, lane: u32) {
-  let base = o * LOGITS_STRIDE;
-  for (var id = lane; id < VOCAB; id += THREADS) { adjusted[base + id] = logits[row + id]; }
-  storageBarrier();
-  workgroupBarrier();
+// Bias and penalties. A thread adjusts the values that it has: each id once, at its first entry.
+fn adjust(o: u32, lane: u32) {
+  let base = o * VECTORS;
+  for (var i = lane; i < VECTORS; i += THREADS) { adjusted[base + i] = logits[outputs[o].logits * VECTORS + i]; }
   let n_bias = outputs[o].n_bias;
-  for (var i = lane; i < n_bias; i += THREADS) {
-    let id = biases[o * MAX_BIAS + i].x;
-    var first = true;
-    for (var j = 0u; j < i; j++) { first = first && biases[o * MAX_BIAS + j].x != id; }
-    if (!first) { continue; }
-    for (var j = i; j < n_bias; j++) {
-      if (biases[o * MAX_BIAS + j].x == id) { adjusted[base + id] += bitcast<f32>(biases[o * MAX_BIAS + j].y); }
-    }
+  for (var i = 0u; i < n_bias; i++) {
+    let entry = biases[o * MAX_BIAS + i];
+    if ((entry.x / 4u) % THREADS == lane) { adjusted[base + entry.x / 4u][entry.x % 4u] += bitcast<f32>(entry.y); }
   }
-  storageBarrier();
-  workgroupBarrier();
   let n_recent = outputs[o].n_recent;
-  for (var i = lane; i < n_recent; i += THREADS) {
+  for (var i = 0u; i < n_recent; i++) {
     let id = outputs[o].recent[i];
+    if ((id / 4u) % THREADS != lane) { continue; }
     var first = true;
     var n = 0.0;
     for (var j = 0u; j < n_recent; j++) {
@@ -46,21 +42,12 @@ fn adjust(o: u32, row: u32, lane: u32) {
       }
     }
     if (!first) { continue; }
-    let l = adjusted[base + id];
+    let l = adjusted[base + id / 4u][id % 4u];
     let r = outputs[o].repetition;
-    adjusted[base + id] = select(l * r, l / r, l > 0.0) - (outputs[o].frequency * n + outputs[o].presence);
+    adjusted[base + id / 4u][id % 4u] = select(l * r, l / r, l > 0.0) - (outputs[o].frequency * n + outputs[o].presence);
   }
   storageBarrier();
   workgroupBarrier();
-}
-
-// The logit of an id after steps 1 to 3.
-fn value_at(o: u32, row: u32, id: u32) -> f32 {
-  var l = logits[row + id];
-  if (is_adjusted(o)) { l = adjusted[o * LOGITS_STRIDE + id]; }
-  let t = outputs[o].temperature;
-  if (t == 0.0 || t == 1.0) { return l; }
-  return l / t;
 }
 
 struct Cut {
@@ -68,47 +55,56 @@ struct Cut {
   ties: u32,
 }
 
-fn top_k_cut(o: u32, row: u32, lane: u32) -> Cut {
-  let k = outputs[o].top_k;
+// How many values have at least this key.
+fn count_from(source: Source, key: u32, lane: u32) -> u32 {
+  var count = vec4<u32>();
+  for (var i = lane; i < VECTORS; i += STRIDE) {
+    let four = four_at(source, i, THREADS);
+#repeat FOUR
+    count += vec4<u32>(keys_of(four[$i]) >= vec4<u32>(key));
+#end
+  }
+  return count_of(count.x + count.y + count.z + count.w, lane);
+}
+
+fn top_k_cut(k: u32, source: Source, lane: u32) -> Cut {
   if (k == 0u || k >= VOCAB) { return Cut(0u, VOCAB); }
   var key = 0u;
   for (var bit = 0x80000000u; bit > 0u; bit >>= 1u) {
-    var count = 0u;
-    for (var id = lane; id < VOCAB; id += THREADS) {
-      count += select(0u, 1u, key_of(value_at(o, row, id)) >= (key | bit));
-    }
-    if (count_of(count, lane) >= k) { key |= bit; }
+    let count = count_from(source, key | bit, lane);
+    if (count >= k) { key |= bit; }
+    if (count == k) { return Cut(key - 1u, 0u); }
   }
-  var above = 0u;
-  for (var id = lane; id < VOCAB; id += THREADS) { above += select(0u, 1u, key_of(value_at(o, row, id)) > key); }
-  return Cut(key, k - count_of(above, lane));
+  return Cut(key, k - count_from(source, key + 1u, lane));
 }
 
 // The weight of the keys above `key` that `within` keeps, a key of `within` itself aside.
-fn mass_from(o: u32, row: u32, key: u32, within: Cut, best: f32, lane: u32) -> f32 {
+fn mass_from(source: Source, key: u32, within: Cut, best: f32, lane: u32) -> f32 {
   var mass = 0.0;
-  for (var id = lane; id < VOCAB; id += THREADS) {
-    let value = value_at(o, row, id);
-    let own = key_of(value);
-    if (own >= key && own > within.key) { mass += exp(value - best); }
+  for (var i = lane; i < VECTORS; i += STRIDE) {
+    let four = four_at(source, i, THREADS);
+#repeat FOUR
+    let keys$i = keys_of(four[$i]);
+    let kept$i = (keys$i >= vec4<u32>(key)) & (keys$i > vec4<u32>(within.key));
+    mass += dot(select(vec4<f32>(0.0), exp(four[$i] - best), kept$i), vec4<f32>(1.0));
+#end
   }
   return sum_of(mass, lane);
 }
-fn float_of(key: u32) -> f32 { return bitcast<f32>(select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u)); }
 
-fn top_p_cut(o: u32, row: u32, within: Cut, best: f32, lane: u32) -> Cut {
-  if (outputs[o].top_p >= 1.0) { return within; }
+fn top_p_cut(top_p: f32, source: Source, within: Cut, best: f32, lane: u32) -> Cut {
+  if (top_p >= 1.0) { return within; }
   var edge = 0.0; // weight of the equal keys at the end of what top-k keeps
-  if (within.key > 0u) { edge = f32(within.ties) * exp(float_of(within.key) - best); }
-  let enough = outputs[o].top_p * (mass_from(o, row, 0u, within, best, lane) + edge);
+  if (within.ties > 0u && within.key > 0u) { edge = f32(within.ties) * exp(float_of(within.key) - best); }
+  let enough = top_p * (mass_from(source, 0u, within, best, lane) + edge);
   var key = 0u;
   for (var bit = 0x80000000u; bit > 0u; bit >>= 1u) {
     let candidate = key | bit;
-    let mass = mass_from(o, row, candidate, within, best, lane) + select(0.0, edge, candidate <= within.key);
+    let mass = mass_from(source, candidate, within, best, lane) + select(0.0, edge, candidate <= within.key);
     if (mass >= enough) { key = candidate; }
   }
   if (key < within.key) { return within; }
-  let above = mass_from(o, row, key + 1u, within, best, lane);
+  let above = mass_from(source, key + 1u, within, best, lane);
   let each = exp(float_of(key) - best);
   var ties = 1u;
   let most = select(VOCAB, within.ties, key == within.key);
@@ -117,23 +113,26 @@ fn top_p_cut(o: u32, row: u32, within: Cut, best: f32, lane: u32) -> Cut {
 }
 
 // Step 6 over what the cut and min-p keep.
-fn draw(o: u32, row: u32, cut: Cut, best: f32, lane: u32) -> u32 {
-  let begin = min(lane * RUN, VOCAB);
-  let end = min(begin + RUN, VOCAB);
-  var equal = 0u;
-  for (var id = begin; id < end; id++) { equal += select(0u, 1u, key_of(value_at(o, row, id)) == cut.key); }
+fn draw(o: u32, source: Source, cut: Cut, best: f32, lane: u32) -> u32 {
+  let begin = min(lane * RUN, VECTORS);
+  let end = min(begin + RUN, VECTORS);
+  var equal = vec4<u32>();
+  for (var i = begin; i < end; i++) { equal += vec4<u32>(keys_of(values_at(source, i)) == vec4<u32>(cut.key)); }
   workgroupBarrier();
-  ids[lane] = equal;
+  ids[lane] = equal.x + equal.y + equal.z + equal.w;
   workgroupBarrier();
   var before = 0u;
   for (var i = 0u; i < lane; i++) { before += ids[i]; }
   var sum = 0.0;
-  var last = begin;
+  var last = 4u * begin;
   var seen = before;
-  for (var id = begin; id < end; id++) {
-    let weight = weight_of(value_at(o, row, id), cut, best, outputs[o].min_p, &seen);
-    if (weight > 0.0) { last = id; }
-    sum += weight;
+  for (var i = begin; i < end; i++) {
+    let values = values_at(source, i);
+    for (var k = 0u; k < 4u; k++) {
+      let weight = weight_of(values[k], cut, best, outputs[o].min_p, &seen);
+      if (weight > 0.0) { last = 4u * i + k; }
+      sum += weight;
+    }
   }
   workgroupBarrier();
   numbers[lane] = sum;
@@ -160,8 +159,8 @@ fn draw(o: u32, row: u32, cut: Cut, best: f32, lane: u32) -> u32 {
   if (lane == mine) {
     var id_found = last;
     seen = before;
-    for (var id = begin; id < end; id++) {
-      ahead += weight_of(value_at(o, row, id), cut, best, outputs[o].min_p, &seen);
+    for (var id = 4u * begin; id < 4u * end; id++) {
+      ahead += weight_of(values_at(source, id / 4u)[id % 4u], cut, best, outputs[o].min_p, &seen);
       if (ahead > threshold) {
         id_found = id;
         break;

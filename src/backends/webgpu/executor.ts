@@ -15,7 +15,7 @@ import { activationBuffer, type Plan, type Shape, stateBuffer } from './plan.ts'
 import { StepWriter } from './steps.ts';
 import { Weights } from './weights.ts';
 
-/** The GPU works on these while the host encodes the next. */
+/** The GPU works on these while the host encodes the next; the first has one, so that it starts early. */
 const STEPS_A_SUBMIT = 4;
 
 /** Allocates, compiles and binds. On failure the device is given back. */
@@ -69,7 +69,7 @@ export class WebgpuExecutor implements Executor {
 
   async step(step: Step): Promise<OutputResult[]> {
     this.gpu.check();
-    const shape = this.steps.write(step);
+    const shape = this.steps.write(step, false);
     const { outputs } = step;
     if (outputs.length === 0) {
       this.submit({ ...shape, ...this.describe([]) }, 0, this.plan.tail);
@@ -84,7 +84,7 @@ export class WebgpuExecutor implements Executor {
     for (let begin = 0; begin < outputs.length; begin += this.plan.maxOutputs) {
       const part = outputs.slice(begin, begin + this.plan.maxOutputs);
       const described = this.describe(part);
-      this.submit({ ...shape, ...described }, begin === 0 ? 0 : this.plan.tail, this.last);
+      this.submit({ ...shape, ...described }, begin === 0 ? 0 : this.plan.tail, this.dispatches.length);
       results.push(...(await this.collect(part, described)));
     }
     return results;
@@ -93,7 +93,7 @@ export class WebgpuExecutor implements Executor {
   async stepAhead(step: Step, count: number): Promise<OutputResult[][]> {
     this.gpu.check();
     const { outputs } = step;
-    const shape = this.steps.write(step);
+    const shape = this.steps.write(step, true);
     if (
       !(
         shape.single &&
@@ -107,22 +107,16 @@ export class WebgpuExecutor implements Executor {
       );
     const described = { ...shape, ...this.describe(outputs) };
     const size = RESULT_BYTES * outputs.length;
-    for (let done = 0; done < count; done += STEPS_A_SUBMIT)
+    for (let done = 0, end = 1; done < count; done = end, end = Math.min(count, end + STEPS_A_SUBMIT))
       this.gpu.submit((encoder) => {
         const pass = encoder.beginComputePass();
-        for (let k = done; k < Math.min(count, done + STEPS_A_SUBMIT); k++)
-          this.encode(pass, described, 0, this.dispatches.length);
+        for (let k = done; k < end; k++) this.encode(pass, described, 0, this.dispatches.length);
         pass.end();
       });
-    const [bytes] = await this.gpu.read([{ buffer: 'history', offset: 0, size: count * size }]);
+    const [bytes] = await this.gpu.read([{ buffer: 'results', offset: 0, size: count * size }]);
     return Array.from({ length: count }, (_, k) =>
       outputs.map((output, i) => readResult(bytes!, k * outputs.length + i, output)),
     );
-  }
-
-  /** Of the dispatches: where a step ends. */
-  private get last(): number {
-    return this.dispatches.length - 1;
   }
 
   /** Hands outputs and the step's description to the GPU. */

@@ -61,7 +61,6 @@ export class OutputWriter {
     const { recent } = params;
     const { u32, f32 } = this;
     writeSampleParams(WHERE, u32, f32, base + PARAMS, params, this.vocab);
-    u32[base + ROW + 1] = 0; // oldest of a full ring
     for (let i = 0; i < recent.length; i++) u32[base + RECENT + i] = this.checkedId(recent[i]!, 'recent id');
   }
 

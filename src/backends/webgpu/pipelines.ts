@@ -20,7 +20,10 @@ export async function createDispatches(
 ): Promise<Dispatch[]> {
   const compiled = new Map<string, Promise<Compiled>>();
   const dispatches: Promise<Dispatch>[] = [];
-  for (const { entry, settings, slices, workgroups } of plan.launches) {
+  for (const { entry, settings, slices: ranges, workgroups } of plan.launches) {
+    const slices = Object.fromEntries(
+      Object.entries(ranges).map(([name, slice]) => [name, { ...slice, size: plan.bytesOf(slice) }]),
+    );
     const key = `${entry} ${aliases(slices)} ${JSON.stringify(settings)}`; // the same for the calls of all layers
     let kernel = compiled.get(key);
     if (!kernel) {

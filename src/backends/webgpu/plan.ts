@@ -55,7 +55,6 @@ const ALIGNMENT = 256; // bytes, of a binding's offset
 /** A program on a GPU: its buffers, and its launches in order. Pure: nothing is allocated. */
 export class Plan {
   readonly buffers = new Map<string, { bytes: number; kind: BufferKind }>();
-  /** The last one is `advance`, which only steps ahead need. */
   readonly launches: readonly Launch[];
   /** Of `launches`: where the part begins that only outputs need. */
   readonly tail: number;
@@ -80,8 +79,8 @@ export class Plan {
     this.takeScratch();
     this.takeWeights();
     this.takeStates();
-    const { launches, tail, advance } = launchesOf(this);
-    this.launches = [...launches, advance];
+    const { launches, tail } = launchesOf(this);
+    this.launches = launches;
     this.tail = tail;
     this.buffer('vectors', Math.max(this.vectorBytes, ALIGNMENT), 'weights');
   }
@@ -141,6 +140,10 @@ export class Plan {
     return { slice: { buffer: 'vectors', offset: begin, size: this.vectorBytes - begin }, offsets };
   }
 
+  bytesOf({ buffer, offset = 0, size }: Slice): number {
+    return size ?? this.buffers.get(buffer)!.bytes - offset;
+  }
+
   buffer(name: string, bytes: number, kind: BufferKind): void {
     const { maxBinding } = this.features;
     if (bytes > maxBinding && kind === 'state')
@@ -164,8 +167,7 @@ export class Plan {
     this.buffer('batch', batchBytes(chunk, this.maxSegments, maxOutputs), 'scratch');
     this.buffer('outputs', OUTPUT_BYTES * maxOutputs, 'scratch');
     this.buffer('biases', 8 * MAX_BIAS * maxOutputs, 'scratch');
-    this.buffer('results', RESULT_BYTES * maxOutputs, 'scratch');
-    this.buffer('history', RESULT_BYTES * maxOutputs * MAX_AHEAD, 'scratch');
+    this.buffer('results', RESULT_BYTES * maxOutputs * MAX_AHEAD, 'scratch');
     this.buffer('logits', 4 * maxOutputs * logitsStride, 'scratch');
     this.buffer('adjusted', 4 * maxOutputs * logitsStride, 'scratch');
   }

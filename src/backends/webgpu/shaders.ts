@@ -1,5 +1,4 @@
 import activation from '../../../shaders/wgsl/activation.wgsl';
-import advance from '../../../shaders/wgsl/advance.wgsl';
 import conv1d from '../../../shaders/wgsl/conv1d.wgsl';
 import embed from '../../../shaders/wgsl/embed.wgsl';
 import gate_norm from '../../../shaders/wgsl/gate_norm.wgsl';
@@ -11,8 +10,8 @@ import output from '../../../shaders/wgsl/lib/output.wgsl';
 import reduce from '../../../shaders/wgsl/lib/reduce.wgsl';
 import select from '../../../shaders/wgsl/lib/select.wgsl';
 import unit from '../../../shaders/wgsl/lib/unit.wgsl';
+import values from '../../../shaders/wgsl/lib/values.wgsl';
 import weight from '../../../shaders/wgsl/lib/weight.wgsl';
-import log_sum from '../../../shaders/wgsl/log_sum.wgsl';
 import mamba2_decode from '../../../shaders/wgsl/mamba2_decode.wgsl';
 import matmul from '../../../shaders/wgsl/matmul.wgsl';
 import matvec from '../../../shaders/wgsl/matvec.wgsl';
@@ -31,9 +30,7 @@ export const shaders = {
   gate_norm: [math, reduce, gate_norm],
   activation: [math, activation],
   window_attention: [batch, window_attention],
-  log_sum: [output, reduce, log_sum],
-  sample: [output, reduce, select, sample],
-  advance: [batch, output, advance],
+  sample: [batch, output, reduce, values, select, sample],
 } as const;
 
 export type EntryPoint = keyof typeof shaders;

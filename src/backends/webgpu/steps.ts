@@ -3,7 +3,7 @@ import { checkStep } from '../common/checks.ts';
 import type { Output, Step } from '../types.ts';
 import type { Plan, Shape } from './plan.ts';
 
-const HEADER_WORDS = 8; // rows, segments, logit_rows, outputs, ahead, and room
+const HEADER_WORDS = 8; // rows, segments, logit_rows, outputs, goes_on, and room
 const RECORD_WORDS = 4; // of a row, of a segment
 
 /** Bytes of `Batch` in shaders/wgsl/lib/batch.wgsl. */
@@ -20,12 +20,12 @@ export class StepWriter {
     this.words = new Uint32Array(batchBytes(program.chunk, maxSegments, maxOutputs) / 4);
   }
 
-  /** Rows and segments. Throws INTERNAL for a step that contradicts itself or the program. */
-  write(step: Step): Shape {
+  /** Rows and segments; `goesOn`: others follow from what this step samples. Throws INTERNAL for a step that contradicts itself or the program. */
+  write(step: Step, goesOn: boolean): Shape {
     const { ids, segments, outputs } = step;
     const { program, options, tail, launches } = this.plan;
     checkStep('WebGPU step', step, program, options.slots);
-    if (outputs.length > 0 && tail === launches.length - 1)
+    if (outputs.length > 0 && tail === launches.length)
       throw new EdgeError('INTERNAL', 'WebGPU step: outputs of a program without logits');
     const { words } = this;
     const segmentsAt = HEADER_WORDS + RECORD_WORDS * program.chunk;
@@ -38,6 +38,7 @@ export class StepWriter {
     }
     words[0] = rows;
     words[1] = segments.length;
+    words[4] = goesOn ? 1 : 0;
     const single = segments.length === rows;
     return { rows, segments: segments.length, logitRows: 0, outputs: 0, single };
   }

@@ -11,7 +11,7 @@ export interface Settings {
 export interface Slice {
   buffer: string;
   offset?: number; // bytes, a multiple of 256
-  size?: number; // bytes; to the end if absent
+  size?: number; // bytes; to the end if absent, and then `link` leaves its array without a length
 }
 
 /** WGSL, and the variables that its bindings of group 0 are, by index. */
@@ -25,18 +25,19 @@ export interface Binding {
   writes: boolean;
 }
 
-/** Which of `slices` lie in the same range: all that `link` wants to know of them. */
+/** Which of `slices` lie in the same range, and how long they are: all that `link` wants to know of them. */
 export function aliases(slices: Record<string, Slice>): string {
   const all = Object.entries(slices);
   return all
-    .map(([name, slice]) => `${name}=${all.findIndex(([, other]) => sameRange(other, slice))}`)
+    .map(([name, slice]) => `${name}=${all.findIndex(([, other]) => sameRange(other, slice))}:${slice.size}`)
     .join();
 }
 
 /**
  * Puts shader sources together: `#if NAME`, `#if !NAME`, `#else` and `#endif` lines choose among lines, constants
  * become a header, `#repeat` lines are unrolled, and bindings are numbered. WebGPU does not bind a buffer for reading
- * and writing in one launch: variables that lie in the same range become one.
+ * and writing in one launch: variables that lie in the same range become one. Arrays of numbers get their length: the
+ * checks of indices that compilers put in need not ask for it before every read.
  */
 export function link(sources: readonly string[], settings: Settings, slices: Record<string, Slice>): Linked {
   const { flags = {}, constants = {}, floats = {} } = settings;
@@ -62,7 +63,8 @@ export function link(sources: readonly string[], settings: Settings, slices: Rec
   }
   kept.forEach(({ name }, index) => {
     const declaration = declarationOf(code, name);
-    code = code.replace(declaration, declaration.replace(/@binding\(\d+\)/, `@binding(${index})`));
+    const numbered = declaration.replace(/@binding\(\d+\)/, `@binding(${index})`);
+    code = code.replace(declaration, withLength(numbered, slices[name]!.size));
   });
   const header = [
     ...(flags.SUBGROUPS ? ['enable subgroups;'] : []),
@@ -77,6 +79,14 @@ const DECLARATION = /@group\(0\) @binding\((\d+)\) var<storage, (read|read_write
 function declarationOf(code: string, name: string): string {
   for (const [declaration, , , found] of code.matchAll(DECLARATION)) if (found === name) return declaration;
   throw fault(`no binding '${name}'`);
+}
+
+function withLength(declaration: string, bytes: number | undefined): string {
+  return declaration.replace(
+    /array<((?:vec(\d)<)?[fu]32>?)>/,
+    (array, element: string, lanes: string | undefined) =>
+      bytes === undefined ? array : `array<${element}, ${Math.floor(bytes / (4 * Number(lanes ?? 1)))}>`,
+  );
 }
 
 function sameRange(a: Slice, b: Slice): boolean {

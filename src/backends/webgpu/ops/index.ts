@@ -3,7 +3,7 @@ import type { Launch, Plan, Shape } from '../plan.ts';
 import { activation, gate_norm } from './elementwise.ts';
 import { embed, linear_residual, logits, norm_linear } from './linear.ts';
 import { conv1d, mamba2_decode, mixerAt, ssd_scan } from './mamba2.ts';
-import { advance, sample } from './sample.ts';
+import { sample } from './sample.ts';
 import { window_attention } from './window_attention.ts';
 
 const builders: OpTable<Plan, Launch[]> = {
@@ -19,8 +19,8 @@ const builders: OpTable<Plan, Launch[]> = {
   sample: () => [], // follows `logits` always, for the sake of targets
 };
 
-/** The launches of a program, in order; where those begin that only outputs need; and what leads to the next step. */
-export function launchesOf(plan: Plan): { launches: Launch[]; tail: number; advance: Launch } {
+/** The launches of a program, in order, and where those begin that only outputs need. */
+export function launchesOf(plan: Plan): { launches: Launch[]; tail: number } {
   const { calls } = plan.program;
   const launches: Launch[] = [];
   let tail = -1;
@@ -32,9 +32,9 @@ export function launchesOf(plan: Plan): { launches: Launch[]; tail: number; adva
       launches.push(...fused.launches);
       i += fused.calls - 1;
     } else launches.push(...applyOp(builders, call, plan));
-    if (call.op === 'logits') launches.push(...sample(plan));
+    if (call.op === 'logits') launches.push(sample(plan));
   }
-  return { launches, tail: tail < 0 ? launches.length : tail, advance: advance(plan) };
+  return { launches, tail: tail < 0 ? launches.length : tail };
 }
 
 /** A Mamba-2 block's mixer and the projection after it: fewer launches where every slot has one row. */
