@@ -1,39 +1,8 @@
-// Linears of few rows of x. A workgroup has TEAMS teams of LANES threads; a team streams 4 · BLOCKS rows of W past one row
-// of x, which lies in workgroup memory: read from there, its columns come without bank conflicts.
-const THREADS = LANES * TEAMS;
-fn weight_row(out: u32) -> u32 { return min(out, ROWS - 1u); }
-
-#if SUBGROUPS
-const SUMS = 64u; // subgroups of a workgroup, at most
-#else
-const SUMS = THREADS;
-#endif
-var<workgroup> sums: array<vec4<f32>, SUMS * BLOCKS>;
-#if NORMED
-var<workgroup> squares: array<f32, SUMS>;
-#endif
-
+// Linears of few rows of x, which lie in workgroup memory: read from there, their columns come without bank conflicts.
 #if ALIGNED
 const PARTS = UNIT / 4u;
 const PITCH = PARTS + 1u; // vec4s from unit to unit of the tile
-const UNITS = COLS / UNIT;
 var<workgroup> x_tile: array<vec4<f32>, TILE_UNITS * PITCH>;
-
-// A unit of each of 4 rows, and the numbers of its group.
-struct Block {
-  w: array<vec4<u32>, 4>,
-#if QUANT
-  number: array<vec2<f32>, 4>,
-#endif
-}
-fn load_block(first: u32, unit: u32) -> Block {
-  var block: Block;
-  for (var r = 0u; r < 4u; r++) { block.w[r] = words[weight_row(first + r) * ROW_VECTORS + unit]; }
-#if QUANT
-  for (var r = 0u; r < 4u; r++) { block.number[r] = number_at(weight_row(first + r) * GROUPS + unit * UNIT / GROUP); }
-#endif
-  return block;
-}
 
 #if QUANT
 fn dots(w: vec4<u32>, x: vec4<f32>) -> vec4<f32> {
@@ -95,7 +64,7 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   let row = x_row(group.y);
   let lane = thread % LANES;
   let team = thread / LANES;
-  let first = ((group.x + group.z * MOST_GROUPS) * TEAMS + team) * 4u * BLOCKS;
+  let first = first_row(group, team);
   var sum: array<vec4<f32>, BLOCKS>;
   var square = 0.0;
 #if STATS
@@ -148,47 +117,8 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   }
 #endif
 #if SUBGROUPS
-  // A team is one or several whole subgroups, whose threads follow each other.
-  for (var b = 0u; b < BLOCKS; b++) {
-    let part = subgroupAdd(sum[b]);
-    if (sg_lane == 0u) { sums[thread / sg_size * BLOCKS + b] = part; }
-  }
-#if NORMED
-  let part_square = subgroupAdd(square);
-  if (sg_lane == 0u) { squares[thread / sg_size] = part_square; }
-#endif
-  workgroupBarrier();
-  let step = 1u;
-  let begin = team * LANES / sg_size;
-  let count = LANES / sg_size;
-  let all = THREADS / sg_size;
+  finish(Place(thread, sg_size, sg_lane), group, sum, square);
 #else
-  for (var b = 0u; b < BLOCKS; b++) { sums[thread * BLOCKS + b] = sum[b]; }
-#if NORMED
-  squares[thread] = square;
+  finish(Place(thread), group, sum, square);
 #endif
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) {
-      for (var b = 0u; b < BLOCKS; b++) { sums[thread * BLOCKS + b] += sums[(thread + half) * BLOCKS + b]; }
-    }
-#if NORMED
-    if (lane < half) { squares[thread] += squares[thread + half]; }
-#endif
-    workgroupBarrier();
-  }
-  let step = LANES;
-  let begin = team * LANES;
-  let count = 1u;
-  let all = TEAMS;
-#endif
-  if (lane >= 4u * BLOCKS || first + lane >= ROWS) { return; }
-  var total = 0.0;
-  for (var i = 0u; i < count; i++) { total += sums[(begin + i) * BLOCKS + lane / 4u][lane % 4u]; }
-#if NORMED
-  var squared = 0.0;
-  for (var i = 0u; i < all; i++) { squared += squares[i * step]; }
-  total *= 1.0 / sqrt(squared / f32(NORM_COLS) + EPS);
-#endif
-  put(group.y, first + lane, total);
 }

@@ -36,13 +36,21 @@ function small(op: string, { name }: OpCase): boolean {
   return [...LINEAR_CASES, ...OTHER_CASES].includes(name);
 }
 
-for (const subgroups of [4, 0])
+const VARIANTS = [
+  { subgroups: 4, numerics: 'exact', formats: 0 },
+  { subgroups: 0, numerics: 'exact', formats: 2 },
+  { subgroups: 4, numerics: 'i16', formats: 3 },
+] as const;
+
+for (const { subgroups, numerics, formats } of VARIANTS) {
+  const packed = numerics === 'i16';
   runParity(dawn({ subgroups, defaultLimits: subgroups === 0 }), {
-    label: `webgpu, ${subgroups ? 'subgroups' : 'no subgroups, default limits'}`,
-    numerics: ['exact'],
+    label: `webgpu, ${subgroups ? 'subgroups' : 'no subgroups, default limits'}, ${numerics}`,
+    numerics: [numerics],
     required: REQUIRED,
-    ...(!full && {
-      only: small,
-      formats: (_, index, all) => all.length === 1 || index % 4 === (subgroups ? 0 : 2),
-    }),
+    ...(packed && { ops: ['norm_linear', 'linear_residual', 'logits'] }),
+    formats: (format, index, all) =>
+      (!packed || format.kind === 'quant') && (full || all.length === 1 || index % 4 === formats),
+    ...(!full && { only: small }),
   });
+}

@@ -1,5 +1,5 @@
 // What top-k and top-p keep of a row of logits, by bisection over their bits: nothing is sorted.
-const RUN = (VECTORS + THREADS - 1u) / THREADS; // vectors of a thread where it has a run of them
+const RUN = (VECTORS + STRIDE - 1u) / STRIDE * 4u; // vectors of a thread where it has a run of them
 var<workgroup> drawn: atomic<u32>; // the first thread in whose ids the draw falls
 var<workgroup> last_kept: atomic<u32>; // the last thread that has any
 
@@ -117,7 +117,12 @@ fn draw(o: u32, source: Source, cut: Cut, best: f32, lane: u32) -> u32 {
   let begin = min(lane * RUN, VECTORS);
   let end = min(begin + RUN, VECTORS);
   var equal = vec4<u32>();
-  for (var i = begin; i < end; i++) { equal += vec4<u32>(keys_of(values_at(source, i)) == vec4<u32>(cut.key)); }
+  for (var i = begin; i < end; i += 4u) {
+    let four = four_at(source, i, 1u);
+#repeat FOUR
+    equal += vec4<u32>(keys_of(four[$i]) == vec4<u32>(cut.key));
+#end
+  }
   workgroupBarrier();
   ids[lane] = equal.x + equal.y + equal.z + equal.w;
   workgroupBarrier();
@@ -126,10 +131,10 @@ fn draw(o: u32, source: Source, cut: Cut, best: f32, lane: u32) -> u32 {
   var sum = 0.0;
   var last = 4u * begin;
   var seen = before;
-  for (var i = begin; i < end; i++) {
-    let values = values_at(source, i);
-    for (var k = 0u; k < 4u; k++) {
-      let weight = weight_of(values[k], cut, best, outputs[o].min_p, &seen);
+  for (var i = begin; i < end; i += 4u) {
+    let four = four_at(source, i, 1u);
+    for (var k = 0u; k < 16u; k++) {
+      let weight = weight_of(four[k / 4u][k % 4u], cut, best, outputs[o].min_p, &seen);
       if (weight > 0.0) { last = 4u * i + k; }
       sum += weight;
     }
@@ -160,7 +165,7 @@ fn draw(o: u32, source: Source, cut: Cut, best: f32, lane: u32) -> u32 {
     var id_found = last;
     seen = before;
     for (var id = 4u * begin; id < 4u * end; id++) {
-      ahead += weight_of(values_at(source, id / 4u)[id % 4u], cut, best, outputs[o].min_p, &seen);
+      ahead += weight_of(four_at(source, id / 4u, 0u)[0][id % 4u], cut, best, outputs[o].min_p, &seen);
       if (ahead > threshold) {
         id_found = id;
         break;

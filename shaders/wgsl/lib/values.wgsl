@@ -9,22 +9,27 @@ struct Source {
   adjusted: bool, // of `adjusted`, not of `logits`
 }
 
-// Vector i of a row; LOWEST beyond the vocabulary.
-fn values_at(source: Source, i: u32) -> vec4<f32> {
-  if (i >= VECTORS) { return vec4<f32>(LOWEST); }
-  var values = vec4<f32>();
-  if (source.adjusted) { values = adjusted[source.first + i]; } else { values = logits[source.first + i]; }
-  if (source.temperature != 1.0) { values /= source.temperature; }
-  if (4u * i + 4u > VOCAB) { values = select(vec4<f32>(LOWEST), values, ids_of(i) < vec4<u32>(VOCAB)); }
-  return values;
+// Vectors i, i + step, i + 2 · step, i + 3 · step of a row; LOWEST beyond the vocabulary.
+fn four_at(source: Source, i: u32, step: u32) -> mat4x4<f32> {
+  let all = i + step * vec4<u32>(0u, 1u, 2u, 3u);
+  let at = source.first + min(all, vec4<u32>(VECTORS - 1u));
+  var four = mat4x4<f32>();
+  if (source.adjusted) {
+    four = mat4x4<f32>(adjusted[at.x], adjusted[at.y], adjusted[at.z], adjusted[at.w]);
+  } else {
+    four = mat4x4<f32>(logits[at.x], logits[at.y], logits[at.z], logits[at.w]);
+  }
+  let t = vec4<f32>(source.temperature);
+  if (source.temperature != 1.0) { four = mat4x4<f32>(four[0] / t, four[1] / t, four[2] / t, four[3] / t); }
+  if (4u * all.w + 4u > VOCAB) {
+    four = mat4x4<f32>(known(four[0], all.x), known(four[1], all.y), known(four[2], all.z), known(four[3], all.w));
+  }
+  return four;
+}
+fn known(values: vec4<f32>, i: u32) -> vec4<f32> {
+  return select(vec4<f32>(LOWEST), values, ids_of(i) < vec4<u32>(VOCAB));
 }
 fn ids_of(i: u32) -> vec4<u32> { return 4u * i + vec4<u32>(0u, 1u, 2u, 3u); }
-
-// Vectors i, i + step, i + 2 · step, i + 3 · step.
-fn four_at(source: Source, i: u32, step: u32) -> mat4x4<f32> {
-  return mat4x4<f32>(values_at(source, i), values_at(source, i + step), values_at(source, i + 2u * step),
-    values_at(source, i + 3u * step));
-}
 
 // Of the values that a thread has.
 struct Summary {

@@ -13,6 +13,7 @@ export interface WebgpuHost {
 /** For tests: what is otherwise detected. */
 export interface WebgpuOverrides {
   subgroups?: number; // the most threads of one; 0: none
+  packedDots?: boolean;
   defaultLimits?: boolean; // those that the specification guarantees
   software?: boolean; // a software adapter is as good as any
 }
@@ -34,17 +35,18 @@ const SPEC_WORKGROUP_MEMORY = 16_384;
 const MOST_BINDING = 2 ** 31 - 256;
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
 
-export async function requestAdapter(host: WebgpuHost): Promise<GPUAdapter | string> {
+export async function requestAdapter(host: WebgpuHost): Promise<{ gpu: GPU; adapter: GPUAdapter } | string> {
   try {
     const gpu = await host.gpu();
     if (typeof gpu === 'string') return gpu;
-    return (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? 'it has no GPU adapter';
+    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    return adapter ? { gpu, adapter } : 'it has no GPU adapter';
   } catch (error) {
     return `no adapter: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 
-export function factsOf(adapter: GPUAdapter, overrides: WebgpuOverrides): AdapterFacts {
+export function factsOf(gpu: GPU, adapter: GPUAdapter, overrides: WebgpuOverrides): AdapterFacts {
   const { limits, info } = adapter;
   const names = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
   const name = info.description || info.device || names.join(' ') || 'unnamed adapter';
@@ -55,6 +57,8 @@ export function factsOf(adapter: GPUAdapter, overrides: WebgpuOverrides): Adapte
     software: !overrides.software && (info.isFallbackAdapter === true || SOFTWARE.test(names.join(' '))),
     features: {
       subgroups: adapter.features.has('subgroups') ? (overrides.subgroups ?? subgroupSize(info)) : 0,
+      packedDots:
+        overrides.packedDots ?? gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true,
       maxBinding: limit(offered - (offered % 256), SPEC_BINDING),
       maxWorkgroupMemory: limit(limits.maxComputeWorkgroupStorageSize, SPEC_WORKGROUP_MEMORY),
     },

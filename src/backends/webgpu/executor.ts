@@ -11,7 +11,7 @@ import {
 import { Memory } from './memory.ts';
 import { OutputWriter, RESULT_BYTES, readResult } from './outputs.ts';
 import { createDispatches, type Dispatch } from './pipelines.ts';
-import { activationBuffer, type Plan, type Shape, stateBuffer } from './plan.ts';
+import { activationBuffer, type Plan, type Shape, stateBuffer, type Workgroups } from './plan.ts';
 import { StepWriter } from './steps.ts';
 import { Weights } from './weights.ts';
 
@@ -84,7 +84,7 @@ export class WebgpuExecutor implements Executor {
     for (let begin = 0; begin < outputs.length; begin += this.plan.maxOutputs) {
       const part = outputs.slice(begin, begin + this.plan.maxOutputs);
       const described = this.describe(part);
-      this.submit({ ...shape, ...described }, begin === 0 ? 0 : this.plan.tail, this.dispatches.length);
+      this.submit({ ...shape, ...described }, begin === 0 ? 0 : this.plan.tail);
       results.push(...(await this.collect(part, described)));
     }
     return results;
@@ -106,11 +106,12 @@ export class WebgpuExecutor implements Executor {
         `${count} steps ahead of ${shape.rows} rows in ${shape.segments} slots, ${outputs.length} outputs`,
       );
     const described = { ...shape, ...this.describe(outputs) };
+    const launches = this.launches(described, 0);
     const size = RESULT_BYTES * outputs.length;
     for (let done = 0, end = 1; done < count; done = end, end = Math.min(count, end + STEPS_A_SUBMIT))
       this.gpu.submit((encoder) => {
         const pass = encoder.beginComputePass();
-        for (let k = done; k < end; k++) this.encode(pass, described, 0, this.dispatches.length);
+        for (let k = done; k < end; k++) encode(pass, launches);
         pass.end();
       });
     const [bytes] = await this.gpu.read([{ buffer: 'results', offset: 0, size: count * size }]);
@@ -137,23 +138,20 @@ export class WebgpuExecutor implements Executor {
     return { outputs: part.length, logitRows, of };
   }
 
-  private submit(shape: Shape, first: number, last: number): void {
+  private submit(shape: Shape, first: number, last = this.dispatches.length): void {
     this.gpu.submit((encoder) => {
       const pass = encoder.beginComputePass();
-      this.encode(pass, shape, first, last);
+      encode(pass, this.launches(shape, first, last));
       pass.end();
     });
   }
 
-  private encode(pass: GPUComputePassEncoder, shape: Shape, first: number, last: number): void {
-    for (let i = first; i < last; i++) {
-      const { pipeline, bindings, workgroups } = this.dispatches[i]!;
+  /** What of dispatches [first, last) a step of this shape needs. */
+  private launches(shape: Shape, first: number, last = this.dispatches.length): Launched[] {
+    return this.dispatches.slice(first, last).flatMap(({ pipeline, bindings, workgroups }) => {
       const groups = workgroups(shape);
-      if (!groups) continue;
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindings);
-      pass.dispatchWorkgroups(...groups);
-    }
+      return groups ? [{ pipeline, bindings, groups }] : [];
+    });
   }
 
   private async collect(part: Step['outputs'], { of }: { of: number[] }): Promise<OutputResult[]> {
@@ -251,6 +249,20 @@ export class WebgpuExecutor implements Executor {
     const buffer = this.plan.program.buffers[name];
     if (!buffer) throw fault(`no buffer '${name}'`);
     return { rows: this.plan.program.chunk, stride: this.plan.stride(name), width: buffer.width };
+  }
+}
+
+interface Launched {
+  pipeline: GPUComputePipeline;
+  bindings: GPUBindGroup;
+  groups: Workgroups;
+}
+
+function encode(pass: GPUComputePassEncoder, launches: readonly Launched[]): void {
+  for (const { pipeline, bindings, groups } of launches) {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bindings);
+    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
   }
 }
 

@@ -16,7 +16,12 @@ import { type Features, Plan } from './plan.ts';
 export type { WebgpuHost, WebgpuOverrides } from './device.ts';
 
 /** What the specification guarantees: for plans before an adapter was seen. */
-const SPEC_FEATURES: Features = { subgroups: 0, maxBinding: 2 ** 27, maxWorkgroupMemory: 16_384 };
+const SPEC_FEATURES: Features = {
+  subgroups: 0,
+  packedDots: false,
+  maxBinding: 2 ** 27,
+  maxWorkgroupMemory: 16_384,
+};
 
 /** Fewer rows leave a large GPU idle. */
 const CHUNK = 512;
@@ -25,9 +30,10 @@ const CHUNK = 512;
 export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {}): Backend {
   let known: AdapterFacts | null = null;
   const look = async (): Promise<{ adapter: GPUAdapter; facts: AdapterFacts } | string> => {
-    const adapter = await requestAdapter(host);
-    if (typeof adapter === 'string') return adapter;
-    known = factsOf(adapter, overrides);
+    const found = await requestAdapter(host);
+    if (typeof found === 'string') return found;
+    const { gpu, adapter } = found;
+    known = factsOf(gpu, adapter, overrides);
     if (overrides.subgroups && !adapter.features.has('subgroups')) return 'the adapter has no subgroups';
     return { adapter, facts: known };
   };
@@ -57,12 +63,16 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
       const device = await requestDevice(found.adapter, plan.features);
       return createExecutor(device, plan, {
         backend: 'webgpu',
-        variant: plan.features.subgroups > 0 ? 'subgroups' : 'no subgroups',
+        variant: variantOf(plan),
         device: `${found.facts.name}, ${host.device}`,
         why: found.facts.software ? 'a software adapter' : 'a GPU adapter',
         threads: 1,
-        numerics: 'exact', // activations are f32
+        numerics: plan.numerics,
       });
     },
   };
+}
+
+function variantOf({ features, numerics }: Plan): string {
+  return `${features.subgroups > 0 ? 'subgroups' : 'no subgroups'}${numerics === 'exact' ? '' : ', packed dots'}`;
 }

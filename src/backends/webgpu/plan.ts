@@ -2,6 +2,7 @@ import { EdgeError } from '../../errors.ts';
 import type { View } from '../../ops/contract.ts';
 import { callDims, type Program } from '../../ops/program.ts';
 import { MAX_BIAS } from '../../ops/sample.ts';
+import type { Numerics } from '../../types.ts';
 import { type ExecutorOptions, MAX_AHEAD, type MemoryPlan, type WeightFormats } from '../types.ts';
 import { type LinearLayout, linearBytes, linearLayout, splitRows } from './linear.ts';
 import { launchesOf } from './ops/index.ts';
@@ -14,6 +15,7 @@ import type { Settings, Slice } from './wgsl.ts';
 /** What of a device decides the kernels. */
 export interface Features {
   subgroups: number; // the most threads of one; 0 where they are not used
+  packedDots: boolean; // dot products of 8-bit integers
   maxBinding: number; // bytes of a storage binding
   maxWorkgroupMemory: number; // bytes
 }
@@ -70,7 +72,7 @@ export class Plan {
     readonly program: Program,
     readonly formats: WeightFormats,
     readonly features: Features,
-    readonly options: Pick<ExecutorOptions, 'slots'>,
+    readonly options: Pick<ExecutorOptions, 'slots' | 'numerics'>,
   ) {
     const { chunk, vocabSize } = program;
     this.maxOutputs = Math.min(chunk, MAX_OUTPUTS);
@@ -93,6 +95,12 @@ export class Plan {
       );
     const [weightBytes, stateBytes, scratchBytes] = [sum('weights'), sum('state'), sum('scratch')];
     return { weightBytes, stateBytes, scratchBytes, totalBytes: weightBytes + stateBytes + scratchBytes };
+  }
+
+  /** Of activations where they meet quantized weights, a few rows at a time. */
+  get numerics(): Numerics {
+    const { subgroups, packedDots } = this.features;
+    return this.options.numerics !== 'exact' && subgroups > 0 && packedDots ? 'i16' : 'exact';
   }
 
   /** Constants that every kernel with a batch needs. */

@@ -9,12 +9,14 @@ import math from '../../../shaders/wgsl/lib/math.wgsl';
 import output from '../../../shaders/wgsl/lib/output.wgsl';
 import reduce from '../../../shaders/wgsl/lib/reduce.wgsl';
 import select from '../../../shaders/wgsl/lib/select.wgsl';
+import team from '../../../shaders/wgsl/lib/team.wgsl';
 import unit from '../../../shaders/wgsl/lib/unit.wgsl';
 import values from '../../../shaders/wgsl/lib/values.wgsl';
 import weight from '../../../shaders/wgsl/lib/weight.wgsl';
 import mamba2_decode from '../../../shaders/wgsl/mamba2_decode.wgsl';
 import matmul from '../../../shaders/wgsl/matmul.wgsl';
 import matvec from '../../../shaders/wgsl/matvec.wgsl';
+import matvec_packed from '../../../shaders/wgsl/matvec_packed.wgsl';
 import sample from '../../../shaders/wgsl/sample.wgsl';
 import ssd_scan from '../../../shaders/wgsl/ssd_scan.wgsl';
 import window_attention from '../../../shaders/wgsl/window_attention.wgsl';
@@ -22,7 +24,8 @@ import window_attention from '../../../shaders/wgsl/window_attention.wgsl';
 /** The sources of each entry point. */
 export const shaders = {
   embed: [batch, weight, embed],
-  matvec: [batch, linear, weight, unit, matvec],
+  matvec: [batch, linear, weight, unit, team, matvec],
+  matvec_packed: [batch, linear, weight, team, matvec_packed],
   matmul: [batch, linear, weight, unit, matmul],
   conv1d: [batch, math, conv1d],
   ssd_scan: [batch, math, dt, ssd_scan],

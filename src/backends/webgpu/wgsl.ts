@@ -68,6 +68,7 @@ export function link(sources: readonly string[], settings: Settings, slices: Rec
   });
   const header = [
     ...(flags.SUBGROUPS ? ['enable subgroups;'] : []),
+    ...(flags.PACKED ? ['requires packed_4x8_integer_dot_product;'] : []),
     ...Object.entries(constants).map(([name, value]) => `const ${name} = ${u32(name, value)};`),
     ...Object.entries(floats).map(([name, value]) => `const ${name} = ${f32(value)};`),
   ];

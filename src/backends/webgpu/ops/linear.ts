@@ -10,7 +10,7 @@ import type { Stats } from './mamba2.ts';
 
 const MOST_GROUPS = 65_535; // of a dimension
 const BLOCK_ROWS = 4; // of W, that a team of threads has at a time in matvec
-const MANY_GROUPS = 128; // workgroups that fill a GPU
+const MANY_GROUPS = 96; // workgroups that fill a GPU
 const MATVEC_THREADS = 256;
 const FEW = 32; // rows of x that matvec takes: to read W again from the cache is no dearer than half-empty tiles
 
@@ -65,11 +65,11 @@ function linear(call: Linear, plan: Plan): Launch[] {
   return parts.flatMap((part): Launch[] => {
     const slices = linearSlices(call, part, plan);
     const settings = linearSettings(call, layout, part, plan);
-    const { groups, constants, oneUnit } = teams(layout, part, plan);
+    const { packed, groups, constants, oneUnit } = teams(layout, part, plan);
     return [
       {
-        entry: 'matvec',
-        settings: with_(settings, constants, { ONE_UNIT: oneUnit }),
+        entry: packed ? 'matvec_packed' : 'matvec',
+        settings: with_(settings, constants, { ONE_UNIT: oneUnit, PACKED: packed }),
         slices,
         workgroups(shape) {
           const rows = count(shape);
@@ -97,25 +97,32 @@ function linear(call: Linear, plan: Plan): Launch[] {
  * How matvec cuts a weight: as many lanes as a row has vec4<u32>; several teams a workgroup, and blocks of rows a team,
  * as long as there are workgroups for a whole GPU: they share the row of x.
  */
-function teams(layout: LinearLayout, part: LinearPart, { features }: Plan) {
+function teams(layout: LinearLayout, part: LinearPart, { features, numerics }: Plan) {
   const units = layout.rowWords / 4;
   const lanes = lanesFor(units, features.subgroups);
   const most = Math.max(1, Math.floor(part.rows / (BLOCK_ROWS * MANY_GROUPS))); // blocks of a workgroup
   const teams = 2 ** Math.floor(Math.log2(Math.min(most, MATVEC_THREADS / lanes)));
   const blocks = most >= 2 * teams ? 2 : 1;
-  const pitch = 16 * (layout.wordCols + 1); // bytes of a unit of x in workgroup memory
-  const sums = (16 * blocks + 4) * (features.subgroups > 0 ? 64 : lanes * teams); // bytes
-  const room = Math.floor((features.maxWorkgroupMemory - sums) / pitch); // units
-  const tile = Math.min(units, room < lanes ? room : room - (room % lanes));
+  const sums = (16 * blocks + 4) * (features.subgroups > 0 ? 64 : lanes * teams); // bytes of workgroup memory
+  const room = features.maxWorkgroupMemory - sums;
+  const eights = layout.wordCols / 2; // of a unit's columns
+  const packed =
+    numerics === 'i16' &&
+    layout.format.kind === 'quant' &&
+    isAligned(layout) &&
+    units * 16 * (eights + 1) <= room;
+  const fit = Math.floor(room / (16 * (layout.wordCols + 1))); // units of x as floats
+  const tile = Math.min(units, fit < lanes ? fit : fit - (fit % lanes));
   return {
+    packed,
     groups: Math.ceil(part.rows / (BLOCK_ROWS * teams * blocks)),
-    oneUnit: blocks === 1 && units <= lanes && tile === units,
+    oneUnit: blocks === 1 && units <= lanes && (packed || tile === units),
     constants: {
       LANES: lanes,
       TEAMS: teams,
       BLOCKS: blocks,
       MOST_GROUPS,
-      TILE_UNITS: tile,
+      ...(packed ? { EIGHTS: eights } : { TILE_UNITS: tile }),
     },
   };
 }
