@@ -165,7 +165,7 @@ async function forkTime(executor: Executor): Promise<number> {
 }
 
 const backend = webgpuBackend({ gpu: timedGpu, device: runtimeName() });
-const known = await knownAnswer(backend, 'exact');
+const known = await knownAnswer(backend, 'i8');
 if (!known.ok) throw new Error(`The self-test of this device fails, nothing is timed: ${known.detail}`);
 
 const results: unknown[] = [];
@@ -174,7 +174,7 @@ for (const [name, { dModel, nLayer }] of Object.entries(models)) {
   const formats = Object.fromEntries(
     Object.entries(program.weights).map(([weight, { role }]) => [weight, role === 'vector' ? F32 : Q4]),
   );
-  const executor = await backend.create(program, formats, { slots: sessions, numerics: 'exact', threads: 0 });
+  const executor = await backend.create(program, formats, { slots: sessions, numerics: 'i8', threads: 0 });
   uploadRandom(executor, program);
   await executor.ready();
   const { device, variant } = executor.info;

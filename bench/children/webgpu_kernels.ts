@@ -44,7 +44,7 @@ export async function timeKernels(
       cols: settings.constants?.COLS,
       launches: list.length,
       us: Math.round(us * 100) / 100,
-      GBps: entry === 'matvec' ? Math.round(bytes / us / 1e3) : undefined,
+      GBps: entry.startsWith('matvec') ? Math.round(bytes / us / 1e3) : undefined,
     });
   }
   return { stepUs: Math.round((await time(step.map((i) => dispatches[i]!))) * step.length), kernels };

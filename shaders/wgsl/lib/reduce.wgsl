@@ -41,3 +41,30 @@ fn largest_of(value: f32, id: u32, lane: u32) -> u32 {
   }
   return workgroupUniformLoad(&ids[0]);
 }
+// The sums of the threads up to this one; that of all is the last of `numbers` or `ids`.
+fn sum_to(value: f32, lane: u32) -> f32 {
+  workgroupBarrier();
+  numbers[lane] = value;
+  workgroupBarrier();
+  for (var step = 1u; step < THREADS; step *= 2u) {
+    var more = 0.0;
+    if (lane >= step) { more = numbers[lane - step]; }
+    workgroupBarrier();
+    numbers[lane] += more;
+    workgroupBarrier();
+  }
+  return numbers[lane];
+}
+fn count_to(value: u32, lane: u32) -> u32 {
+  workgroupBarrier();
+  ids[lane] = value;
+  workgroupBarrier();
+  for (var step = 1u; step < THREADS; step *= 2u) {
+    var more = 0u;
+    if (lane >= step) { more = ids[lane - step]; }
+    workgroupBarrier();
+    ids[lane] += more;
+    workgroupBarrier();
+  }
+  return ids[lane];
+}

@@ -123,11 +123,8 @@ fn draw(o: u32, source: Source, cut: Cut, best: f32, lane: u32) -> u32 {
     equal += vec4<u32>(keys_of(four[$i]) == vec4<u32>(cut.key));
 #end
   }
-  workgroupBarrier();
-  ids[lane] = equal.x + equal.y + equal.z + equal.w;
-  workgroupBarrier();
-  var before = 0u;
-  for (var i = 0u; i < lane; i++) { before += ids[i]; }
+  let mine_equal = equal.x + equal.y + equal.z + equal.w;
+  let before = count_to(mine_equal, lane) - mine_equal;
   var sum = 0.0;
   var last = 4u * begin;
   var seen = before;
@@ -139,24 +136,19 @@ fn draw(o: u32, source: Source, cut: Cut, best: f32, lane: u32) -> u32 {
       sum += weight;
     }
   }
-  workgroupBarrier();
-  numbers[lane] = sum;
   if (lane == 0u) {
     atomicStore(&drawn, THREADS);
     atomicStore(&last_kept, 0u);
   }
-  workgroupBarrier();
-  var total = 0.0;
+  let reached = sum_to(sum, lane);
+  let total = workgroupUniformLoad(&numbers[THREADS - 1u]);
   var ahead = 0.0;
-  for (var i = 0u; i < THREADS; i++) {
-    if (i == lane) { ahead = total; }
-    total += numbers[i];
-  }
+  if (lane > 0u) { ahead = numbers[lane - 1u]; }
   let bits = lowbias32(outputs[o].seed_lo ^ lowbias32(outputs[o].seed_hi ^ lowbias32(outputs[o].position)));
   let threshold = f32(bits >> 8u) * (1.0 / 16777216.0) * total;
   if (sum > 0.0) {
     atomicMax(&last_kept, lane);
-    if (ahead + sum > threshold) { atomicMin(&drawn, lane); }
+    if (reached > threshold) { atomicMin(&drawn, lane); }
   }
   workgroupBarrier();
   // Where rounding leaves none, the last that is kept.

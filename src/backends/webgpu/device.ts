@@ -31,6 +31,7 @@ export const MAP_MODE_READ = 1;
 
 const SPEC_BINDING = 128 * 2 ** 20; // maxStorageBufferBindingSize
 const SPEC_WORKGROUP_MEMORY = 16_384;
+const SPEC_THREADS = 256;
 /** Offsets in a binding are 32 bits of floats; larger weights are split. */
 const MOST_BINDING = 2 ** 31 - 256;
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
@@ -61,6 +62,10 @@ export function factsOf(gpu: GPU, adapter: GPUAdapter, overrides: WebgpuOverride
         overrides.packedDots ?? gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true,
       maxBinding: limit(offered - (offered % 256), SPEC_BINDING),
       maxWorkgroupMemory: limit(limits.maxComputeWorkgroupStorageSize, SPEC_WORKGROUP_MEMORY),
+      maxThreads: limit(
+        Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
+        SPEC_THREADS,
+      ),
     },
   };
 }
@@ -79,6 +84,8 @@ export async function requestDevice(adapter: GPUAdapter, features: Features): Pr
         maxStorageBufferBindingSize: features.maxBinding,
         maxBufferSize: Math.max(features.maxBinding, 256 * 2 ** 20),
         maxComputeWorkgroupStorageSize: features.maxWorkgroupMemory,
+        maxComputeInvocationsPerWorkgroup: features.maxThreads,
+        maxComputeWorkgroupSizeX: features.maxThreads,
       },
     });
   } catch (cause) {

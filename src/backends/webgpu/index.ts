@@ -21,6 +21,7 @@ const SPEC_FEATURES: Features = {
   packedDots: false,
   maxBinding: 2 ** 27,
   maxWorkgroupMemory: 16_384,
+  maxThreads: 256,
 };
 
 /** Fewer rows leave a large GPU idle. */

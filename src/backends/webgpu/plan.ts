@@ -18,6 +18,7 @@ export interface Features {
   packedDots: boolean; // dot products of 8-bit integers
   maxBinding: number; // bytes of a storage binding
   maxWorkgroupMemory: number; // bytes
+  maxThreads: number; // of a workgroup
 }
 
 /** What a step looks like to those who decide how many workgroups run. */

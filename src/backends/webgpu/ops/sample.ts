@@ -1,7 +1,7 @@
 import { MAX_BIAS, MAX_RECENT, MAX_TOP } from '../../../ops/sample.ts';
 import type { Launch, Plan } from '../plan.ts';
 
-const THREADS = 256;
+const MOST_THREADS = 1024;
 
 export function sample(plan: Plan): Launch {
   return {
@@ -11,7 +11,7 @@ export function sample(plan: Plan): Launch {
         ...plan.batch,
         VOCAB: plan.program.vocabSize,
         LOGITS_STRIDE: plan.logitsStride,
-        THREADS,
+        THREADS: 2 ** Math.floor(Math.log2(Math.min(MOST_THREADS, plan.features.maxThreads))),
         FOUR: 4,
         MAX_BIAS,
         MAX_RECENT,
