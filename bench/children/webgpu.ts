@@ -168,27 +168,30 @@ const backend = webgpuBackend({ gpu: timedGpu, device: runtimeName() });
 const known = await knownAnswer(backend, 'i8');
 if (!known.ok) throw new Error(`The self-test of this device fails, nothing is timed: ${known.detail}`);
 
-const results: unknown[] = [];
-for (const [name, { dModel, nLayer }] of Object.entries(models)) {
-  const program = programOf(dModel, nLayer);
+/** A model with random weights, warm. */
+async function load(program: Program, slots: number): Promise<Executor> {
   const formats = Object.fromEntries(
     Object.entries(program.weights).map(([weight, { role }]) => [weight, role === 'vector' ? F32 : Q4]),
   );
-  const executor = await backend.create(program, formats, { slots: sessions, numerics: 'i8', threads: 0 });
+  const executor = await backend.create(program, formats, { slots, numerics: 'i8', threads: 0 });
   uploadRandom(executor, program);
   await executor.ready();
-  const { device, variant } = executor.info;
   await decodeRate(executor, 1, 4 * MAX_AHEAD, MAX_AHEAD);
+  return executor;
+}
+
+/** What one session gets; a second slot is for its forks. */
+async function timeOne(program: Program) {
+  const executor = await load(program, 2);
+  const { device, variant } = executor.info;
   const result = {
-    model: name,
     device,
     variant,
     memory: executor.memory,
     decode: await decodeRate(executor, 1, decode, MAX_AHEAD),
     oneByOne: await decodeRate(executor, 1, 64, 1),
-    sessions: sessions > 1 ? await decodeRate(executor, sessions, 4 * MAX_AHEAD, MAX_AHEAD) : undefined,
     prefill: await prefillRate(executor, prefill),
-    forkMs: sessions > 1 ? await forkTime(executor) : undefined,
+    forkMs: await forkTime(executor),
     ...(await timeKernels(executor as unknown as Inside, 1)),
     prefillKernels: (await timeKernels(executor as unknown as Inside, chunk)).kernels,
     afterLong: undefined as number | undefined,
@@ -197,7 +200,21 @@ for (const [name, { dModel, nLayer }] of Object.entries(models)) {
     await decodeRate(executor, 1, long, MAX_AHEAD);
     result.afterLong = await decodeRate(executor, 1, decode, MAX_AHEAD);
   }
-  results.push(result);
   await executor.dispose();
+  return result;
+}
+
+async function timeSessions(program: Program): Promise<number | undefined> {
+  if (sessions < 2) return undefined;
+  const executor = await load(program, sessions);
+  const rate = await decodeRate(executor, sessions, 8 * MAX_AHEAD, MAX_AHEAD);
+  await executor.dispose();
+  return rate;
+}
+
+const results: unknown[] = [];
+for (const [model, { dModel, nLayer }] of Object.entries(models)) {
+  const program = programOf(dModel, nLayer);
+  results.push({ model, ...(await timeOne(program)), sessions: await timeSessions(program) });
 }
 console.log(JSON.stringify(results));

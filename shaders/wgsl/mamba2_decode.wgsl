@@ -17,7 +17,6 @@ const BC = NGROUPS * D_STATE;
 const CHANNELS = D_INNER + 2u * BC;
 var<workgroup> b_row: array<f32, D_STATE>;
 var<workgroup> c_row: array<f32, D_STATE>;
-var<workgroup> x_row: array<f32, BLOCK>;
 var<workgroup> sums: array<f32, THREADS>;
 var<workgroup> squares: array<f32, BLOCK>;
 
@@ -26,13 +25,18 @@ fn convolve(row: Row, at: u32, c: u32, owner: bool) -> f32 {
   let slot = row.slot * K * CHANNELS + c;
   let here = projection[at * P_STRIDE + XBC_OFFSET + c];
   let taps = V_WEIGHT + c * K;
+#repeat TAPS
+  let back$i = K - 1u - $i;
+  let past$i = ring[slot + ((row.position + 1u + $i) % K) * CHANNELS];
+  let tap$i = select(0.0, v[taps + $i], back$i <= row.position);
+#end
   var sum = v[taps + K - 1u] * here;
 #if HAS_BIAS
   sum += v[V_BIAS + c];
 #endif
-  for (var back = 1u; back < K; back++) {
-    if (back <= row.position) { sum += v[taps + K - 1u - back] * ring[slot + ((row.position - back) % K) * CHANNELS]; }
-  }
+#repeat TAPS
+  sum += tap$i * past$i;
+#end
   if (owner) { ring[slot + (row.position % K) * CHANNELS] = here; }
   return silu(sum);
 }
@@ -67,19 +71,18 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
 #endif
   let g = head * NGROUPS / NHEADS;
   let first = group.x == 0u && head * NGROUPS % NHEADS == 0u; // of its group: owns the channels of B and C
-  for (var i = lane; i < 2u * D_STATE + BLOCK; i += THREADS) {
+  let x = convolve(row, group.z, channel, live && slice == 0u);
+  for (var i = lane; i < 2u * D_STATE; i += THREADS) {
+    let c = g * D_STATE + i % D_STATE;
     if (i < D_STATE) {
-      b_row[i] = convolve(row, group.z, D_INNER + g * D_STATE + i, first);
-    } else if (i < 2u * D_STATE) {
-      c_row[i - D_STATE] = convolve(row, group.z, D_INNER + BC + g * D_STATE + i - D_STATE, first);
-    } else if (p0 + i - 2u * D_STATE < HEADDIM) {
-      x_row[i - 2u * D_STATE] = convolve(row, group.z, head * HEADDIM + p0 + i - 2u * D_STATE, true);
+      b_row[i] = convolve(row, group.z, D_INNER + c, first);
+    } else {
+      c_row[i - D_STATE] = convolve(row, group.z, D_INNER + BC + c, first);
     }
   }
   workgroupBarrier();
   let dt = dt_of(dt_raw);
   let decay = exp(dt * a);
-  let x = x_row[lane % BLOCK];
   let scaled = dt * x;
   var sum = 0.0;
 #repeat SLICE

@@ -32,27 +32,23 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   if (lane == 0u) { wanted = wanted_of(o); }
   let want = workgroupUniformLoad(&wanted);
   let raw = Source(outputs[o].logits * VECTORS, 1.0, false);
-  let own = summary_of(raw, lane);
-  let top = largest_of(own.best, own.best_id, lane);
-  let most = workgroupUniformLoad(&numbers[0]);
-  let log_z = most + log(sum_of(own.mass * exp(own.best - most), lane));
-  let bad = count_of(own.faulty, lane) > 0u;
-  if (lane == 0u) { results[want.at].faulty = select(0u, 1u, bad); }
+  let whole = whole_of(summary_of(raw, lane), lane);
+  let log_z = whole.best + log(whole.mass);
+  if (lane == 0u) { results[want.at].faulty = select(0u, 1u, whole.mass < 0.0); }
   if ((want.wants & 1u) != 0u && lane == 0u) {
     results[want.at].target_logprob = logit(o, outputs[o].target_id) - log_z;
   }
   if ((want.wants & 2u) == 0u) { return; }
-  var id = top;
+  var id = whole.best_id;
   if (want.adjusted || want.temperature != 0.0) {
     if (want.adjusted) { adjust(o, lane); }
     let first = select(outputs[o].logits, o, want.adjusted) * VECTORS;
     let source = Source(first, select(want.temperature, 1.0, want.temperature == 0.0), want.adjusted);
-    let best = summary_of(source, lane);
-    id = largest_of(best.best, best.best_id, lane);
+    let best = whole_of(summary_of(source, lane), lane);
+    id = best.best_id;
     if (want.temperature != 0.0) {
-      let largest = workgroupUniformLoad(&numbers[0]);
-      let cut = top_p_cut(want.top_p, source, top_k_cut(want.top_k, source, lane), largest, lane);
-      id = draw(o, source, cut, largest, lane);
+      let cut = top_p_cut(want.top_p, source, top_k_cut(want.top_k, source, lane), best.best, lane);
+      id = draw(o, source, cut, best.best, lane);
     }
   }
   id = min(id, VOCAB - 1u);
@@ -64,8 +60,7 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   var limit = 3.4e38;
   var limit_id = 0u;
   for (var n = 0u; n < want.n_top; n++) {
-    let next = largest_below(raw, limit, limit_id, lane);
-    limit_id = min(largest_of(next.best, next.best_id, lane), VOCAB - 1u);
+    limit_id = min(whole_of(largest_below(raw, limit, limit_id, lane), lane).best_id, VOCAB - 1u);
     limit = logit(o, limit_id);
     if (lane == 0u) {
       results[want.at].top_ids[n] = limit_id;

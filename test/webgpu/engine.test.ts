@@ -42,7 +42,7 @@ describe('a model on WebGPU', () => {
     const { info } = await loaded(context);
     expect(info).toMatchObject({
       backend: 'webgpu',
-      numerics: 'exact',
+      numerics: 'i16',
       why: expect.stringMatching(/adapter/),
     });
     expect(info.totalBytes).toBe(info.weightBytes + info.stateBytes + info.scratchBytes);

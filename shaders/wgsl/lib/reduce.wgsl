@@ -23,24 +23,6 @@ fn count_of(value: u32, lane: u32) -> u32 {
   }
   return workgroupUniformLoad(&ids[0]);
 }
-// The id of the largest, the lowest among equals; its value stays in numbers[0].
-fn largest_of(value: f32, id: u32, lane: u32) -> u32 {
-  workgroupBarrier();
-  numbers[lane] = value;
-  ids[lane] = id;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (lane < half) {
-      let other = numbers[lane + half];
-      if (other > numbers[lane] || (other == numbers[lane] && ids[lane + half] < ids[lane])) {
-        numbers[lane] = other;
-        ids[lane] = ids[lane + half];
-      }
-    }
-    workgroupBarrier();
-  }
-  return workgroupUniformLoad(&ids[0]);
-}
 // The sums of the threads up to this one; that of all is the last of `numbers` or `ids`.
 fn sum_to(value: f32, lane: u32) -> f32 {
   workgroupBarrier();

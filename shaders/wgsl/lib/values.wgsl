@@ -35,8 +35,7 @@ fn ids_of(i: u32) -> vec4<u32> { return 4u * i + vec4<u32>(0u, 1u, 2u, 3u); }
 struct Summary {
   best: f32,
   best_id: u32, // the lowest of equals; VOCAB if there are none
-  mass: f32, // sum of exp(value - best)
-  faulty: u32, // one is NaN or infinite
+  mass: f32, // sum of exp(value - best); negative if a value is NaN or infinite
 }
 
 fn summary_of(source: Source, lane: u32) -> Summary {
@@ -44,7 +43,7 @@ fn summary_of(source: Source, lane: u32) -> Summary {
   var best_id = vec4<u32>(VOCAB);
   var most = LOWEST;
   var mass = 0.0;
-  var faulty = vec4<u32>();
+  var faulty = vec4<bool>();
   for (var i = lane; i < VECTORS; i += STRIDE) {
     let four = four_at(source, i, THREADS);
     let larger = max(max(four[0], four[1]), max(four[2], four[3]));
@@ -56,11 +55,11 @@ fn summary_of(source: Source, lane: u32) -> Summary {
     best = select(best, four[$i], above$i);
     best_id = select(best_id, ids_of(i + $i * THREADS), above$i);
     mass += dot(exp(four[$i] - high), vec4<f32>(1.0));
-    faulty |= vec4<u32>((bitcast<vec4<u32>>(four[$i]) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f7fffffu));
+    faulty = faulty | ((bitcast<vec4<u32>>(four[$i]) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f7fffffu));
 #end
   }
   let found = first_of(best, best_id);
-  return Summary(found.best, found.best_id, mass * exp(most - found.best), faulty.x | faulty.y | faulty.z | faulty.w);
+  return Summary(found.best, found.best_id, select(mass * exp(most - found.best), -1.0, any(faulty)));
 }
 
 // The largest value of a thread that comes after `limit` of `limit_id`, in the order of falling values and rising ids.
@@ -83,5 +82,27 @@ fn largest_below(source: Source, limit: f32, limit_id: u32, lane: u32) -> Summar
 fn first_of(best: vec4<f32>, best_id: vec4<u32>) -> Summary {
   let most = max(max(best.x, best.y), max(best.z, best.w));
   let equal = select(vec4<u32>(VOCAB), best_id, best == vec4<f32>(most));
-  return Summary(most, min(min(equal.x, equal.y), min(equal.z, equal.w)), 0.0, 0u);
+  return Summary(most, min(min(equal.x, equal.y), min(equal.z, equal.w)), 0.0);
+}
+
+// Of the values that all threads have.
+var<workgroup> masses: array<f32, THREADS>;
+fn whole_of(own: Summary, lane: u32) -> Summary {
+  workgroupBarrier();
+  numbers[lane] = own.best;
+  ids[lane] = own.best_id;
+  masses[lane] = own.mass;
+  workgroupBarrier();
+  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+    if (lane < half) {
+      let other = numbers[lane + half];
+      let best = max(numbers[lane], other);
+      let mass = masses[lane] * exp(numbers[lane] - best) + masses[lane + half] * exp(other - best);
+      masses[lane] = select(mass, -1.0, min(masses[lane], masses[lane + half]) < 0.0);
+      if (other > numbers[lane] || (other == best && ids[lane + half] < ids[lane])) { ids[lane] = ids[lane + half]; }
+      numbers[lane] = best;
+    }
+    workgroupBarrier();
+  }
+  return Summary(workgroupUniformLoad(&numbers[0]), workgroupUniformLoad(&ids[0]), workgroupUniformLoad(&masses[0]));
 }

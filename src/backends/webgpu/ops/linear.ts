@@ -10,7 +10,8 @@ import type { Stats } from './mamba2.ts';
 
 const MOST_GROUPS = 65_535; // of a dimension
 const BLOCK_ROWS = 4; // of W, that a team of threads has at a time in matvec
-const MANY_GROUPS = 48; // workgroups that fill a GPU
+const MATVEC_GROUPS = 48; // workgroups of matvec that a GPU wants at least
+const MATMUL_GROUPS = 256; // of matmul
 const MATVEC_THREADS = 256;
 const FEW = 32; // rows of x that matvec takes: to read W again from the cache is no dearer than half-empty tiles
 
@@ -100,7 +101,7 @@ function linear(call: Linear, plan: Plan): Launch[] {
 function teams(layout: LinearLayout, part: LinearPart, { features, numerics }: Plan) {
   const units = layout.rowWords / 4;
   const lanes = lanesFor(units, features.subgroups);
-  const most = Math.max(1, Math.floor(part.rows / (BLOCK_ROWS * MANY_GROUPS))); // blocks of a workgroup
+  const most = Math.max(1, Math.floor(part.rows / (BLOCK_ROWS * MATVEC_GROUPS))); // blocks of a workgroup
   const teams = 2 ** Math.floor(Math.log2(Math.min(most, MATVEC_THREADS / lanes)));
   const blocks = lanes === 32 && most >= 8 * teams ? 2 : 1;
   const sums = (16 * blocks + 4) * (features.subgroups > 0 ? 64 : lanes * teams); // bytes of workgroup memory
@@ -147,7 +148,7 @@ interface Tile {
 function tiles(part: LinearPart, { features, program }: Plan): Tile[] {
   if (features.maxWorkgroupMemory < 32_768) return [{ NJ: 1, X_PITCH: 16, from: FEW + 1, to: program.chunk }];
   const X_PITCH = 17; // an odd pitch spreads the transposing stores over the banks
-  const wide = Math.ceil((2 * MANY_GROUPS) / Math.ceil(part.rows / 128)) * 64; // rows of x that make enough of them
+  const wide = Math.ceil(MATMUL_GROUPS / Math.ceil(part.rows / 128)) * 64; // rows of x that make enough of them
   if (wide > program.chunk) return [{ NJ: 1, X_PITCH, from: FEW + 1, to: program.chunk }];
   return [
     { NJ: 1, X_PITCH, from: FEW + 1, to: wide - 1 },

@@ -190,6 +190,7 @@ export function mamba2_decode(mixer: Mixer, plan: Plan): { launch: Launch; stats
         ...plan.batch,
         ...constants,
         K: k,
+        TAPS: k - 1, // of earlier inputs
         BLOCKS: count,
         P_STRIDE: plan.stride(conv.x.buffer),
         XBC_OFFSET: conv.x.offset,
