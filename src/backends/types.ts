@@ -90,7 +90,7 @@ export interface Executor {
 }
 
 /** The most steps of one `stepAhead`. */
-export const MAX_AHEAD = 32;
+export const MAX_AHEAD = 64;
 
 /** Upload blocks hold a multiple of this many rows (the last block of a weight aside). */
 export const UPLOAD_ROWS = 64;

@@ -10,8 +10,8 @@ import { Transcript } from './text.ts';
 import type { Burst, FinishReason, Token } from './types.ts';
 
 /** A burst is sent when it is this old, or has this many tokens. */
-const BURST_MS = 20;
-const BURST_TOKENS = 32;
+const BURST_MS = 40;
+const BURST_TOKENS = 64;
 
 const NO_IDS = new Int32Array(0);
 const NO_RECENT = NO_IDS;

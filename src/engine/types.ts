@@ -174,7 +174,7 @@ export interface EngineService {
     options: GenerateOptions,
   ): Promise<void>;
   /**
-   * Prefills and gives the first token, or decodes until a burst is worth sending (about 20 ms, at least one token).
+   * Prefills and gives the first token, or decodes until a burst is worth sending (about 40 ms, at least one token).
    * Asking for a burst says that all tokens of the last one were taken. Aborted within the prompt, or failed, the
    * session is as it was before.
    */

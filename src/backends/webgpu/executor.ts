@@ -16,7 +16,7 @@ import { StepWriter } from './steps.ts';
 import { Weights } from './weights.ts';
 
 /** The GPU works on these while the host encodes the next; the first has one, so that it starts early. */
-const STEPS_A_SUBMIT = 4;
+const STEPS_A_SUBMIT = 2;
 
 /** Allocates, compiles and binds. On failure the device is given back. */
 export async function createExecutor(

@@ -13,6 +13,7 @@ const BLOCK_ROWS = 4; // of W, that a team of threads has at a time in matvec
 const MATVEC_GROUPS = 48; // workgroups of matvec that a GPU wants at least
 const MATMUL_GROUPS = 256; // of matmul
 const MATVEC_THREADS = 256;
+const MANY_ROWS = 4096; // of W: enough for teams of one subgroup, in smaller workgroups
 const FEW = 32; // rows of x that matvec takes: to read W again from the cache is no dearer than half-empty tiles
 
 interface Linear {
@@ -100,10 +101,11 @@ function linear(call: Linear, plan: Plan): Launch[] {
  */
 function teams(layout: LinearLayout, part: LinearPart, { features, numerics }: Plan) {
   const units = layout.rowWords / 4;
-  const lanes = lanesFor(units, features.subgroups);
+  const many = features.subgroups > 0 && part.rows >= MANY_ROWS;
+  const lanes = many ? Math.max(32, features.subgroups) : lanesFor(units, features.subgroups);
   const most = Math.max(1, Math.floor(part.rows / (BLOCK_ROWS * MATVEC_GROUPS))); // blocks of a workgroup
-  const teams = 2 ** Math.floor(Math.log2(Math.min(most, MATVEC_THREADS / lanes)));
-  const blocks = lanes === 32 && most >= 8 * teams ? 2 : 1;
+  const teams = 2 ** Math.floor(Math.log2(Math.min(most, MATVEC_THREADS / (many ? 2 : 1) / lanes)));
+  const blocks = most >= 16 * teams ? 2 : 1;
   const sums = (16 * blocks + 4) * (features.subgroups > 0 ? 64 : lanes * teams); // bytes of workgroup memory
   const room = features.maxWorkgroupMemory - sums;
   const eights = layout.wordCols / 2; // of a unit's columns
@@ -134,7 +136,7 @@ function lanesFor(units: number, subgroup: number): number {
   const step = Math.max(32, subgroup);
   const choices = Array.from({ length: Math.floor(128 / step) }, (_, i) => (i + 1) * step);
   const score = (lanes: number) => (units / (lanes * Math.ceil(units / lanes))) * (lanes > 32 ? 1.25 : 1);
-  return choices.reduce((best, lanes) => (score(lanes) >= score(best) ? lanes : best));
+  return choices.reduce((best, lanes) => (score(lanes) > score(best) ? lanes : best));
 }
 
 interface Tile {
