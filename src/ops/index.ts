@@ -5,6 +5,7 @@ import { gate_norm } from './gate_norm.ts';
 import { linear_residual } from './linear_residual.ts';
 import { logits } from './logits.ts';
 import { norm_linear } from './norm_linear.ts';
+import { rotary } from './rotary.ts';
 import { sample } from './sample.ts';
 import { ssd_scan } from './ssd_scan.ts';
 import { window_attention } from './window_attention.ts';
@@ -18,6 +19,7 @@ export const ops = {
   gate_norm,
   linear_residual,
   activation,
+  rotary,
   window_attention,
   logits,
   sample,

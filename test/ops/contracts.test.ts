@@ -84,6 +84,12 @@ const refusals: Record<OpName, [name: string, change: Change, fault: RegExp][]> 
     ['silu, gated, 45', narrow('gate'), /d is 45 and 44/],
     ['silu, 45', set('y', { buffer: 'y', offset: -1, width: 45 }), /leaves 'y'/],
   ],
+  rotary: [
+    ['12 of 16', set('heads', 5), /48 is not a multiple of 5 heads/],
+    ['12 of 16', set('dims', 7), /dims must be even/],
+    ['12 of 16', set('dims', 18), /at most the head's 16/],
+    ['12 of 16', set('theta', 0.5), /theta must be at least 1/],
+  ],
   window_attention: [
     ['GQA', set('kvHeads', 4), /heads 6 is not a multiple/],
     ['GQA', set('kvHeads', 3), /head dimension/],

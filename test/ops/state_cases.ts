@@ -187,3 +187,30 @@ export const windowAttentionCases: OpCase[] = [
   ),
   attention('32 heads of 64', { heads: 32, kvHeads: 8, headDim: 64, window: 100 }, segmentsOf([0, 300, 2])),
 ];
+
+interface RotaryShape {
+  heads: number;
+  headDim: number;
+  dims?: number;
+  theta?: number;
+  pad?: [before: number, after: number];
+}
+
+function rotary(name: string, shape: RotaryShape, ...steps: CaseStep[]): OpCase {
+  const views = new Views();
+  const { heads, headDim, dims = headDim, theta = 10_000 } = shape;
+  const x = views.add('x', heads * headDim, normal, ...(shape.pad ?? [0, 0]));
+  return buildCase(name, steps, {
+    views,
+    weights: {},
+    calls: [{ op: 'rotary', x, heads, dims, theta }],
+  });
+}
+
+export const rotaryCases: OpCase[] = [
+  rotary('1 pair at position 0', { heads: 1, headDim: 2 }, segmentsOf([0, 0, 1])),
+  rotary('12 of 16, ragged', { heads: 3, headDim: 16, dims: 12, pad: [5, 3] }, RAGGED),
+  rotary('nano', { heads: 4, headDim: 32 }, segmentsOf([0, 61, 9])),
+  rotary('far away', { heads: 2, headDim: 64, theta: 1e11 }, segmentsOf([0, 99_990, 7], [1, 4_000, 2])),
+  rotary('as wide as can be', { heads: 2, headDim: 256 }, segmentsOf([0, 1000, 3])),
+];

@@ -20,6 +20,8 @@ const LINEAR_CASES = [
 const OTHER_CASES = [
   'fewer rows than the kernel, then more',
   'ragged batch',
+  '12 of 16, ragged',
+  'far away',
   'odd sizes, ragged',
   '2 groups',
   'clamped dt',

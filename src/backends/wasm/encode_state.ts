@@ -8,7 +8,7 @@ type Encoders<K extends OpCall['op']> = { [N in K]: Encoder<Extract<OpCall, { op
 
 /** The ops that are not linear; those are in encode_linear.ts. */
 export const stateEncoders: Encoders<
-  'conv1d' | 'ssd_scan' | 'gate_norm' | 'activation' | 'window_attention' | 'sample'
+  'conv1d' | 'ssd_scan' | 'gate_norm' | 'activation' | 'rotary' | 'window_attention' | 'sample'
 > = {
   conv1d: {
     words: (call, at) =>
@@ -42,6 +42,10 @@ export const stateEncoders: Encoders<
       new Words()
         .u32(...at.view(call.x), ...(call.gate ? at.view(call.gate) : [0, 0, 0]), ...at.view(call.y))
         .u32(['gelu', 'silu', 'relu2'].indexOf(call.kind)),
+  },
+  rotary: {
+    words: ({ x, heads, dims, theta }, at) =>
+      new Words().u32(...at.view(x), x.width / heads, dims).f32(theta),
   },
   window_attention: {
     scratch: (call) => ({ shared: 0, perThread: 4 * ceilTo(call.window, 16) }),

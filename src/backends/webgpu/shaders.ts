@@ -17,6 +17,7 @@ import mamba2_decode from '../../../shaders/wgsl/mamba2_decode.wgsl';
 import matmul from '../../../shaders/wgsl/matmul.wgsl';
 import matvec from '../../../shaders/wgsl/matvec.wgsl';
 import matvec_packed from '../../../shaders/wgsl/matvec_packed.wgsl';
+import rotary from '../../../shaders/wgsl/rotary.wgsl';
 import sample from '../../../shaders/wgsl/sample.wgsl';
 import ssd_scan from '../../../shaders/wgsl/ssd_scan.wgsl';
 import window_attention from '../../../shaders/wgsl/window_attention.wgsl';
@@ -32,6 +33,7 @@ export const shaders = {
   mamba2_decode: [batch, math, dt, mamba2_decode],
   gate_norm: [math, reduce, gate_norm],
   activation: [math, activation],
+  rotary: [batch, rotary],
   window_attention: [batch, window_attention],
   sample: [batch, output, reduce, values, select, sample],
 } as const;

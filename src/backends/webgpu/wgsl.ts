@@ -5,6 +5,7 @@ export interface Settings {
   flags?: Readonly<Record<string, boolean>>; // of `#if`
   constants?: Readonly<Record<string, number>>; // u32
   floats?: Readonly<Record<string, number>>; // f32
+  tables?: Readonly<Record<string, readonly number[]>>; // array<f32>
 }
 
 /** A range of a buffer. */
@@ -40,7 +41,7 @@ export function aliases(slices: Record<string, Slice>): string {
  * checks of indices that compilers put in need not ask for it before every read.
  */
 export function link(sources: readonly string[], settings: Settings, slices: Record<string, Slice>): Linked {
-  const { flags = {}, constants = {}, floats = {} } = settings;
+  const { flags = {}, constants = {}, floats = {}, tables = {} } = settings;
   let code = sources.map((source) => repeat(preprocess(source, flags), constants)).join('\n');
   const kept: Binding[] = [];
   for (const [declaration, , access, name] of code.matchAll(DECLARATION)) {
@@ -71,6 +72,7 @@ export function link(sources: readonly string[], settings: Settings, slices: Rec
     ...(flags.PACKED ? ['requires packed_4x8_integer_dot_product;'] : []),
     ...Object.entries(constants).map(([name, value]) => `const ${name} = ${u32(name, value)};`),
     ...Object.entries(floats).map(([name, value]) => `const ${name} = ${f32(value)};`),
+    ...Object.entries(tables).map(([name, values]) => table(name, values)),
   ];
   return { code: `${header.join('\n')}\n${code}`, bindings: kept };
 }
@@ -121,6 +123,11 @@ function preprocess(source: string, flags: Readonly<Record<string, boolean>>): s
 function u32(name: string, value: number): string {
   if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) throw fault(`${name} = ${value}`);
   return `${value}u`;
+}
+
+/** A private variable, not a constant: naga indexes no constants. */
+function table(name: string, values: readonly number[]): string {
+  return `var<private> ${name} = array<f32, ${values.length}>(${values.map(f32).join(', ')});`;
 }
 
 /** Nine digits tell every f32. */

@@ -3,6 +3,7 @@ import type { Launch, Plan, Shape } from '../plan.ts';
 import { activation, gate_norm } from './elementwise.ts';
 import { embed, linear_residual, logits, norm_linear } from './linear.ts';
 import { conv1d, mamba2_decode, mixerAt, ssd_scan } from './mamba2.ts';
+import { rotary } from './rotary.ts';
 import { sample } from './sample.ts';
 import { window_attention } from './window_attention.ts';
 
@@ -14,6 +15,7 @@ const builders: OpTable<Plan, Launch[]> = {
   gate_norm,
   linear_residual,
   activation,
+  rotary,
   window_attention,
   logits,
   sample: () => [], // follows `logits` always, for the sake of targets
