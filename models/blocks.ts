@@ -29,6 +29,8 @@ export interface Place {
   dModel: number;
   eps: number;
   scale?: number; // of what is added to the residual; 1
+  /** To which buffer the mixer's output is added, and where the sum goes; both 'residual' if absent. */
+  sum?: { of: string; to: string };
 }
 
 /** Where state-spaces and transformers' Mamba2 have layer `i`. */
@@ -64,6 +66,8 @@ export interface Mamba2Dims {
   hasHeadDimD: boolean; // D per channel rather than per head
   bias: boolean;
   convBias: boolean;
+  /** Of the rows of in_proj that make z, x, B, C and dt; 1. */
+  multipliers?: readonly [z: number, x: number, B: number, C: number, dt: number];
 }
 
 /** The Mamba-2 mixer (arXiv 2405.21060): projection to z | x B C | dt, convolution, recurrence, gated norm, projection. */
@@ -75,6 +79,11 @@ export function mamba2Block(place: Place, dims: Mamba2Dims): Block {
   const width = d_inner + channels + nheads;
   const norm = weights.vector(`${name}.norm`, place.norm, dModel);
   const inProj = linear(place, 'in_proj', dModel, width, dims.bias);
+  if (dims.multipliers) {
+    const rows = [d_inner, d_inner, bc, bc, nheads];
+    const multipliers = dims.multipliers.map((by, i) => ({ rows: rows[i]!, by }));
+    weights.multiply(inProj.w, multipliers);
+  }
   const taps = weights.taps(`${name}.conv`, `${mixer}.conv1d.weight`, channels, d_conv);
   const convBias = weights.bias(`${name}.conv.bias`, `${mixer}.conv1d.bias`, channels, dims.convBias);
   const dtBias = weights.vector(`${name}.dt_bias`, `${mixer}.dt_bias`, nheads);
@@ -82,7 +91,8 @@ export function mamba2Block(place: Place, dims: Mamba2Dims): Block {
     ? weights.vector(`${name}.A`, `${mixer}.A`, nheads)
     : weights.negExp(`${name}.A`, `${mixer}.A_log`, nheads);
   const D = weights.vector(`${name}.D`, `${mixer}.D`, dims.hasHeadDimD ? d_inner : nheads);
-  const gate = weights.vector(`${name}.gate_norm`, `${mixer}.norm.weight`, d_inner);
+  const gate =
+    dims.mode === 'gate' ? null : weights.vector(`${name}.gate_norm`, `${mixer}.norm.weight`, d_inner);
   const outProj = linear(place, 'out_proj', d_inner, dModel, dims.bias);
   return (draft) => {
     const residual = view(draft, 'residual', 0, dModel);
@@ -115,8 +125,8 @@ export function mamba2Block(place: Place, dims: Mamba2Dims): Block {
         activation: 'silu',
       },
       { op: 'ssd_scan', x, B, C, dt, dtBias, A, D, state: ssm, y: scanned, ngroups, dtMin, dtMax },
-      { op: 'gate_norm', x: scanned, z, g: gate, y: mixed, mode, ngroups, eps },
-      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual, ...scaled(place) },
+      { op: 'gate_norm', x: scanned, z, ...(gate && { g: gate }), y: mixed, mode, ngroups, eps },
+      { op: 'linear_residual', x: mixed, ...outProj, ...added(draft, place) },
     );
   };
 }
@@ -130,18 +140,21 @@ export interface MlpDims {
    * half of one projection, activated, gates the second (Granite).
    */
   gate: 'none' | 'plain' | 'normed' | 'merged';
+  /** Of what is activated, what it is multiplied by or '', and the way out. */
+  names?: readonly [string, string, string];
+  scale?: number; // of what is activated; 1
 }
 
 /** `out_proj(act(in_proj(x)))`, or `out_proj(norm(act(in_proj(x)) ⊙ gate_proj(x)))` with a gate. */
 export function mlpBlock(place: Place, dims: MlpDims): Block {
   const { weights, name, mixer, dModel, eps } = place;
   const { d_inner, kind, gate } = dims;
-  const [inName, outName] = gate === 'merged' ? ['input_linear', 'output_linear'] : ['in_proj', 'out_proj'];
+  const [inName, gateName, outName] = dims.names ?? ['in_proj', 'gate_proj', 'out_proj'];
   const width = gate === 'merged' ? 2 * d_inner : d_inner;
   const norm = weights.vector(`${name}.norm`, place.norm, dModel);
   const inProj = linear(place, inName, dModel, width, dims.bias);
   const separate = gate === 'plain' || gate === 'normed';
-  const gateProj = separate ? linear(place, 'gate_proj', dModel, d_inner, dims.bias) : null;
+  const gateProj = separate ? linear(place, gateName, dModel, d_inner, dims.bias) : null;
   const inner =
     gate === 'normed' ? weights.vector(`${name}.inner_norm`, `${mixer}.norm.weight`, d_inner) : null;
   const outProj = linear(place, outName, d_inner, dModel, dims.bias);
@@ -150,7 +163,8 @@ export function mlpBlock(place: Place, dims: MlpDims): Block {
     const y = view(draft, 'projection', 0, d_inner);
     const mixed = view(draft, 'mixed', 0, d_inner);
     const projected = view(draft, 'projection', 0, width);
-    draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...inProj, y: projected, eps });
+    const activated = { ...inProj, ...scaled(dims.scale) };
+    draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...activated, y: projected, eps });
     if (gate === 'none') draft.calls.push({ op: 'activation', x: y, y: mixed, kind });
     else {
       const x = view(draft, 'projection', d_inner, d_inner);
@@ -160,14 +174,7 @@ export function mlpBlock(place: Place, dims: MlpDims): Block {
         draft.calls.push({ op: 'gate_norm', x, z: y, g: inner, y: mixed, mode, ngroups: 1, eps });
       } else draft.calls.push({ op: 'activation', x, gate: y, y: mixed, kind });
     }
-    draft.calls.push({
-      op: 'linear_residual',
-      x: mixed,
-      ...outProj,
-      residual,
-      y: residual,
-      ...scaled(place),
-    });
+    draft.calls.push({ op: 'linear_residual', x: mixed, ...outProj, ...added(draft, place) });
   };
 }
 
@@ -181,9 +188,15 @@ export interface AttentionDims {
   outBias: boolean;
   /** One projection in_proj to q | k | v, and out_proj; or q_proj, k_proj, v_proj and o_proj. */
   separate?: boolean;
+  /** Of q, k and v; 1. */
+  multipliers?: readonly [q: number, k: number, v: number];
+  /** Position embedding of the first `dims` columns of every head. */
+  rotary?: { dims: number; theta: number };
+  /** Taps of a convolution over q | k | v before that. */
+  conv?: number;
 }
 
-/** Attention over q | k | v of one projection, without positional encoding. */
+/** Attention over q | k | v, without positional encoding unless one is asked for. */
 export function attentionBlock(place: Place, dims: AttentionDims): Block {
   const { weights, name, dModel, eps } = place;
   const { heads, kvHeads, scale, separate = false } = dims;
@@ -199,6 +212,10 @@ export function attentionBlock(place: Place, dims: AttentionDims): Block {
     : [['in_proj', q + 2 * kv]];
   const projections = widths.map(([which, width]) => linear(place, which, dModel, width, dims.qkvBias));
   const outProj = linear(place, separate ? 'o_proj' : 'out_proj', q, dModel, dims.outBias);
+  const conv = dims.conv && {
+    weight: weights.taps(`${name}.conv`, `${place.mixer}.conv1d.weight`, q + 2 * kv, dims.conv),
+    bias: weights.vector(`${name}.conv.bias`, `${place.mixer}.conv1d.bias`, q + 2 * kv),
+  };
   return (draft) => {
     const residual = view(draft, 'residual', 0, dModel);
     const mixed = view(draft, 'mixed', 0, q);
@@ -211,15 +228,27 @@ export function attentionBlock(place: Place, dims: AttentionDims): Block {
     let offset = 0;
     for (const [i, [, width]] of widths.entries()) {
       const y = view(draft, 'projection', offset, width);
-      draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...projections[i]!, y, eps });
+      const w = { ...projections[i]!, ...scaled(dims.multipliers?.[i]) };
+      draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...w, y, eps });
       offset += width;
+    }
+    const qkv = conv ? 'convolved' : 'projection';
+    if (conv) {
+      const [x, y] = ['projection', qkv].map((buffer) => view(draft, buffer, 0, offset)) as [View, View];
+      const ring = `${name}.conv`;
+      draft.states[ring] = { shape: [dims.conv!, offset], layout: { ringAxis: 0 } };
+      draft.calls.push({ op: 'conv1d', x, ...conv, state: ring, y, activation: 'none' });
+    }
+    if (dims.rotary) {
+      const x = view(draft, qkv, 0, q + kv);
+      draft.calls.push({ op: 'rotary', x, heads: heads + kvHeads, ...dims.rotary });
     }
     draft.calls.push(
       {
         op: 'window_attention',
-        q: view(draft, 'projection', 0, q),
-        k: view(draft, 'projection', q, kv),
-        v: view(draft, 'projection', q + kv, kv),
+        q: view(draft, qkv, 0, q),
+        k: view(draft, qkv, q, kv),
+        v: view(draft, qkv, q + kv, kv),
         state,
         y: mixed,
         heads,
@@ -227,7 +256,7 @@ export function attentionBlock(place: Place, dims: AttentionDims): Block {
         window,
         scale,
       },
-      { op: 'linear_residual', x: mixed, ...outProj, residual, y: residual, ...scaled(place) },
+      { op: 'linear_residual', x: mixed, ...outProj, ...added(draft, place) },
     );
   };
 }
@@ -240,6 +269,15 @@ function linear(place: Place, which: string, width: number, out: number, bias: b
   return { w, ...(b !== undefined && { b }) };
 }
 
-function scaled({ scale = 1 }: Place): { scale?: number } {
+/** Where the output of a block's last projection goes. */
+function added(draft: Draft, { dModel, scale, sum }: Place): { residual: View; y: View; scale?: number } {
+  return {
+    residual: view(draft, sum?.of ?? 'residual', 0, dModel),
+    y: view(draft, sum?.to ?? 'residual', 0, dModel),
+    ...scaled(scale),
+  };
+}
+
+function scaled(scale = 1): { scale?: number } {
   return scale === 1 ? {} : { scale };
 }

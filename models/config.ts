@@ -61,6 +61,15 @@ export class Config {
     return value as string[];
   }
 
+  /** `count` positive numbers; all 1 if absent. */
+  multipliers(key: string, count: number): number[] {
+    const value = this.fields[key] ?? Array.from({ length: count }, () => 1);
+    const valid = Array.isArray(value) && value.length === count;
+    if (!valid || !value.every((by) => typeof by === 'number' && by > 0 && by < Number.POSITIVE_INFINITY))
+      throw this.invalid(key, `${count} positive numbers`);
+    return value as number[];
+  }
+
   /** A set of layer indices, each below `count`. */
   layers(key: string, count: number): ReadonlySet<number> {
     const value = this.fields[key] ?? [];

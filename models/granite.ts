@@ -38,6 +38,7 @@ export const granite: Architecture = {
       kind: 'silu',
       bias: false,
       gate: 'merged',
+      names: ['input_linear', '', 'output_linear'],
     } as const;
     const blocks = types.map((type, i): Block => {
       const at = `model.layers.${i}`;

@@ -1,5 +1,6 @@
 import { EdgeError } from '../src/errors.ts';
 import type { JsonObject } from '../src/types.ts';
+import { falconH1 } from './falcon_h1.ts';
 import { granite } from './granite.ts';
 import { mamba2 } from './mamba2.ts';
 import { rene } from './rene.ts';
@@ -10,6 +11,7 @@ export const architectures: readonly Architecture[] = [
   mamba2, //
   rene,
   granite,
+  falconH1,
 ];
 
 /** The architecture that a config asks for. Throws UNSUPPORTED_MODEL, naming what was found, if there is none. */

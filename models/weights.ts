@@ -1,6 +1,6 @@
 import { EdgeError } from '../src/errors.ts';
 import type { WeightSpec } from '../src/ops/program.ts';
-import type { TensorShape, WeightSource } from '../src/weights/types.ts';
+import type { RowMultiplier, TensorShape, WeightSource } from '../src/weights/types.ts';
 
 /** Binds the weights of a program to the tensors of a checkpoint, and holds their shapes to the config's. */
 export class WeightBinder {
@@ -20,6 +20,11 @@ export class WeightBinder {
   /** A vector [n]. */
   vector(name: string, tensor: string, n: number): string {
     return this.bind(name, tensor, { shape: [n], role: 'vector' });
+  }
+
+  /** Multiplies consecutive rows of a weight as it is loaded. */
+  multiply(name: string, multipliers: readonly RowMultiplier[]): void {
+    if (multipliers.some(({ by }) => by !== 1)) this.sources[name] = { ...this.sources[name]!, multipliers };
   }
 
   /** The taps of a depthwise convolution, stored [channels, 1, k] or [channels, k]. */

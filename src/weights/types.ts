@@ -6,10 +6,17 @@ export interface TensorShape {
   shape: readonly number[];
 }
 
+export interface RowMultiplier {
+  rows: number;
+  by: number;
+}
+
 /** Where a program's weight comes from. Shapes may differ by dimensions of 1 (conv1d's [c, 1, k]). */
 export interface WeightSource {
   tensor: string; // name in the checkpoint
   transform?: 'neg_exp'; // A = −exp(A_log)
+  /** Multipliers of consecutive rows, `rows` in all. */
+  multipliers?: readonly RowMultiplier[];
 }
 
 /** A tensor in its file, readable by rows: [rows, cols] is its shape without dimensions of 1. */

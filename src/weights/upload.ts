@@ -2,11 +2,11 @@ import { EdgeError, throwIfAborted } from '../errors.ts';
 import type { WeightSpec } from '../ops/program.ts';
 import type { Tensor, WeightFormat } from '../types.ts';
 import { toF32 } from './dequantize.ts';
-import { f32ToF16 } from './half.ts';
+import { f16ToF32, f32ToF16 } from './half.ts';
 import { negExp } from './math.ts';
 import { storedTensor } from './plan.ts';
 import { type Quantizer, roundToNearest } from './quantize.ts';
-import type { Checkpoint, StoredTensor, WeightSource } from './types.ts';
+import type { Checkpoint, RowMultiplier, StoredTensor, WeightSource } from './types.ts';
 
 const YIELD = 16 * 2 ** 20; // bytes between two looks at the event loop
 
@@ -76,7 +76,9 @@ export async function uploadWeights(
     const { weight, shape, row } = block;
     const same = tensor.rows === shape.rows && tensor.cols === shape.cols;
     const shaped = same ? tensor : reshaped(tensor, shape);
-    const values = sources[weight]!.transform === 'neg_exp' ? transformed(shaped) : shaped;
+    const { transform, multipliers } = sources[weight]!;
+    const turned = transform === 'neg_exp' ? transformed(shaped) : shaped;
+    const values = multipliers ? multiplied(turned, row, multipliers) : turned;
     upload(weight, row, convert(values, formats[weight]!, quantizer, scratch));
     loaded += share(block);
     unyielded += share(block);
@@ -144,6 +146,27 @@ function transformed(tensor: Tensor): Tensor {
     cols: tensor.cols,
     data: negExp(values),
   };
+}
+
+/** Rows [first, first + rows) of a weight times the multipliers of all its rows. */
+function multiplied(tensor: Tensor, first: number, multipliers: readonly RowMultiplier[]): Tensor {
+  const by = new Float32Array(tensor.rows);
+  let row = -first;
+  for (const { rows, by: factor } of multipliers) {
+    by.fill(factor, Math.max(0, row), Math.max(0, row + rows));
+    row += rows;
+  }
+  const times = (values: Float32Array) => {
+    const width = values.length / tensor.rows;
+    return values.map((value, i) => value * by[Math.floor(i / width)]!);
+  };
+  if (!('q' in tensor)) {
+    const data = times(toF32(tensor));
+    return { format: { kind: 'float', dtype: 'f32' }, rows: tensor.rows, cols: tensor.cols, data };
+  }
+  const numbers = <T extends Float32Array | Uint16Array>(stored: T) =>
+    (stored instanceof Float32Array ? times(stored) : f32ToF16(times(f16ToF32(stored)))) as T;
+  return { ...tensor, scale: numbers(tensor.scale), bias: tensor.bias && numbers(tensor.bias) };
 }
 
 function sameFormat(a: WeightFormat, b: WeightFormat): boolean {

@@ -13,6 +13,7 @@ export const FIXTURES = [
   'rene-a',
   'rene-b-f16',
   'granite-hybrid',
+  'falcon-h1',
   'nano',
 ] as const;
 

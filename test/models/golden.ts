@@ -45,7 +45,8 @@ export async function openFixture(
   );
   const executor = await backend.create(program, formats, { slots, numerics, threads });
   for (const [weight, { shape }] of Object.entries(program.weights)) {
-    const { tensor, transform } = blueprint.sources[weight]!;
+    const { tensor, transform, multipliers } = blueprint.sources[weight]!;
+    if (multipliers) throw new Error('no fixture has multipliers');
     const stored = Float32Array.from(fixture.tensors.get(tensor)!.values);
     const values = transform === 'neg_exp' ? stored.map((x) => -Math.exp(x)) : stored;
     uploadBlocks(executor, weight, encodeTensor(values, shape.at(-1)!, formats[weight]!));
