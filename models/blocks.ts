@@ -136,10 +136,10 @@ export interface MlpDims {
   kind: ActivationCall['kind'];
   bias: boolean;
   /**
-   * Whether `gate_proj(x)` is multiplied in, and whether an RMS norm follows (SwiGLU of cartesia-mlx); merged: the first
-   * half of one projection, activated, gates the second (Granite).
+   * Whether `gate_proj(x)` is multiplied in, and whether an RMS norm follows (SwiGLU of cartesia-mlx); merged: one
+   * projection makes both halves; what is activated comes first (Granite) or last (mamba_ssm's GatedMLP).
    */
-  gate: 'none' | 'plain' | 'normed' | 'merged';
+  gate: 'none' | 'plain' | 'normed' | 'merged' | 'merged_last';
   /** Of what is activated, what it is multiplied by or '', and the way out. */
   names?: readonly [string, string, string];
   scale?: number; // of what is activated; 1
@@ -150,7 +150,7 @@ export function mlpBlock(place: Place, dims: MlpDims): Block {
   const { weights, name, mixer, dModel, eps } = place;
   const { d_inner, kind, gate } = dims;
   const [inName, gateName, outName] = dims.names ?? ['in_proj', 'gate_proj', 'out_proj'];
-  const width = gate === 'merged' ? 2 * d_inner : d_inner;
+  const width = gate.startsWith('merged') ? 2 * d_inner : d_inner;
   const norm = weights.vector(`${name}.norm`, place.norm, dModel);
   const inProj = linear(place, inName, dModel, width, dims.bias);
   const separate = gate === 'plain' || gate === 'normed';
@@ -160,14 +160,15 @@ export function mlpBlock(place: Place, dims: MlpDims): Block {
   const outProj = linear(place, outName, d_inner, dModel, dims.bias);
   return (draft) => {
     const residual = view(draft, 'residual', 0, dModel);
-    const y = view(draft, 'projection', 0, d_inner);
+    const first = gate === 'merged_last' ? d_inner : 0;
+    const y = view(draft, 'projection', first, d_inner);
     const mixed = view(draft, 'mixed', 0, d_inner);
     const projected = view(draft, 'projection', 0, width);
     const activated = { ...inProj, ...scaled(dims.scale) };
     draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...activated, y: projected, eps });
     if (gate === 'none') draft.calls.push({ op: 'activation', x: y, y: mixed, kind });
     else {
-      const x = view(draft, 'projection', d_inner, d_inner);
+      const x = view(draft, 'projection', d_inner - first, d_inner);
       if (gateProj) draft.calls.push({ op: 'norm_linear', x: residual, g: norm, ...gateProj, y: x, eps });
       if (inner !== null) {
         const mode = 'gate_then_norm'; // the op's gate is silu(in_proj(x)), as SwiGLU's activation

@@ -48,6 +48,11 @@ export class Config {
     return value;
   }
 
+  /** Is this field absent, null or 0? */
+  isZero(key: string): boolean {
+    return !this.fields[key];
+  }
+
   /** Is this field the text `value`? */
   isText(key: string, value: string): boolean {
     return this.fields[key] === value;

@@ -1,6 +1,14 @@
 import type { JsonObject } from '../src/types.ts';
 import type { TensorShape } from '../src/weights/types.ts';
-import { backboneLayer, type Mamba2Dims, mamba2Block } from './blocks.ts';
+import {
+  type AttentionDims,
+  attentionBlock,
+  type Block,
+  backboneLayer,
+  type Mamba2Dims,
+  mamba2Block,
+  mlpBlock,
+} from './blocks.ts';
 import { languageModel } from './blueprint.ts';
 import { Config } from './config.ts';
 import { convKernel, paddedVocabulary, readSsmConfig } from './state_spaces.ts';
@@ -15,11 +23,16 @@ interface Facts {
   eps: number;
   tied: boolean | undefined;
   dims: Mamba2Dims;
+  attention?: { layers: ReadonlySet<number>; dims: AttentionDims };
+  dIntermediate?: number; // of the MLP after each mixer, if there is one
   bos: number[];
   eos: number[];
 }
 
-/** Mamba-2 (arXiv 2405.21060): as `Mamba2ForCausalLM` of transformers, and as published by state-spaces. */
+/**
+ * Mamba-2 (arXiv 2405.21060): as `Mamba2ForCausalLM` of transformers, and as published by state-spaces; of these also
+ * hybrids with attention layers and MLPs (mamba2attn).
+ */
 export const mamba2: Architecture = {
   name: 'mamba2',
   matches(config) {
@@ -33,9 +46,7 @@ export const mamba2: Architecture = {
     const facts = published ? readStateSpaces(config) : readTransformers(config);
     const { dModel, vocabSize, eps, tied } = facts;
     const weights = new WeightBinder('mamba2', tensors);
-    const blocks = Array.from({ length: facts.nLayer }, (_, i) =>
-      mamba2Block(backboneLayer(weights, i, dModel, eps), facts.dims),
-    );
+    const blocks = Array.from({ length: facts.nLayer }, (_, i) => blockOf(facts, weights, i));
     return languageModel(
       {
         architecture: 'mamba2',
@@ -51,6 +62,31 @@ export const mamba2: Architecture = {
     );
   },
 };
+
+function blockOf(
+  { dModel, eps, dims, attention, dIntermediate }: Facts,
+  weights: WeightBinder,
+  i: number,
+): Block {
+  const place = backboneLayer(weights, i, dModel, eps);
+  const mixer = attention?.layers.has(i) ? attentionBlock(place, attention.dims) : mamba2Block(place, dims);
+  if (!dIntermediate) return mixer;
+  const at = `backbone.layers.${i}`;
+  const mlp = mlpBlock(
+    { ...place, name: `${place.name}.mlp`, norm: `${at}.norm2.weight`, mixer: `${at}.mlp` },
+    {
+      d_inner: 128 * Math.ceil(dIntermediate / 128), // GatedMLP's multiple_of
+      kind: 'silu',
+      bias: false,
+      gate: 'merged_last',
+      names: ['fc1', '', 'fc2'],
+    },
+  );
+  return (draft) => {
+    mixer(draft);
+    mlp(draft);
+  };
+}
 
 function layerOf(ssm_cfg: JsonObject[string] | undefined): unknown {
   return ssm_cfg && typeof ssm_cfg === 'object' && !Array.isArray(ssm_cfg) ? ssm_cfg.layer : undefined;
@@ -102,20 +138,56 @@ function readTransformers(config: Config): Facts {
 
 /** Names and defaults of state-spaces' MambaConfig. */
 function readStateSpaces(config: Config): Facts {
-  if (config.layers('attn_layer_idx', Number.POSITIVE_INFINITY).size > 0)
-    throw config.unsupported('attn_layer_idx', 'models of Mamba-2 layers alone are');
-  config.only('d_intermediate', 0);
   config.only('rms_norm', true);
   const dModel = config.integer('d_model');
+  const nLayer = config.integer('n_layer', 64);
+  const layers = config.layers('attn_layer_idx', nLayer);
   const vocabSize = paddedVocabulary(config, 50277, 8);
   return {
     dModel,
-    nLayer: config.integer('n_layer', 64),
+    nLayer,
     vocabSize,
     eps: 1e-5,
     tied: config.flag('tie_embeddings', true),
+    ...(layers.size > 0 && {
+      attention: { layers, dims: readAttention(config.section('attn_cfg'), dModel) },
+    }),
+    dIntermediate: config.isZero('d_intermediate') ? 0 : config.integer('d_intermediate'),
     dims: readSsmConfig(config.section('ssm_cfg'), dModel),
     bos: config.tokenIds('bos_token_id', vocabSize),
     eos: config.tokenIds('eos_token_id', vocabSize),
+  };
+}
+
+/** Arguments and defaults of `mamba_ssm.modules.mha.MHA`. */
+function readAttention(attn: Config, dModel: number): AttentionDims {
+  attn.known(
+    'num_heads',
+    'num_heads_kv',
+    'head_dim',
+    'qkv_proj_bias',
+    'out_proj_bias',
+    'softmax_scale',
+    'causal',
+    'd_conv',
+    'rotary_emb_dim',
+    'rotary_emb_base',
+  );
+  attn.only('causal', true);
+  const heads = attn.integer('num_heads');
+  const kvHeads = attn.integer('num_heads_kv', heads);
+  if (heads % kvHeads !== 0) throw attn.invalid('num_heads_kv', `a divisor of num_heads ${heads}`);
+  const headDim = attn.integer('head_dim', Math.floor(dModel / heads));
+  const dims = attn.isZero('rotary_emb_dim') ? 0 : attn.integer('rotary_emb_dim');
+  return {
+    heads,
+    kvHeads,
+    headDim,
+    window: null,
+    scale: attn.positive('softmax_scale', 1 / Math.sqrt(headDim)),
+    qkvBias: attn.flag('qkv_proj_bias', true),
+    outBias: attn.flag('out_proj_bias', true),
+    ...(dims > 0 && { rotary: { dims, theta: attn.positive('rotary_emb_base', 10_000) } }),
+    ...(!attn.isZero('d_conv') && { conv: convKernel(attn, 'd_conv') }),
   };
 }

@@ -23,7 +23,7 @@ test('npm run bench -- --quick: every op and the embedded model, as a table and 
   for (const { decode, prefill } of result.ops) {
     const names = decode.ops.map(({ op }: { op: string }) => op).sort();
     expect(names).toEqual(
-      'activation conv1d embed gate_norm linear_residual logits norm_linear rotary sample ssd_scan window_attention'.split(
+      'activation conv1d embed gate_norm linear_residual logits norm_linear sample ssd_scan window_attention'.split(
         ' ',
       ),
     );

@@ -89,7 +89,7 @@ describe('blueprints', () => {
       expect(Object.keys(blueprint.sources).sort()).toEqual(Object.keys(program.weights).sort());
       const bound = Object.values(blueprint.sources).map(({ tensor }) => tensor);
       expect(new Set(bound)).toEqual(new Set(tensors.keys()));
-      const bounded = name === 'granite-hybrid'; // by attention without a window
+      const bounded = ['granite-hybrid', 'falcon-h1'].includes(name); // by attention without a window
       expect(program.maxContext).toBe(bounded ? OPTIONS.maxContext : Number.POSITIVE_INFINITY);
     });
 
@@ -224,6 +224,20 @@ describe('what is refused', () => {
       'INVALID_FILE',
       /d_model must be a positive integer below 2147483648, found "64"/,
     ],
+    ['falcon-h1', { ssm_multipliers: [1, 1] }, 'INVALID_FILE', /ssm_multipliers must be 5 positive numbers/],
+    ['falcon-h1', { mlp_multipliers: [1, 0] }, 'INVALID_FILE', /mlp_multipliers must be 2 positive numbers/],
+    ['falcon-h1', { mamba_proj_bias: true }, 'UNSUPPORTED_MODEL', /mamba_proj_bias = true/],
+    ['falcon-h1', { mamba_n_heads: 7 }, 'INVALID_FILE', /mamba_n_heads must be 8/],
+    ['falcon-h1', { mamba_n_groups: 3 }, 'INVALID_FILE', /mamba_n_groups must be a divisor/],
+    ['falcon-h1', { num_key_value_heads: 3 }, 'INVALID_FILE', /num_key_value_heads must be a divisor/],
+    ['falcon-h1', { rope_scaling: { factor: 2 } }, 'UNSUPPORTED_MODEL', /rope_scaling/],
+    ['falcon-h1', { rope_parameters: { rope_type: 'yarn' } }, 'UNSUPPORTED_MODEL', /rope_type = "yarn"/],
+    [
+      'falcon-h1',
+      { attention_bias: true, attention_in_multiplier: 2 },
+      'UNSUPPORTED_MODEL',
+      /attention_in_multiplier = 2/,
+    ],
     ['granite-hybrid', { num_local_experts: 4 }, 'UNSUPPORTED_MODEL', /num_local_experts = 4/],
     [
       'granite-hybrid',
@@ -279,10 +293,13 @@ describe('what is refused', () => {
       expect(found.code).toBe(code);
     });
 
-  test('state-spaces hybrids and MLPs, by name', () => {
+  test('options of state-spaces that no program is written for, by name', () => {
     for (const [change, message] of [
-      [{ attn_layer_idx: [9, 18] }, /attn_layer_idx = \[9,18\]/],
-      [{ d_intermediate: 4096 }, /d_intermediate = 4096/],
+      [{ attn_layer_idx: [1], attn_cfg: { num_heads: 4, mlp_dim: 64 } }, /attn_cfg.mlp_dim = 64/],
+      [
+        { attn_layer_idx: [1], attn_cfg: { num_heads: 4, rotary_emb_interleaved: true } },
+        /interleaved = true/,
+      ],
       [{ rms_norm: false }, /rms_norm = false/],
     ] as const) {
       const { config, tensors } = stateSpaces(change as unknown as JsonObject);
