@@ -265,6 +265,7 @@ function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why
     bosTokenId: blueprint.bosTokenId,
     eosTokenIds: eosTokens(plan),
     hasTokenizer: tokenizer !== null,
+    hasChatTemplate: tokenizer !== null && tokenizer.chat.size > 0,
     weightBytes,
     stateBytes,
     scratchBytes,

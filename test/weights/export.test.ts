@@ -6,10 +6,12 @@ import { findArchitecture } from '../../models/index.ts';
 import { openFileSet } from '../../src/io/fileset.ts';
 import { writeFileAtomic } from '../../src/runtime/node.ts';
 import { parseTokenizer } from '../../src/tokenizer/index.ts';
-import type { Quantize } from '../../src/types.ts';
+import type { JsonValue, Quantize } from '../../src/types.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { repack } from '../../src/weights/gguf.ts';
 import { exportGguf, packBlocks } from '../../src/weights/gguf_export.ts';
+import { ggufTokenizer } from '../../src/weights/gguf_tokenizer.ts';
+import { ggufTemplates, ggufTokenizerMetadata } from '../../src/weights/gguf_vocabulary.ts';
 import { inspectFile } from '../../src/weights/inspect.ts';
 import { weightFormats } from '../../src/weights/plan.ts';
 import { fixtureFolder } from '../helpers/fixtures.ts';
@@ -91,18 +93,35 @@ describe('a file of real proportions', async () => {
   });
 });
 
+test('chat templates go along', () => {
+  const named = [
+    { name: 'default', template: 'a' },
+    { name: 'rag', template: 'b' },
+  ];
+  for (const [found, keys] of [
+    ['a', { '': 'a' }],
+    [named, { '': 'a', '.rag': 'b' }],
+    [[7], {}],
+    [null, {}],
+  ] as [JsonValue, Record<string, string>][])
+    expect(ggufTemplates({ chat_template: found })).toEqual(
+      Object.fromEntries(
+        Object.entries(keys).map(([key, string]) => [`tokenizer.chat_template${key}`, { string }]),
+      ),
+    );
+  expect(ggufTemplates(null)).toEqual({});
+});
+
 test('the tokenizer goes along', async () => {
   const tokenizer = readFileSync(join(fixtureFolder('nano'), 'tokenizer.json'), 'utf8');
-  const { ggufTokenizerMetadata } = await import('../../src/weights/gguf_vocabulary.ts');
   const metadata = ggufTokenizerMetadata(tokenizer, 1024, 0, [0]);
-  const { ggufTokenizer } = await import('../../src/weights/gguf_tokenizer.ts');
   const plain = Object.fromEntries(
     Object.entries(metadata).map(([key, value]) => [key, Object.values(value)[0]]),
   );
   const back = ggufTokenizer('x.gguf', plain as never);
   const parse = (text: string) => parseTokenizer({ name: 'x', tokenizer: text, config: null }, 1024);
   for (const text of ['Once upon a time, there was 1 dog.', "It's naïve — 日本!\n\n  x"])
-    expect(parse(back.tokenizer!).encode(text)).toEqual(parse(tokenizer).encode(text));
+    expect(parse(back!).encode(text)).toEqual(parse(tokenizer).encode(text));
   for (const odd of [
     '{"model": {"type": "WordPiece"}}',
     '{"model": {"type": "BPE"}, "pre_tokenizer": {"type": "Split"}}',
