@@ -49,6 +49,7 @@ export interface Progress {
   stage: 'open' | 'weights' | 'ready';
   loaded: number; // bytes
   total: number; // bytes
+  remainingMs: number | null; // at the pace so far; null while that is not known
 }
 
 /** The memory contract and what was chosen, as `model.info`. */
