@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -74,6 +74,13 @@ test('edge-ssm chat speaks in messages where the model has a template', async ()
   expect(JSON.parse(readFileSync(file, 'utf8'))).toHaveLength(5);
   expect(err).toMatch(/'nothing'|nothing/);
   expect(err).toMatch(/config\.json: expected the messages/);
+});
+
+test('edge-ssm convert takes the template along', async () => {
+  const out = join(folder, 'converted');
+  execFileSync(process.execPath, [CLI, 'convert', model, out, '--quantize', 'q8']);
+  await using library = await load(out);
+  expect(await library.applyChatTemplate([user('Hi')])).toBe('<|im_start|>user\nHi<|im_end|>\n');
 });
 
 test('--raw goes without; what the template refuses is said, and the talk goes on', async () => {
