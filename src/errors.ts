@@ -11,6 +11,7 @@ export type EdgeErrorCode =
   | 'POSITION_UNAVAILABLE' // a position that the history no longer holds
   | 'CONTEXT_FULL' // unbounded attention reached maxContext
   | 'NO_TOKENIZER' // text was given to a model that takes ids only
+  | 'NO_CHAT_TEMPLATE' // messages were given to a model without a template for them, or without the one named
   | 'BUSY' // a session that is already generating
   | 'CLOSED' // a model or session used after dispose or close
   | 'ABORTED' // the caller's AbortSignal

@@ -27,4 +27,5 @@ export type {
 } from './engine/types.ts';
 export { EdgeError, type EdgeErrorCode } from './errors.ts';
 export type { DecodeOptions, SnapshotDtype } from './state/snapshot.ts';
+export type { Chat, ChatMessage, ChatOptions } from './tokenizer/index.ts';
 export type { BackendName, GroupSize, Numerics, Quantize, WeightFormat } from './types.ts';

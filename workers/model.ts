@@ -1,5 +1,6 @@
 import type { ModelInfo, Prompt, Score, SelfTestReport, StateStats } from '../src/engine/types.ts';
 import type { DecodeOptions } from '../src/state/snapshot.ts';
+import type { ChatMessage, ChatOptions } from '../src/tokenizer/index.ts';
 import type { EngineClient } from './client.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import { Session } from './session.ts';
@@ -45,6 +46,15 @@ export class Model {
     return this.#info;
   }
 
+  /**
+   * The text of a conversation, as the model's chat template writes it: what `{ messages }` is as a prompt.
+   * @throws NO_CHAT_TEMPLATE, NO_TOKENIZER, INVALID_ARGUMENT if the template refuses the messages, INVALID_FILE if it
+   *   can't be read, or takes more than a template may
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<string> {
+    return this.#client.call((engine) => engine.render({ ...options, messages }));
+  }
+
   /** Generates from a fresh state, on a slot of its own that is freed at the end. */
   generate(prompt: Prompt, options: GenerationOptions = {}): Generation {
     return new Generation(this.#client, null, prompt, options);
@@ -82,7 +92,9 @@ export class Model {
    * @throws OUT_OF_MEMORY where that is too large to hold
    */
   async logits(prompt: Prompt, options: Cancellable & { last?: number } = {}): Promise<Float32Array> {
-    const ids = typeof prompt === 'string' ? await this.tokenizer.encode(prompt) : prompt;
+    const isChat = typeof prompt === 'object' && 'messages' in prompt;
+    const text = isChat ? await this.applyChatTemplate(prompt.messages, prompt) : prompt;
+    const ids = typeof text === 'string' ? await this.tokenizer.encode(text) : text;
     return this.#client.abortable(options.signal, (engine, call) =>
       engine.logits(ids, options.last ?? ids.length, call),
     );

@@ -19,6 +19,7 @@ import { blobFileSet } from '../src/io/blob.ts';
 import { openFileSet, urlsFileSet } from '../src/io/fileset.ts';
 import type { FileSet } from '../src/io/types.ts';
 import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
+import type { Chat } from '../src/tokenizer/index.ts';
 import type { EngineProtocol, Loader, WireSource } from './protocol.ts';
 
 /** The engine's end of the boundary: one engine once it is loaded. Large results give their buffers away. */
@@ -83,6 +84,10 @@ export class EngineHost implements EngineProtocol {
 
   async decode(ids: Int32Array): Promise<string> {
     return this.#loaded().decode(ids);
+  }
+
+  async render(chat: Chat): Promise<string> {
+    return this.#loaded().render(chat);
   }
 
   openSession(session: Handle): Promise<void> {

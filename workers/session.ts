@@ -44,6 +44,7 @@ export class Session {
   /**
    * Feeds a prompt; resolves to the new position. Whatever stops it leaves the session as it was before. Of a stream,
    * which may be endless, what was taken stays: it is one turn, and asked for no faster than it is consumed.
+   * `{ messages }` is the conversation from its beginning: the session goes back to where it parts from that, if it does.
    * @throws BUSY, ABORTED, CONTEXT_FULL, NO_TOKENIZER, CLOSED
    */
   async append(prompt: Prompt | PromptStream, { signal }: { signal?: AbortSignal } = {}): Promise<number> {
@@ -64,7 +65,10 @@ export class Session {
     return this.#position;
   }
 
-  /** Continues with a prompt, or with what the session holds if it is empty. One generation at a time: else BUSY. */
+  /**
+   * Continues with a prompt, or with what the session holds if it is empty; `{ messages }` is the conversation from its
+   * beginning, of which only what is new is consumed. One generation at a time: else BUSY.
+   */
   generate(prompt: Prompt = '', options: GenerationOptions = {}): Generation {
     this.#check();
     return new Generation(this.#client, this.#handle, prompt, options, () => this.#refresh());

@@ -1,9 +1,9 @@
 import type { Model } from '../../workers/model.ts';
-import type { Session } from '../../workers/session.ts';
 import { EdgeError } from '../errors.ts';
 import { exit, LineReader, print, printError } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, withModel } from './command.ts';
-import { type Options, SAMPLING_OPTIONS } from './options.ts';
+import { type Options, SAMPLING_OPTIONS, UsageError } from './options.ts';
+import { MessageTalk, Talk } from './talk.ts';
 
 const HINT =
   'Each line continues the conversation. /undo takes the last turn back, /retry runs it again, /fork goes on in a copy\n' +
@@ -15,21 +15,33 @@ const MAX_FORKS = 8;
 export const chat: Command = {
   name: 'chat',
   usage: 'chat [options]',
-  help: 'a conversation that keeps its session',
-  options: [...MODEL_OPTIONS, ...SAMPLING_OPTIONS],
-  run: (options) =>
-    withModel(
+  help: 'a conversation that keeps its session, in messages where the model has a chat template',
+  options: [...MODEL_OPTIONS, ...SAMPLING_OPTIONS, 'system', 'raw'],
+  run: async (options) => {
+    if (options.flag('raw') && options.text('system') !== undefined)
+      throw new UsageError('--system is a message; with --raw there are none');
+    await withModel(
       options.text('model') ?? 'tiny',
       options,
       (model) => converse(model, options),
       { maxSessions: 2, spill: MAX_FORKS }, // one to load into
-    ),
+    );
+  },
 };
+
+async function begin(model: Model, options: Options): Promise<Talk> {
+  const system = options.text('system');
+  if (system !== undefined && !model.info.hasChatTemplate)
+    throw new UsageError(`--system needs a model with a chat template; ${model.info.name} has none`);
+  const session = await model.session();
+  if (options.flag('raw') || !model.info.hasChatTemplate) return new Talk(model, session);
+  return new MessageTalk(model, session, system);
+}
 
 /** Until the end of the input, or /exit. */
 async function converse(model: Model, options: Options): Promise<void> {
-  let session = await model.session();
-  const origins: Session[] = []; // what /back returns to, the last one first
+  let talk = await begin(model, options);
+  const origins: Talk[] = []; // what /back returns to, the last one first
   const lines = new LineReader();
   let reply: AbortController | null = null;
   let interrupted = false;
@@ -46,16 +58,15 @@ async function converse(model: Model, options: Options): Promise<void> {
       interrupted = false;
       const command = /^\/(reset|undo|retry|fork|back|save|load)(?: +(.+))?$/.exec(line);
       if (command?.[1] === 'retry' && last !== null) {
-        await session.rewind({ turn: -1 });
+        await talk.undo();
         line = last;
       } else if (command) {
-        session = await obey({ session, origins, model }, command[1]!, command[2]);
+        talk = await obey(talk, origins, command[1]!, command[2]);
         last = null;
         continue;
       }
-      last = line;
       reply = new AbortController();
-      await answer(session, line, options, reply.signal);
+      last = (await answer(talk, line, options, reply.signal)) ? line : null;
       reply = null;
     }
   } finally {
@@ -63,72 +74,61 @@ async function converse(model: Model, options: Options): Promise<void> {
   }
 }
 
-interface Talk {
-  session: Session;
-  origins: Session[];
-  model: Model;
-}
-
-/** A command about the conversation; gives the session to go on with. */
-async function obey({ session, origins, model }: Talk, command: string, file = ''): Promise<Session> {
+/** A command about the conversation; gives the one to go on with. */
+async function obey(talk: Talk, origins: Talk[], command: string, file = ''): Promise<Talk> {
   try {
     switch (command) {
       case 'reset':
-        await session.reset();
+        await talk.reset();
         break;
       case 'undo':
-        await session.rewind({ turn: -1 });
+        await talk.undo();
         break;
       case 'retry':
         printError('There is no last turn to run again\n');
         break;
       case 'fork': {
-        const fork = await session.fork();
-        origins.push(session);
+        const fork = await talk.fork();
+        origins.push(talk);
         return fork;
       }
       case 'back': {
         const origin = origins.pop();
-        if (origin) await session.close();
+        if (origin) await talk.close();
         else printError('There is no /fork to come back from\n');
-        return origin ?? session;
+        return origin ?? talk;
       }
       default:
-        return await keepInFile(session, model, command, file);
+        if (file === '') printError(`/${command} takes a file\n`);
+        else await (command === 'save' ? talk.save(file) : talk.load(file));
     }
   } catch (error) {
     if (error instanceof EdgeError && error.code === 'WORKER_DIED') throw error;
     printError(`edge-ssm: ${error instanceof Error ? error.message : String(error)}\n`);
   }
-  return session;
+  return talk;
 }
 
-/** /save and /load. */
-async function keepInFile(session: Session, model: Model, command: string, file: string): Promise<Session> {
-  if (file === '') {
-    printError(`/${command} takes a file\n`);
-    return session;
-  }
-  if (command === 'save') {
-    await session.saveTo(file);
-    return session;
-  }
-  const loaded = await model.session({ from: file });
-  await session.close();
-  return loaded;
-}
-
-/** What can be mended by typing something else does not end the conversation. */
-async function answer(session: Session, line: string, options: Options, signal: AbortSignal): Promise<void> {
+/** What can be mended by typing something else does not end the conversation. Was it a turn, whole or not? */
+async function answer(talk: Talk, line: string, options: Options, signal: AbortSignal): Promise<boolean> {
   const json = options.flag('json');
-  const generation = session.generate(line, { ...options.sampling(), signal });
+  let text = '';
+  let failed = false;
   try {
-    if (!json) for await (const { text } of generation) await print(text);
-    const { text, finishReason, usage } = await generation.result();
-    if (json) await print(JSON.stringify({ text, finishReason, usage, position: session.position }));
+    const generation = talk.reply(line, { ...options.sampling(), signal });
+    for await (const piece of generation) {
+      text += piece.text;
+      if (!json) await print(piece.text);
+    }
+    const { finishReason, usage } = await generation.result();
+    talk.keep(line, text);
+    if (json) await print(JSON.stringify({ text, finishReason, usage, position: talk.position }));
   } catch (error) {
     if (!(error instanceof EdgeError) || error.code === 'WORKER_DIED') throw error;
-    if (error.code !== 'ABORTED') printError(`edge-ssm: ${error.message}`);
+    failed = error.code !== 'ABORTED';
+    if (failed) printError(`edge-ssm: ${error.message}`);
+    else talk.keep(line, text);
   }
   await print('\n');
+  return !failed;
 }

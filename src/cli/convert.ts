@@ -12,7 +12,7 @@ import { type Options, UsageError } from './options.ts';
 import { bytes } from './report.ts';
 
 const HOW = ['q4', 'q8', 'f16', 'none'] as const;
-const SIDECARS = ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json'];
+const SIDECARS = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'generation_config.json'];
 
 export const convert: Command = {
   name: 'convert',
@@ -54,11 +54,16 @@ export const convert: Command = {
         );
         const config = new TextEncoder().encode(`${JSON.stringify(checkpoint.config, null, 1)}\n`);
         await writeFileAtomic(joinPath(out, 'config.json'), [config]);
+        const { tokenizer, tokenizerConfig } = checkpoint; // of a GGUF file
+        const inside: Record<string, string | null> = {
+          'tokenizer.json': tokenizer,
+          'tokenizer_config.json': tokenizerConfig && JSON.stringify(tokenizerConfig, null, 1),
+        };
         for (const file of SIDECARS) {
           const sidecar = await files.open(file);
           if (sidecar) await writeFileAtomic(joinPath(out, file), [await sidecar.read(0, sidecar.size)]);
-          else if (file === 'tokenizer.json' && checkpoint.tokenizer !== null)
-            await writeFileAtomic(joinPath(out, file), [new TextEncoder().encode(checkpoint.tokenizer)]);
+          else if (inside[file])
+            await writeFileAtomic(joinPath(out, file), [new TextEncoder().encode(inside[file])]);
           await sidecar?.close();
         }
       }

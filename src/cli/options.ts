@@ -52,6 +52,8 @@ const OWN = {
   text: { kind: 'text', value: 'TEXT', help: 'a text instead of ids or a file' },
   'text-file': { kind: 'text', value: 'FILE', help: 'a text in UTF-8' },
   'prompt-file': { kind: 'text', value: 'FILE', help: 'a prompt in UTF-8' },
+  system: { kind: 'text', value: 'TEXT', help: 'a first message, of the system' },
+  raw: { kind: 'flag', help: 'lines follow each other as text, also where the model has a chat template' },
   tasks: { kind: 'text', value: 'A,B', help: 'all, or names of tasks' },
   data: { kind: 'text', value: 'DIR', help: 'the folder of the task files, JSON lines, also gzipped' },
   limit: { kind: 'number', value: 'N', help: 'only the first N examples of a task' },

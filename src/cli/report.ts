@@ -49,10 +49,11 @@ export function progressBar(): { show(progress: Progress): void; clear(): void }
   const WIDTH = 30;
   let shown = '';
   return {
-    show({ stage, loaded, total }) {
+    show({ stage, loaded, total, remainingMs }) {
       const part = total > 0 ? loaded / total : 0;
       const bar = '█'.repeat(Math.round(part * WIDTH)).padEnd(WIDTH, '░');
-      const line = stage === 'open' ? 'opening …' : `${bar} ${bytes(loaded)} of ${bytes(total)}`;
+      const left = remainingMs ? `, ${Math.ceil(remainingMs / 1000)} s left` : '';
+      const line = stage === 'open' ? 'opening …' : `${bar} ${bytes(loaded)} of ${bytes(total)}${left}`;
       if (line !== shown) printError(`\r\x1b[K${line}`);
       shown = line;
     },

@@ -8,13 +8,13 @@ import {
   type SnapshotDtype,
   type SnapshotModel,
 } from '../state/snapshot.ts';
-import type { Tokenizer } from '../tokenizer/index.ts';
+import type { Chat, Tokenizer } from '../tokenizer/index.ts';
 import type { WeightFormat } from '../types.ts';
 import { Call } from './call.ts';
 import { createDevice, type Device } from './device.ts';
 import { Generation } from './generation.ts';
 import { readOptions, show } from './options.ts';
-import { promptIds, requireTokenizer } from './prompt.ts';
+import { isChat, promptIds, requireTokenizer, toAnswer } from './prompt.ts';
 import { logits, score, scoreContinuations } from './score.ts';
 import { type Golden, selfTest } from './selftest.ts';
 import { Sequence } from './sequence.ts';
@@ -67,13 +67,15 @@ export class Engine implements EngineService {
   }
 
   encode(text: string): Int32Array {
-    this.requireOpen();
-    return requireTokenizer(this.parts.tokenizer, 'it takes and gives token ids only').encode(text);
+    return this.tokenizer().encode(text);
   }
 
   decode(ids: readonly number[] | Int32Array): string {
-    this.requireOpen();
-    return requireTokenizer(this.parts.tokenizer, 'it takes and gives token ids only').decode(ids);
+    return this.tokenizer().decode(ids);
+  }
+
+  render(chat: Chat): string {
+    return this.tokenizer().chat.render(chat);
   }
 
   openSession(handle: Handle): Promise<void> {
@@ -120,7 +122,7 @@ export class Engine implements EngineService {
   async append(handle: Handle, prompt: Prompt, call: Handle, continues = false): Promise<number> {
     const session = this.session(handle);
     const ids = this.ids(prompt);
-    return this.during(call, (running) => session.append(ids, running, continues));
+    return this.during(call, (running) => session.append(ids, running, continues, isChat(prompt)));
   }
 
   async rewind(handle: Handle, target: RewindTarget, call: Handle): Promise<number> {
@@ -155,7 +157,7 @@ export class Engine implements EngineService {
     const session = sessionHandle === null ? null : this.session(sessionHandle);
     const settings = readOptions(options, this.info.vocabSize);
     if (settings.stop.length > 0) requireTokenizer(this.parts.tokenizer, 'use stopTokens instead of stop');
-    const ids = this.ids(prompt);
+    const ids = this.ids(toAnswer(prompt));
     const occupant: Occupant = { name: 'generate', end: async (error) => generation?.end(error) };
     let generation: Generation | null = null;
     session?.occupy(occupant);
@@ -167,7 +169,8 @@ export class Engine implements EngineService {
       generation = new Generation({
         sequence,
         session,
-        ids: ids.length === 0 && sequence.fresh ? this.firstIds() : ids,
+        ids: ids.length === 0 && (sequence.fresh || isChat(prompt)) ? this.firstIds() : ids,
+        whole: isChat(prompt),
         settings,
         tokenizer: this.parts.tokenizer,
         eos: this.info.eosTokenIds,
@@ -274,6 +277,11 @@ export class Engine implements EngineService {
     });
     this.opening = opening.catch(() => {});
     await opening;
+  }
+
+  private tokenizer(): Tokenizer {
+    this.requireOpen();
+    return requireTokenizer(this.parts.tokenizer, 'it takes and gives token ids only');
   }
 
   private session(handle: Handle): Session {

@@ -20,6 +20,7 @@ export interface GenerationParts {
   sequence: Sequence;
   session: Session | null; // null: the sequence is the generation's own
   ids: Int32Array; // the prompt, [promptTokens]
+  whole: boolean; // is it the conversation from its beginning?
   settings: Settings;
   tokenizer: Tokenizer | null;
   eos: readonly number[];
@@ -113,16 +114,17 @@ export class Generation {
 
   /** The prompt and the first token. What stops it in the prompt leaves the session as it was before. */
   private async prefill(): Promise<Token[]> {
-    const { sequence, session, ids } = this.parts;
+    const { sequence, session } = this.parts;
     this.started = true;
     this.clock = { begin: performance.now(), first: performance.now(), last: performance.now() };
-    if (this.call.aborted) return [];
-    sequence.requireRoom(sequence.rowsWith(ids));
+    const rest = await this.unshared();
+    if (rest === null || this.call.aborted) return [];
+    sequence.requireRoom(sequence.rowsWith(rest));
     if (session) this.before = await sequence.checkpoint();
     const tokens = await this.guarded(async () => {
       try {
         if (session) await sequence.beginTurn();
-        return await this.next(ids, this.call, 1);
+        return await this.next(rest, this.call, 1);
       } catch (error) {
         if (!this.call.aborted || error !== this.call.reason) throw error;
         await this.before?.restore();
@@ -131,6 +133,17 @@ export class Generation {
     });
     this.clock.first = this.clock.last = performance.now();
     return tokens;
+  }
+
+  /** What of the prompt the session has not consumed yet; null if the call was stopped before that was reached. */
+  private async unshared(): Promise<Int32Array | null> {
+    const { session, ids, whole } = this.parts;
+    try {
+      return session && whole ? await session.share(ids, this.call) : ids;
+    } catch (error) {
+      if (!this.call.aborted || error !== this.call.reason) throw error;
+      return null;
+    }
   }
 
   /** Tokens until the burst is worth sending. */

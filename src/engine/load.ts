@@ -39,6 +39,9 @@ export type ModelDescription = Omit<ModelInfo, 'variant' | 'device' | 'threads' 
 /** Rows of prefill fed at a time, where neither the user nor the backend says how many. */
 const DEFAULT_CHUNK = 64;
 
+/** What a load must last before its pace says how long it will. */
+const PACE_MS = 250;
+
 /** A checkpoint with the program to run it. */
 interface Plan {
   checkpoint: Checkpoint;
@@ -61,7 +64,7 @@ export async function loadEngine(
   context: LoadContext,
 ): Promise<Engine> {
   const { onProgress, signal } = context;
-  onProgress?.({ stage: 'open', loaded: 0, total: 0 });
+  onProgress?.({ stage: 'open', loaded: 0, total: 0, remainingMs: null });
   return withPlan(source, options, signal, async (unfitted) => {
     const { plan, backend, executor, why } = await startBackend(unfitted, context.backends);
     try {
@@ -81,7 +84,8 @@ export async function loadEngine(
         testOps: () => knownAnswer(backend, plan.settings.numerics),
       });
       throwIfAborted(signal);
-      onProgress?.({ stage: 'ready', loaded: plan.weights.bytes, total: plan.weights.bytes });
+      const { bytes } = plan.weights;
+      onProgress?.({ stage: 'ready', loaded: bytes, total: bytes, remainingMs: 0 });
       return engine;
     } catch (error) {
       await executor.dispose();
@@ -219,6 +223,7 @@ async function upload(
 ): Promise<DamageWatch> {
   const { checkpoint, blueprint, program, weights } = plan;
   const watch = new DamageWatch();
+  const begin = performance.now();
   await uploadWeights(
     checkpoint,
     blueprint.sources,
@@ -231,7 +236,11 @@ async function upload(
       blockRows: UPLOAD_ROWS,
       staging: executor.staging,
       signal,
-      onProgress: (loaded, total) => onProgress?.({ stage: 'weights', loaded, total }),
+      onProgress(loaded, total) {
+        const elapsed = performance.now() - begin;
+        const remainingMs = elapsed < PACE_MS ? null : Math.round((elapsed / loaded) * (total - loaded));
+        onProgress?.({ stage: 'weights', loaded, total, remainingMs });
+      },
     },
   );
   await executor.ready();
@@ -265,6 +274,7 @@ function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why
     bosTokenId: blueprint.bosTokenId,
     eosTokenIds: eosTokens(plan),
     hasTokenizer: tokenizer !== null,
+    hasChatTemplate: tokenizer !== null && tokenizer.chat.size > 0,
     weightBytes,
     stateBytes,
     scratchBytes,

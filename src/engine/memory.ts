@@ -50,6 +50,15 @@ export class Memory {
     return this.recentIds;
   }
 
+  /** How many ids `ids` begins with that are known: none where the beginning is forgotten. */
+  sharedWith(ids: Int32Array): number {
+    const history = this.past?.history;
+    if (!history || history.first > 0) return 0;
+    const known = history.slice(0, Math.min(history.length, ids.length));
+    const parting = known.findIndex((id, i) => id !== ids[i]);
+    return parting < 0 ? known.length : parting;
+  }
+
   remember(ids: ArrayLike<number>): void {
     this.past?.history.push(ids);
     for (let i = Math.max(0, ids.length - MAX_RECENT); i < ids.length; i++) this.recentIds.push(ids[i]!);

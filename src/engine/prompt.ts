@@ -1,17 +1,34 @@
 import { EdgeError, requireArgument } from '../errors.ts';
-import type { Tokenizer } from '../tokenizer/index.ts';
+import type { Chat, Tokenizer } from '../tokenizer/index.ts';
 import { requireId, show } from './options.ts';
 import type { Prompt } from './types.ts';
 
-/** The ids of a prompt. @throws INVALID_ARGUMENT, or NO_TOKENIZER for text given to a model without one */
+/** Is it a whole conversation, which begins at the beginning? */
+export function isChat(prompt: Prompt): prompt is Chat {
+  return typeof prompt === 'object' && prompt !== null && 'messages' in prompt;
+}
+
+/** The same, as a prompt to answer. */
+export function toAnswer(prompt: Prompt): Prompt {
+  return isChat(prompt) ? { addGenerationPrompt: true, ...prompt } : prompt;
+}
+
+/**
+ * The ids of a prompt.
+ * @throws INVALID_ARGUMENT, or NO_TOKENIZER for text given to a model without one, and what rendering messages throws
+ */
 export function promptIds(prompt: Prompt, tokenizer: Tokenizer | null, vocabSize: number): Int32Array {
   if (typeof prompt === 'string') {
     if (prompt === '') return new Int32Array(0);
     return requireTokenizer(tokenizer, 'give token ids instead of text').encode(prompt);
   }
+  if (isChat(prompt)) {
+    const reader = requireTokenizer(tokenizer, 'give token ids instead of messages');
+    return reader.encode(reader.chat.render(prompt)); // special tokens by their text, and no bos but the template's
+  }
   requireArgument(
     Array.isArray(prompt) || prompt instanceof Int32Array,
-    `A prompt is text, a list of token ids or an Int32Array, found ${show(prompt)}`,
+    `A prompt is text, a list of token ids, an Int32Array or { messages }, found ${show(prompt)}`,
   );
   for (const id of prompt) requireId(id, vocabSize, 'prompt');
   return Int32Array.from(prompt);

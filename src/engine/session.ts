@@ -67,17 +67,28 @@ export class Session {
     this.fault = error;
   }
 
-  /** Consumes a prompt, as a turn unless it `continues` one. Whatever stops it leaves the session as it was before. */
-  async append(ids: Int32Array, call: Call, continues = false): Promise<number> {
+  /**
+   * Consumes a prompt, as a turn unless it `continues` one. Whatever stops it leaves the session as it was before; one
+   * that is the `whole` conversation may leave it where the two part.
+   */
+  async append(ids: Int32Array, call: Call, continues = false, whole = false): Promise<number> {
     await this.during('append', call, async () => {
-      this.sequence.requireRoom(Math.max(0, this.sequence.rowsWith(ids) - 1));
-      if (ids.length === 0) return;
+      const rest = whole ? await this.share(ids, call) : ids;
+      this.sequence.requireRoom(Math.max(0, this.sequence.rowsWith(rest) - 1));
+      if (rest.length === 0) return;
       await this.reversibly(async () => {
         if (!continues) await this.sequence.beginTurn();
-        await this.sequence.append(ids, call);
+        await this.sequence.append(rest, call);
       });
     });
     return this.sequence.position;
+  }
+
+  /** Back to the ids that it has in common with a whole conversation; gives those that are left to consume. */
+  async share(ids: Int32Array, call: Call): Promise<Int32Array> {
+    const length = this.sequence.memory.sharedWith(ids);
+    if (length < this.sequence.memory.known) await this.reversibly(() => this.sequence.rewind(length, call));
+    return ids.subarray(length);
   }
 
   async reset(): Promise<void> {

@@ -1,10 +1,14 @@
 import type { MemoryPlan } from '../backends/types.ts';
 import type { DecodeOptions, SnapshotDtype } from '../state/snapshot.ts';
+import type { Chat } from '../tokenizer/index.ts';
 import type { BackendName, Numerics, Quantize, WeightFormat } from '../types.ts';
 import type { CacheStats } from './prefix_cache.ts';
 
-/** Text or token ids. An empty one continues a session. */
-export type Prompt = string | readonly number[] | Int32Array;
+/**
+ * Text, token ids, or a conversation for the model's chat template. An empty one continues a session; a conversation is
+ * the whole of it: a session keeps what it has consumed of it already, and goes back to where they part.
+ */
+export type Prompt = string | readonly number[] | Int32Array | Chat;
 
 /** Where a model comes from. Strings: 'tiny', a directory or file path, or a URL. Blobs: the files of one model. */
 export type ModelSource = string | URL | Blob | readonly File[];
@@ -45,6 +49,7 @@ export interface Progress {
   stage: 'open' | 'weights' | 'ready';
   loaded: number; // bytes
   total: number; // bytes
+  remainingMs: number | null; // at the pace so far; null while that is not known
 }
 
 /** The memory contract and what was chosen, as `model.info`. */
@@ -71,6 +76,7 @@ export interface ModelInfo extends MemoryPlan, StateSettings {
   bosTokenId: number | null;
   eosTokenIds: readonly number[];
   hasTokenizer: boolean;
+  hasChatTemplate: boolean;
 }
 
 export interface GenerateOptions {
@@ -147,12 +153,14 @@ export type Handle = number;
 export interface EngineService {
   encode(text: string): Int32Array | Promise<Int32Array>;
   decode(ids: Int32Array): string | Promise<string>;
+  /** A conversation as text. */
+  render(chat: Chat): string | Promise<string>;
   openSession(session: Handle): Promise<void>;
   closeSession(session: Handle): Promise<void>;
   resetSession(session: Handle): Promise<void>;
   /**
    * Consumes a prompt (its last token stays pending); resolves to the new position. If it fails or is aborted, the
-   * session is as it was before. It is a turn, to which `rewind` can go, unless it `continues` one.
+   * session is as it was before, or where it parts from a prompt that is the whole conversation. It is a turn, to which `rewind` can go, unless it `continues` one.
    */
   append(session: Handle, prompt: Prompt, call: Handle, continues?: boolean): Promise<number>;
   /** Tokens consumed so far. */

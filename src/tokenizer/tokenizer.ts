@@ -7,6 +7,7 @@ import {
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { tokenBytes } from './bytes.ts';
+import { ChatTemplates } from './chat_template.ts';
 import { findFault, largestId } from './check.ts';
 import { ByteStream, type DecodeStream, WindowStream } from './decode_stream.ts';
 
@@ -31,6 +32,7 @@ export class Tokenizer {
     private readonly library: Library,
     readonly vocabSize: number,
     private readonly byteLevel: boolean,
+    readonly chat: ChatTemplates,
   ) {
     this.vocab = library.model!.vocab;
     this.size = this.vocab.length;
@@ -97,8 +99,10 @@ export function parseTokenizer(files: TokenizerFiles, vocabSize: number): Tokeni
       files.name,
       `has ids up to ${largest}, but the model's vocabulary has ${vocabSize}: they don't belong together`,
     );
-  const library = construct(files.name, json, files.config ?? {});
-  return new Tokenizer(library, vocabSize, isByteLevel(json.decoder));
+  const config = files.config ?? {};
+  const library = construct(files.name, json, config);
+  const chat = new ChatTemplates(files.name, config);
+  return new Tokenizer(library, vocabSize, isByteLevel(json.decoder), chat);
 }
 
 function construct(name: string, json: JsonObject, config: JsonObject): Library {

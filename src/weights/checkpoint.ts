@@ -14,6 +14,7 @@ import type { Checkpoint, StoredTensor } from './types.ts';
 
 export const CHECKPOINT_LIMITS = {
   configBytes: CONFIG_LIMITS.bytes,
+  templateBytes: 2 ** 20,
   tokenizerBytes: 128 * 2 ** 20,
   shards: 1024,
 } as const;
@@ -96,16 +97,21 @@ async function readSidecars(files: FileSet, signal: AbortSignal | undefined): Pr
     const bytes = await readSmall(files, file, CHECKPOINT_LIMITS.configBytes, signal);
     return bytes && parseJsonObject(`${files.name}: ${file}`, bytes);
   };
-  const [config, tokenizer, tokenizerConfig, generation] = await Promise.all([
+  const text = async (file: string, limit: number) => {
+    const bytes = await readSmall(files, file, limit, signal);
+    return bytes && decodeUtf8(`${files.name}: ${file}`, bytes);
+  };
+  const [config, tokenizer, tokenizerConfig, template, generation] = await Promise.all([
     json('config.json'),
-    readSmall(files, 'tokenizer.json', CHECKPOINT_LIMITS.tokenizerBytes, signal),
+    text('tokenizer.json', CHECKPOINT_LIMITS.tokenizerBytes),
     json('tokenizer_config.json'),
+    text('chat_template.jinja', CHECKPOINT_LIMITS.templateBytes),
     json('generation_config.json'),
   ]);
   return {
     config,
-    tokenizer: tokenizer && decodeUtf8(`${files.name}: tokenizer.json`, tokenizer),
-    tokenizerConfig,
+    tokenizer,
+    tokenizerConfig: template === null ? tokenizerConfig : { ...tokenizerConfig, chat_template: template },
     eosTokenIds: generation && readEos(files.name, generation.eos_token_id),
   };
 }

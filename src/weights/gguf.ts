@@ -3,7 +3,7 @@ import type { ByteSource } from '../io/types.ts';
 import type { JsonObject, JsonValue, QuantTensor } from '../types.ts';
 import { checkpoint, type Sidecars } from './assemble.ts';
 import { type GgufEntry, readGgufHeader } from './gguf_header.ts';
-import { ggufTokenizer } from './gguf_tokenizer.ts';
+import { ggufTokenizer, ggufTokenizerConfig } from './gguf_tokenizer.ts';
 import { KQUANTS, unpackKQuant } from './kquants.ts';
 import { asU16, floatStored, matrixOf, StoredBytes } from './stored.ts';
 import type { Checkpoint, StoredTensor } from './types.ts';
@@ -45,11 +45,10 @@ export async function openGguf(
     tensors.set(name, storedTensor(source, entry, shape));
   }
   const config = known ? mamba2Config(source.name, metadata, tensors) : { model_type: architecture };
-  const inside = sidecars.tokenizer === null ? ggufTokenizer(source.name, metadata) : null;
   const found: Sidecars = {
     ...sidecars,
-    tokenizer: sidecars.tokenizer ?? inside!.tokenizer,
-    tokenizerConfig: sidecars.tokenizerConfig ?? inside?.config ?? null,
+    tokenizer: sidecars.tokenizer ?? ggufTokenizer(source.name, metadata),
+    tokenizerConfig: { ...ggufTokenizerConfig(metadata), ...sidecars.tokenizerConfig },
     eosTokenIds: null,
   };
   return checkpoint('gguf', source.name, config, tensors, metadata, found, [source]);

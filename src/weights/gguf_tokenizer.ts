@@ -1,12 +1,6 @@
 import { EdgeError } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 
-/** What a GGUF file says of its tokenizer, in the words of tokenizer.json and tokenizer_config.json. */
-export interface GgufTokenizer {
-  tokenizer: string | null;
-  config: JsonObject | null;
-}
-
 /** Values of `tokenizer.ggml.pre` whose pattern is GPT-2's, and whether their makers normalize to NFC before it. */
 const PRE: Readonly<Record<string, { nfc: boolean }>> = {
   'gpt-2': { nfc: false },
@@ -21,15 +15,14 @@ const USER_DEFINED = 4;
 const UNUSED = 5;
 
 /**
- * The tokenizer that a GGUF file holds: byte-level BPE with GPT-2's pattern. Of any other kind (`tokenizer.ggml.model`,
- * `tokenizer.ggml.pre`) it is null, and the model takes ids only, unless a tokenizer.json lies beside the file.
+ * The tokenizer that a GGUF file holds, as the text of a tokenizer.json: byte-level BPE with GPT-2's pattern. Of any other kind (`tokenizer.ggml.model`,
+ * `tokenizer.ggml.pre`) there is none, and the model takes ids only, unless a tokenizer.json lies beside the file.
  * @throws INVALID_FILE where its tables contradict each other
  */
-export function ggufTokenizer(file: string, metadata: JsonObject): GgufTokenizer {
+export function ggufTokenizer(file: string, metadata: JsonObject): string | null {
   const value = (key: string): JsonValue | undefined => metadata[`tokenizer.ggml.${key}`];
   const pre = value('pre') ?? 'default';
-  if (value('model') !== 'gpt2' || typeof pre !== 'string' || !Object.hasOwn(PRE, pre))
-    return { tokenizer: null, config: null };
+  if (value('model') !== 'gpt2' || typeof pre !== 'string' || !Object.hasOwn(PRE, pre)) return null;
   const tokens = list(file, metadata, 'tokens', 'string') as string[];
   const merges = list(file, metadata, 'merges', 'string') as string[];
   const types =
@@ -65,7 +58,7 @@ export function ggufTokenizer(file: string, metadata: JsonObject): GgufTokenizer
       merges: pairs.filter(([a, b]) => vocab.has(a) && vocab.has(b) && vocab.has(a + b)),
     },
   };
-  return { tokenizer: JSON.stringify(json), config: readConfig(metadata, tokens) };
+  return JSON.stringify(json);
 }
 
 function split(file: string, merge: string): [string, string] {
@@ -115,14 +108,19 @@ function around(metadata: JsonObject, tokens: readonly string[]): JsonObject | n
   };
 }
 
-function readConfig(metadata: JsonObject, tokens: readonly string[]): JsonObject {
+/** What a GGUF file says of bos, eos and chat templates, in the words of tokenizer_config.json. */
+export function ggufTokenizerConfig(metadata: JsonObject): JsonObject {
   const config: JsonObject = {};
+  const tokens = metadata['tokenizer.ggml.tokens'];
   for (const key of ['bos', 'eos'] as const) {
-    const found = tokenOf(metadata, tokens, key);
+    const found = Array.isArray(tokens) ? tokenOf(metadata, tokens as string[], key) : null;
     if (found) config[`${key}_token`] = found.token;
   }
-  const template = metadata['tokenizer.chat_template'];
-  if (typeof template === 'string') config.chat_template = template;
+  const templates = Object.entries(metadata).flatMap(([key, template]): JsonObject[] => {
+    const match = /^tokenizer\.chat_template(?:\.(.+))?$/s.exec(key);
+    return match && typeof template === 'string' ? [{ name: match[1] ?? 'default', template }] : [];
+  });
+  if (templates.length > 0) config.chat_template = templates;
   return config;
 }
 

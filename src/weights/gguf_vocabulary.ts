@@ -1,3 +1,4 @@
+import type { JsonObject } from '../types.ts';
 import type { GgufValue } from './gguf_write.ts';
 import { isObject, parseJsonObject } from './json.ts';
 
@@ -44,4 +45,17 @@ export function ggufTokenizerMetadata(
     ...(eos[0] !== undefined && { 'tokenizer.ggml.eos_token_id': { u32: eos[0] } }),
     'tokenizer.ggml.add_bos_token': { bool: false },
   };
+}
+
+/** The chat templates of a tokenizer_config.json as GGUF has them. */
+export function ggufTemplates(config: JsonObject | null): Record<string, GgufValue> {
+  const { chat_template: found = [] } = config ?? {};
+  const list = Array.isArray(found) ? found : [{ name: 'default', template: found }];
+  const templates = list.flatMap((entry): [string, GgufValue][] => {
+    const { name, template }: JsonObject = isObject(entry) ? entry : {};
+    if (typeof name !== 'string' || typeof template !== 'string') return [];
+    const key = name === 'default' ? '' : `.${name}`;
+    return [[`tokenizer.chat_template${key}`, { string: template }]];
+  });
+  return Object.fromEntries(templates);
 }

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { provided } from '../helpers/provided.ts';
 import { CONSUMER, INSTALLED, runScript } from '../package/context.ts';
 import { launch } from './chromium.ts';
-import { PAGE } from './page_code.ts';
+import { CHAT, PAGE } from './page_code.ts';
 import { ISOLATION, type Site, serve } from './server.ts';
 
 const PROMPT = 'Once upon a time, there was a little';
@@ -17,6 +17,7 @@ const NOTHING = '<!doctype html><meta charset="utf-8"><title>edge-ssm</title>';
 
 interface Expected {
   ids: number[];
+  chat: string;
   logits: number;
 }
 let expected: Expected;
@@ -30,9 +31,10 @@ beforeAll(async () => {
       `import { load } from 'edge-ssm';
        const model = await load('tiny', { threads: 1 });
        const { tokens } = await model.generate(${JSON.stringify(PROMPT)}, { maxTokens: 40 }).result();
+       const chat = (await model.generate(${JSON.stringify(CHAT)}, { maxTokens: 9 }).result()).text;
        const words = new Uint32Array((await model.logits([5, 6, 7])).buffer);
        const logits = words.reduce((hash, word) => Math.imul(hash ^ word, 0x01000193) >>> 0, 1);
-       console.log(JSON.stringify({ ids: tokens.map(({ id }) => id), logits }));`,
+       console.log(JSON.stringify({ ids: tokens.map(({ id }) => id), chat, logits }));`,
     ),
   );
 });
@@ -139,6 +141,7 @@ function expectedWith(isolated: boolean) {
     isolated,
     ids: expected.ids,
     left: expected.ids,
+    chat: expected.chat,
     logits: expected.logits,
     threads: isolated ? 2 : 1,
     why: expect.stringContaining(isolated ? '2 threads as asked for' : 'COOP and COEP'),

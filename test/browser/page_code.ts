@@ -1,3 +1,8 @@
+import { CHATML } from '../tokenizer/templates.ts';
+
+/** A conversation, whatever the model's own template. */
+export const CHAT = { messages: [{ role: 'user', content: 'Hi' }], template: CHATML };
+
 /** What a page does with the package; it is bundled, and called by the tests. */
 export const PAGE = `
   import { EdgeError, load } from 'edge-ssm';
@@ -15,6 +20,7 @@ export const PAGE = `
     const left = [];
     for await (const { id } of session.generate(prompt)) if (left.push(id) === 7) break;
     const rest = await session.generate('', { maxTokens: 33 }).result();
+    seen.chat = (await model.generate(${JSON.stringify(CHAT)}, { maxTokens: 9 }).result()).text;
     seen.left = [...left, ...rest.tokens.map(({ id }) => id)];
     const logits = await model.logits([5, 6, 7]);
     seen.logits = new Uint32Array(logits.buffer).reduce((hash, word) => Math.imul(hash ^ word, 0x01000193) >>> 0, 1);

@@ -216,6 +216,7 @@ export function toyInfo(facts: Partial<ModelInfo>): ModelInfo {
     bosTokenId: 0,
     eosTokenIds: [],
     hasTokenizer: false,
+    hasChatTemplate: false,
     weightBytes: 0,
     stateBytes: 0,
     scratchBytes: 0,

@@ -48,9 +48,9 @@ describe('how weights are loaded', () => {
       backends: [reference],
       onProgress: (progress) => seen.push(progress),
     });
-    expect(seen[0]).toEqual({ stage: 'open', loaded: 0, total: 0 });
+    expect(seen[0]).toEqual({ stage: 'open', loaded: 0, total: 0, remainingMs: null });
     const { total } = seen.at(-1)!;
-    expect(seen.at(-1)).toEqual({ stage: 'ready', loaded: total, total });
+    expect(seen.at(-1)).toEqual({ stage: 'ready', loaded: total, total, remainingMs: 0 });
     const weights = seen.filter(({ stage }) => stage === 'weights').map(({ loaded }) => loaded);
     expect(weights).toEqual([...weights].sort((a, b) => a - b));
     expect(weights.at(-1)).toBe(total);

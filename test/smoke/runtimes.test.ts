@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { provided, type Runtime, runtimeBinary, SWIFTSHADER } from '../helpers/provided.ts';
 import { CONSUMER, runCommand, runScript } from '../package/context.ts';
+import { CHATML } from '../tokenizer/templates.ts';
 
 const PROMPT = 'Once upon a time, there was a little';
 
@@ -32,6 +33,8 @@ const SCRIPT = `
   const rest = await session.generate('', { maxTokens: 33 }).result();
   seen.left = [...left, ...rest.tokens.map(({ id }) => id)];
   const sampled = { maxTokens: 24, temperature: 0.8, topP: 0.9, repetitionPenalty: 1.1, seed: 42 };
+  const chat = { messages: [{ role: 'user', content: 'Hi 🌍' }], template: ${JSON.stringify(CHATML)} };
+  seen.chat = [await model.applyChatTemplate(chat.messages, chat), (await model.generate(chat, { maxTokens: 9 }).result()).text];
   seen.sampled = (await model.generate('The dog', sampled).result()).text;
   const logits = await model.logits([5, 6, 7]);
   const words = new Uint32Array(logits.buffer);
@@ -65,6 +68,7 @@ test('this Node', () => {
   expect(expected).toMatchObject({
     'threads 2': { ids, text, threads: 2 },
     left: ids,
+    chat: ['<|im_start|>user\nHi 🌍<|im_end|>\n', expect.stringMatching(/./)],
     device: expect.stringContaining(`Node.js ${process.versions.node}`),
     stages: ['open', 'weights', 'ready'],
     selfTest: true,

@@ -56,6 +56,13 @@ describe('openCheckpoint', () => {
       eosTokenIds: [2, 3],
       metadata: {},
     });
+    const template = new TextEncoder().encode('{{ messages }}\n');
+    const bytes = { 'model.safetensors': weights, 'config.json': config, 'chat_template.jinja': template };
+    const own = await openCheckpoint(
+      files({ ...bytes, 'tokenizer_config.json': json({ chat_template: 't' }) }),
+    );
+    expect(own.tokenizerConfig).toEqual({ chat_template: '{{ messages }}\n' });
+    expect((await openCheckpoint(files(bytes))).tokenizerConfig).toEqual(own.tokenizerConfig);
     const bare = await openCheckpoint(files({ 'any name.safetensors': weights, 'config.json': config }));
     expect(bare).toMatchObject({ tokenizer: null, tokenizerConfig: null, eosTokenIds: null });
   });

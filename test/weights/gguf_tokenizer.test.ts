@@ -67,11 +67,19 @@ describe.runIf(existsSync(VOCABULARY))("the tokenizer in llama.cpp's file of GPT
 
 describe('the tokenizer of a GGUF file', () => {
   test('tokens, merges, types', async () => {
-    const checkpoint = await tokenizerOf([...SMALL, ['tokenizer.chat_template', { string: '{{ x }}' }]]);
+    const checkpoint = await tokenizerOf([
+      ...SMALL,
+      ['tokenizer.chat_template', { string: '{{ x }}' }],
+      ['tokenizer.chat_templates', { array: [8, ['tool_use']] }],
+      ['tokenizer.chat_template.tool_use', { string: '{{ tools }}' }],
+    ]);
     expect(checkpoint.tokenizerConfig).toEqual({
       bos_token: '<s>',
       eos_token: '</s>',
-      chat_template: '{{ x }}',
+      chat_template: [
+        { name: 'default', template: '{{ x }}' },
+        { name: 'tool_use', template: '{{ tools }}' },
+      ],
     });
     const tokenizer = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 10);
     expect([...tokenizer.encode('ab ab<tool>ba</s>')]).toEqual([5, 6, 7, 3, 2, 1]);
@@ -100,11 +108,16 @@ describe('the tokenizer of a GGUF file', () => {
     const text = json({ model: { type: 'BPE', vocab: { x: 0 }, merges: [] } });
     const checkpoint = await tokenizerOf(SMALL, { 'tokenizer.json': text });
     expect(checkpoint.tokenizer).toBe(new TextDecoder().decode(text));
+    expect(checkpoint.tokenizerConfig).toEqual({ bos_token: '<s>', eos_token: '</s>' });
+    const template: [string, GgufValue] = ['tokenizer.chat_template', { string: 'of the file' }];
+    const config = json({ bos_token: 'b', chat_template: 'beside' });
+    const both = await tokenizerOf([...SMALL, template], { 'tokenizer_config.json': config });
+    expect(both.tokenizerConfig).toEqual({ bos_token: 'b', eos_token: '</s>', chat_template: 'beside' });
   });
 
   test('other kinds are none', async () => {
     for (const metadata of [but('model', { string: 'llama' }), but('pre', { string: 'llama-bpe' }), []])
-      expect(await tokenizerOf(metadata)).toMatchObject({ tokenizer: null, tokenizerConfig: null });
+      expect(await tokenizerOf(metadata)).toMatchObject({ tokenizer: null });
   });
 
   test('damaged tables are refused', async () => {

@@ -1,8 +1,7 @@
 /** Writes models as cartesia-mlx does: the config in the metadata, flattened, every value JSON. */
 import type { JsonObject, JsonValue } from '../../src/types.ts';
 import { negExp } from '../../src/weights/math.ts';
-import { safetensorsChunks } from '../../src/weights/safetensors.ts';
-import type { RawTensor } from './reexport.ts';
+import { floatsOf, type RawFixture, type RawTensor, safetensors } from './reexport.ts';
 
 export type Tensors = Record<string, RawTensor>;
 
@@ -18,63 +17,79 @@ export function flatten(value: JsonValue, path = ''): Record<string, string> {
   return Object.assign({}, ...below) as Record<string, string>;
 }
 
-export async function mlxFile(config: JsonObject, tensors: Tensors): Promise<Uint8Array> {
-  const pieces = Object.entries(tensors).map(([name, tensor]) => ({ name, ...tensor }));
-  const parts: Uint8Array[] = [];
-  for await (const part of safetensorsChunks(flatten(config), pieces)) parts.push(part.slice());
-  return new Uint8Array(Buffer.concat(parts));
+export function mlxFile(config: JsonObject, tensors: Tensors): Promise<Uint8Array> {
+  return safetensors(tensors, flatten(config));
 }
 
-const f32 = (tensor: RawTensor) =>
-  new Float32Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.length / 4);
+/** `A` as cartesia-mlx stores it: −exp(A_log), in f32. */
+function negated(tensor: RawTensor): RawTensor {
+  const { buffer, byteOffset, byteLength } = negExp(floatsOf(tensor));
+  return { ...tensor, dtype: 'F32', data: new Uint8Array(buffer, byteOffset, byteLength) };
+}
 
-/** A Rene fixture of f32 in the names and the config of cartesia-mlx. */
-export function reneAsMlx(config: JsonObject, tensors: Tensors): { config: JsonObject; tensors: Tensors } {
+/** A Mamba-2 or Rene fixture in the names and the config of cartesia-mlx. */
+export function asMlx({ config, tensors }: RawFixture): { config: JsonObject; tensors: Tensors } {
+  const { dModel, layers } = config.model_type === 'mamba2' ? mamba2Layers(config) : reneLayers(config);
+  const out: Tensors = {};
+  for (const [name, tensor] of Object.entries(tensors)) {
+    const [, i, rest] = /^backbone\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
+    if (rest === undefined) out[OUTSIDE[name]!] = tensor;
+    else Object.assign(out, layerTensor(`model.layers.${i}.`, rest, layers[Number(i)]!, tensor));
+  }
+  out['head.linear.weight'] ??= out['embedding.encoder.weight']!; // tied
+  const unique_layers = layers.map((layer): JsonObject => {
+    return { _class_: 'layers.residual_block.ResidualBlock', norm_point: 'pre', layer };
+  });
+  const model: JsonObject = { n_layer_repeats: 1, unique_layers, post_norm: true };
+  return { config: { _class_: 'models.lm.LM', d_model: dModel, eos: 0, model }, tensors: out };
+}
+
+const OUTSIDE: Readonly<Record<string, string>> = {
+  'backbone.embedding.weight': 'embedding.encoder.weight',
+  'backbone.embeddings.weight': 'embedding.encoder.weight',
+  'backbone.norm_f.weight': 'model.norm.weight',
+  'lm_head.weight': 'head.linear.weight',
+};
+
+function layerTensor(prefix: string, name: string, layer: JsonObject, tensor: RawTensor): Tensors {
+  const rest = name.replace('mixer.', 'layer.');
+  if (layer._class_ === 'layers.sa.SelfAttention')
+    return { [prefix + rest.replace('in_proj', 'qkv_proj')]: tensor };
+  if (layer._class_ !== SSD) return { [prefix + rest]: tensor };
+  if (rest === 'layer.A_log') return { [`${prefix}layer.A`]: negated(tensor) };
+  const flat =
+    rest === 'layer.conv1d.weight' ? { ...tensor, shape: tensor.shape.filter((n) => n !== 1) } : tensor;
+  return { [prefix + rest.replace('layer.norm', 'layer.rms_norm').replace('conv1d.', 'conv_')]: flat };
+}
+
+const SSD = 'layers.ssd.ssd.SSD';
+const ssd = (norm_before_gate: boolean): JsonObject => ({
+  _class_: SSD,
+  n_groups: 1,
+  norm_before_gate,
+  dt_limit: [0, Number.POSITIVE_INFINITY],
+});
+
+function mamba2Layers(config: JsonObject) {
+  const layers = Array.from({ length: config.num_hidden_layers as number }, () => ssd(false));
+  return { dModel: config.hidden_size as number, layers };
+}
+
+function reneLayers(config: JsonObject) {
   const attention = config.attn_layer_idx as number[];
   const mlp = config.mlp_layer_idx as number[];
   const [ssm, attn, ffn] = ['ssm_cfg', 'attn_cfg', 'mlp_cfg'].map((key) => config[key] as JsonObject);
+  const dModel = config.d_model as number;
   const layers = Array.from({ length: config.n_layer as number }, (_, i): JsonObject => {
-    const layer: JsonObject = attention.includes(i)
-      ? {
-          _class_: 'layers.sa.SelfAttention',
-          d_head: attn!.head_dim ?? (config.d_model as number) / (attn!.num_heads as number),
-          expand: attn!.head_dim
-            ? ((attn!.head_dim as number) * (attn!.num_heads as number)) / (config.d_model as number)
-            : null,
-          max_context_len: attn!.sliding_window_length!,
-        }
-      : mlp.includes(i)
-        ? { _class_: 'layers.ffn.FFN', activation: 'gelu', bias: ffn!.bias ?? true }
-        : {
-            _class_: 'layers.ssd.ssd.SSD',
-            n_groups: ssm!.ngroups ?? 1,
-            norm_before_gate: ssm!.norm_before_gate ?? false,
-            dt_limit: [0, Number.POSITIVE_INFINITY],
-          };
-    return { _class_: 'layers.residual_block.ResidualBlock', norm_point: 'pre', layer };
+    if (mlp.includes(i)) return { _class_: 'layers.ffn.FFN', activation: 'gelu', bias: ffn!.bias ?? true };
+    if (!attention.includes(i)) return ssd((ssm!.norm_before_gate as boolean | undefined) ?? false);
+    const d_head = (attn!.head_dim as number | undefined) ?? dModel / (attn!.num_heads as number);
+    return {
+      _class_: 'layers.sa.SelfAttention',
+      d_head,
+      expand: (d_head * (attn!.num_heads as number)) / dModel,
+      max_context_len: attn!.sliding_window_length!,
+    };
   });
-  const out: Tensors = {};
-  for (const [name, tensor] of Object.entries(tensors)) {
-    const layer = /^backbone\.layers\.(\d+)\.(.+)$/.exec(name);
-    if (!layer) {
-      if (name.includes('embedding')) out['embedding.encoder.weight'] = out['head.linear.weight'] = tensor;
-      else out['model.norm.weight'] = tensor;
-      continue;
-    }
-    const i = Number(layer[1]);
-    let rest = layer[2]!.replace('mixer.', 'layer.');
-    if (attention.includes(i)) rest = rest.replace('in_proj', 'qkv_proj');
-    else if (!mlp.includes(i))
-      rest = rest.replace('layer.norm', 'layer.rms_norm').replace('conv1d.', 'conv_');
-    let stored = tensor;
-    if (rest === 'layer.conv_weight') stored = { ...tensor, shape: tensor.shape.filter((n) => n !== 1) };
-    if (rest === 'layer.A_log') {
-      rest = 'layer.A';
-      const values = negExp(f32(tensor).slice());
-      stored = { ...tensor, data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
-    }
-    out[`model.layers.${i}.${rest}`] = stored;
-  }
-  const model: JsonObject = { n_layer_repeats: 1, unique_layers: layers, post_norm: true };
-  return { config: { _class_: 'models.rene.Rene', d_model: config.d_model!, eos: 0, model }, tensors: out };
+  return { dModel, layers };
 }

@@ -1,6 +1,8 @@
 /** A fixture's tensors as they are stored, to be written into other formats. */
 import { readFileSync } from 'node:fs';
 import type { JsonObject } from '../../src/types.ts';
+import { bf16ToF32, f16ToF32 } from '../../src/weights/half.ts';
+import { safetensorsChunks } from '../../src/weights/safetensors.ts';
 import { fixtureFolder } from '../helpers/fixtures.ts';
 
 export interface RawTensor {
@@ -39,6 +41,65 @@ export function rawTensors(bytes: Uint8Array): Record<string, RawTensor> {
     tensors[name] = { dtype, shape, data: bytes.slice(begin + from, begin + to) };
   }
   return tensors;
+}
+
+/** Values of a float tensor. */
+export function floatsOf({ dtype, data }: RawTensor): Float32Array {
+  const { buffer } = data.slice();
+  if (dtype === 'F32') return new Float32Array(buffer);
+  return (dtype === 'F16' ? f16ToF32 : bf16ToF32)(new Uint16Array(buffer));
+}
+
+/** Tensors as a safetensors file. */
+export async function safetensors(tensors: Record<string, RawTensor>, metadata = {}): Promise<Uint8Array> {
+  const pieces = Object.entries(tensors).map(([name, tensor]) => ({ name, ...tensor }));
+  const parts: Uint8Array[] = [];
+  for await (const part of safetensorsChunks(metadata, pieces)) parts.push(part.slice());
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+/** Tensors in two files of a format, with the index that Hugging Face writes. */
+export async function inShards(
+  tensors: Record<string, RawTensor>,
+  [stem, ending]: readonly [string, string],
+  write: (part: Record<string, RawTensor>) => Uint8Array | Promise<Uint8Array>,
+): Promise<Record<string, Uint8Array>> {
+  const files: Record<string, Uint8Array> = {};
+  const weight_map: Record<string, string> = {};
+  for (const shard of [0, 1]) {
+    const file = `${stem}-0000${shard + 1}-of-00002.${ending}`;
+    const part = Object.entries(tensors).filter((_, i) => i % 2 === shard);
+    for (const [name] of part) weight_map[name] = file;
+    files[file] = await write(Object.fromEntries(part));
+  }
+  const index = JSON.stringify({ metadata: { total_size: 0 }, weight_map });
+  return { ...files, [`${stem}.${ending}.index.json`]: new TextEncoder().encode(index) };
+}
+
+/** A fixture of transformers' Mamba-2 as state-spaces publishes its models. */
+export function asStateSpaces({ config, tensors }: RawFixture): Pick<RawFixture, 'config' | 'tensors'> {
+  return {
+    config: {
+      d_model: config.hidden_size!,
+      n_layer: config.num_hidden_layers!,
+      vocab_size: config.vocab_size!,
+      pad_vocab_size_multiple: 1,
+      d_intermediate: 0,
+      rms_norm: true,
+      tie_embeddings: config.tie_word_embeddings!,
+      ssm_cfg: {
+        layer: 'Mamba2',
+        d_state: config.state_size!,
+        d_conv: config.conv_kernel!,
+        headdim: config.head_dim!,
+        bias: config.use_bias!,
+        conv_bias: config.use_conv_bias!,
+      },
+    },
+    tensors: Object.fromEntries(
+      Object.entries(tensors).map(([name, tensor]) => [name.replace('.embeddings.', '.embedding.'), tensor]),
+    ),
+  };
 }
 
 /** What the fixtures are asked: ids of their own vocabulary. */

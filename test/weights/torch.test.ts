@@ -1,14 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { openFileSet } from '../../src/io/fileset.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { toF32 } from '../../src/weights/dequantize.ts';
 import { OPCODE_NAMES, Op } from '../../src/weights/pickle_opcodes.ts';
-import { fixtureFolder } from '../helpers/fixtures.ts';
 import { expectError, files, json } from './files.ts';
-import { loadedLogits } from './loaded.ts';
-import { IDS, rawFixture } from './reexport.ts';
-import { pickle, pickledTensor, torchFile, zip } from './torch_file.ts';
+import { pickle, pickledTensor, zip } from './torch_file.ts';
 
 const config = json({ model_type: 'other' });
 const open = (bytes: Uint8Array) =>
@@ -63,62 +59,6 @@ describe('files of PyTorch 2.13 itself', () => {
   test('transposed tensors and the format before 1.6 are refused, with what to do', async () => {
     await expectError(() => open(real('transposed')), 'UNSUPPORTED_MODEL', /'w'/, /\.contiguous\(\)/);
     await refuse(real('legacy'), /save it again/);
-  });
-});
-
-describe('re-exported fixtures', () => {
-  test.for(['mamba2-a', 'mamba2-b-bf16', 'mamba2-c-untied-f16', 'rene-a', 'nano'])(
-    '%s: the same logits, bit for bit',
-    async (name, context) => {
-      if (!existsSync(fixtureFolder(name))) return context.skip(`SKIP: no fixture ${name}`);
-      const { configBytes, tensors } = rawFixture(name);
-      const expected = await loadedLogits(await openFileSet(fixtureFolder(name)), IDS, { last: 3 });
-      for (const options of [{}, { deflate: true }, { zip64: true }]) {
-        const set = { 'pytorch_model.bin': torchFile(tensors, options), 'config.json': configBytes };
-        const found = await loadedLogits(files(set), IDS, { last: 3 });
-        expect(Buffer.from(found.buffer).equals(Buffer.from(expected.buffer)), JSON.stringify(options)).toBe(
-          true,
-        );
-      }
-    },
-  );
-
-  test('mamba2-a as state-spaces publishes it, in shards with an index', async () => {
-    const { config, tensors } = rawFixture('mamba2-a');
-    const expected = await loadedLogits(await openFileSet(fixtureFolder('mamba2-a')), IDS, { last: 3 });
-    const renamed = Object.entries(tensors).map(
-      ([name, tensor]) => [name.replace('embeddings', 'embedding'), tensor] as const,
-    );
-    const half = Math.floor(renamed.length / 2);
-    const shards = [renamed.slice(0, half), renamed.slice(half)];
-    const number = (key: string) => config[key] as number;
-    const set = {
-      'a.bin': torchFile(Object.fromEntries(shards[0]!)),
-      'b.bin': torchFile(Object.fromEntries(shards[1]!)),
-      'pytorch_model.bin.index.json': json({
-        weight_map: Object.fromEntries(renamed.map(([name], i) => [name, i < half ? 'a.bin' : 'b.bin'])),
-      }),
-      'config.json': json({
-        d_model: number('hidden_size'),
-        d_intermediate: 0,
-        n_layer: number('num_hidden_layers'),
-        vocab_size: number('vocab_size'),
-        ssm_cfg: {
-          layer: 'Mamba2',
-          d_state: number('state_size'),
-          headdim: number('head_dim'),
-          expand: number('expand'),
-          ngroups: number('n_groups'),
-        },
-        attn_layer_idx: [],
-        rms_norm: true,
-        residual_in_fp32: true,
-        fused_add_norm: true,
-        pad_vocab_size_multiple: 1,
-        tie_embeddings: true,
-      }),
-    };
-    expect(await loadedLogits(files(set), IDS, { last: 3 })).toEqual(expected);
   });
 });
 

@@ -153,7 +153,12 @@ describe('progress', () => {
     expect(weights.map(({ loaded }) => loaded)).toEqual(
       weights.map(({ loaded }) => loaded).sort((a, b) => a - b),
     );
-    expect(seen.at(-1)).toEqual({ stage: 'ready', loaded: seen.at(-1)!.total, total: expect.any(Number) });
+    expect(seen.at(-1)).toEqual({
+      stage: 'ready',
+      loaded: seen.at(-1)!.total,
+      total: expect.any(Number),
+      remainingMs: 0,
+    });
     expect(model.info.weightBytes).toBeGreaterThan(0);
   });
 

@@ -1,0 +1,117 @@
+import type { Generation, GenerationOptions } from '../../workers/generation.ts';
+import type { Model } from '../../workers/model.ts';
+import type { Session } from '../../workers/session.ts';
+import { EdgeError, requireArgument } from '../errors.ts';
+import { writeFileAtomic } from '../runtime/node.ts';
+import { readText } from '../runtime/terminal.node.ts';
+import type { ChatMessage } from '../tokenizer/index.ts';
+
+/** A conversation at the terminal: lines that follow each other as text, in a session. */
+export class Talk {
+  constructor(
+    protected readonly model: Model,
+    protected session: Session,
+  ) {}
+
+  get position(): number {
+    return this.session.position;
+  }
+
+  /** The reply to a line; what comes of it goes to `keep`, unless it fails. */
+  reply(line: string, options: GenerationOptions): Generation {
+    return this.session.generate(line, options);
+  }
+
+  keep(_line: string, _reply: string): void {}
+
+  /** Takes the last turn back. */
+  async undo(): Promise<void> {
+    await this.session.rewind({ turn: -1 });
+  }
+
+  async reset(): Promise<void> {
+    await this.session.reset();
+  }
+
+  async fork(): Promise<Talk> {
+    return new Talk(this.model, await this.session.fork());
+  }
+
+  async save(file: string): Promise<void> {
+    await this.session.saveTo(file);
+  }
+
+  async load(file: string): Promise<void> {
+    const loaded = await this.model.session({ from: file });
+    await this.session.close();
+    this.session = loaded;
+  }
+
+  close(): Promise<void> {
+    return this.session.close();
+  }
+}
+
+/** One in messages, by the model's chat template. They are all there is to it: the session follows them. */
+export class MessageTalk extends Talk {
+  constructor(
+    model: Model,
+    session: Session,
+    private readonly system: string | undefined,
+    private messages: readonly ChatMessage[] = begin(system),
+  ) {
+    super(model, session);
+  }
+
+  override reply(line: string, options: GenerationOptions): Generation {
+    return this.session.generate({ messages: [...this.messages, { role: 'user', content: line }] }, options);
+  }
+
+  override keep(line: string, reply: string): void {
+    const turn = [
+      { role: 'user', content: line },
+      { role: 'assistant', content: reply },
+    ];
+    this.messages = [...this.messages, ...turn];
+  }
+
+  override async undo(): Promise<void> {
+    const last = this.messages.findLastIndex(({ role }) => role === 'user');
+    requireArgument(last >= 0, 'There is no turn to take back');
+    this.messages = this.messages.slice(0, last);
+  }
+
+  override async reset(): Promise<void> {
+    await super.reset();
+    this.messages = begin(this.system);
+  }
+
+  override async fork(): Promise<Talk> {
+    return new MessageTalk(this.model, await this.session.fork(), this.system, this.messages);
+  }
+
+  override async save(file: string): Promise<void> {
+    await writeFileAtomic(file, [new TextEncoder().encode(`${JSON.stringify(this.messages, null, 1)}\n`)]);
+  }
+
+  override async load(file: string): Promise<void> {
+    const text = await readText(file);
+    try {
+      const messages = JSON.parse(text) as ChatMessage[];
+      await this.model.applyChatTemplate(messages);
+      this.messages = messages;
+    } catch (cause) {
+      throw new EdgeError(
+        'INVALID_FILE',
+        `${file}: expected the messages of a conversation, as /save writes`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+}
+
+function begin(system: string | undefined): ChatMessage[] {
+  return system === undefined ? [] : [{ role: 'system', content: system }];
+}
