@@ -36,7 +36,7 @@ export interface StateStats {
 /** Options of `load` that the engine itself reads; all survive structured cloning. */
 export interface EngineOptions extends Partial<StateSettings> {
   backend?: BackendName | 'auto'; // 'auto'
-  numerics?: Numerics; // of activations on CPUs: 'i8', whose quality is that of 'exact' (docs/adr/0006)
+  numerics?: Numerics; // of activations: 'i8' on CPUs, 'i16' on GPUs that can, unless asked for more (docs/adr/0006, 0008)
   threads?: number; // per device
   quantize?: Quantize; // float checkpoints: 'q8' below 200 M parameters, 'q4' above
   maxSessions?: number; // 4

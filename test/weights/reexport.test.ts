@@ -86,11 +86,11 @@ const FORMATS: Readonly<Record<string, Export>> = {
 
 /** What a format has no place for. */
 const CANNOT: Readonly<Record<string, { architectures: readonly string[]; fixtures?: readonly string[] }>> = {
-  'state-spaces, safetensors': { architectures: ['rene', 'granite-hybrid'] }, // other blocks
-  'state-spaces, PyTorch': { architectures: ['rene', 'granite-hybrid'] },
-  MLX: { architectures: ['granite-hybrid'] }, // cartesia-mlx knows no multipliers
+  'state-spaces, safetensors': { architectures: ['rene', 'granite-hybrid', 'falcon-h1'] }, // other blocks
+  'state-spaces, PyTorch': { architectures: ['rene', 'granite-hybrid', 'falcon-h1'] },
+  MLX: { architectures: ['granite-hybrid', 'falcon-h1'] }, // cartesia-mlx knows no multipliers
   // llama.cpp's mamba2 is Mamba-2 layers alone, its projections without biases.
-  GGUF: { architectures: ['rene', 'granite-hybrid'], fixtures: ['mamba2-c-untied-f16'] },
+  GGUF: { architectures: ['rene', 'granite-hybrid', 'falcon-h1'], fixtures: ['mamba2-c-untied-f16'] },
 };
 const QUANTIZED = ['our own', 'GGUF'];
 
