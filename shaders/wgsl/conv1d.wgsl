@@ -19,7 +19,7 @@ fn conv1d(@builtin(global_invocation_id) at: vec3<u32>) {
   let slot = row.slot * K * CHANNELS + c;
   let here = X_OFFSET + c + at.y * X_STRIDE;
 #if RING
-  if (at.y + K < segment.first + segment.rows) { return; }
+  if (at.y + K < segment.first + segment.rows || row.id == ENDED) { return; }
   ring[slot + (row.position % K) * CHANNELS] = x_in[here];
 #else
   let taps = V_WEIGHT + c * K;

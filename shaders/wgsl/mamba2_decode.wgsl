@@ -37,7 +37,7 @@ fn convolve(row: Row, at: u32, c: u32, owner: bool) -> f32 {
 #repeat TAPS
   sum += tap$i * past$i;
 #end
-  if (owner) { ring[slot + (row.position % K) * CHANNELS] = here; }
+  if (owner && row.id != ENDED) { ring[slot + (row.position % K) * CHANNELS] = here; }
   return silu(sum);
 }
 
@@ -89,7 +89,7 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
   if (FULL || slice * SLICE + $i < D_STATE) {
     h[$i] = decay * h[$i] + scaled * b_row[slice * SLICE + $i];
     sum += c_row[slice * SLICE + $i] * h[$i];
-    if (live) { state[base + (slice * SLICE + $i) * HEADDIM] = h[$i]; }
+    if (live && row.id != ENDED) { state[base + (slice * SLICE + $i) * HEADDIM] = h[$i]; }
   }
 #end
   sums[lane] = sum;

@@ -71,11 +71,18 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
 }
 
 fn follow(o: u32, id: u32) {
+  outputs[o].ahead += 1u;
   let row = outputs[o].row;
+  if (batch.row[row].id == ENDED) { return; }
+  for (var i = 0u; i < outputs[o].n_ends; i++) {
+    if (outputs[o].ends[i] == id) {
+      batch.row[row].id = ENDED;
+      return;
+    }
+  }
   batch.row[row].id = id;
   batch.row[row].position += 1u;
   batch.segment[batch.row[row].segment].position += 1u;
-  outputs[o].ahead += 1u;
   outputs[o].position += 1u;
   if (outputs[o].n_recent < MAX_RECENT) {
     outputs[o].recent[outputs[o].n_recent] = id;

@@ -84,6 +84,7 @@ fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
       }
     }
   }
+  if (batch.row[segment.first].id == ENDED) { return; }
 #repeat SLICE
   if (live && (FULL || slice * SLICE + $i < D_STATE)) { state[base + (slice * SLICE + $i) * HEADDIM] = h[$i]; }
 #end

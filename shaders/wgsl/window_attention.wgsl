@@ -10,6 +10,7 @@
 fn window_attention(@builtin(global_invocation_id) at: vec3<u32>) {
   if (at.x >= KV) { return; }
   let row = batch.row[at.y];
+  if (row.id == ENDED) { return; }
   let to = (row.slot * 2u * RING_ROWS + row.position % RING_ROWS) * KV + at.x;
   ring[to] = k_in[at.y * K_STRIDE + K_OFFSET + at.x];
   ring[to + RING_ROWS * KV] = v_in[at.y * V_STRIDE + V_OFFSET + at.x];

@@ -15,6 +15,8 @@ export interface Output {
   logits?: boolean; // the whole row of logits
   target?: number; // the log-probability of this id
   sample?: SampleParams;
+  /** Ids after which `stepAhead` goes no further. */
+  ends?: readonly number[];
 }
 
 export interface OutputResult {
@@ -74,10 +76,11 @@ export interface Executor {
   step(step: Step): Promise<OutputResult[]>;
   /**
    * `count` steps, each from the tokens that the one before sampled, without the host in between: for steps of one row
-   * a slot and one sampled output a row. Returns the results of each. A device for which this is no faster has no such
-   * thing.
+   * a slot and one sampled output a row. Returns the results of each; null for an output that sampled one of its `ends`
+   * before (of these the first MAX_ENDS count): its slot is left as it was then. A device for which this is no faster
+   * has no such thing.
    */
-  stepAhead?(step: Step, count: number): Promise<OutputResult[][]>;
+  stepAhead?(step: Step, count: number): Promise<(OutputResult | null)[][]>;
   /** Slot state operations; the arrays are in canonical order: dense states as declared, rings oldest row first. */
   resetSlot(slot: number): Promise<void>;
   copySlot(from: number, to: number): Promise<void>;
@@ -88,6 +91,9 @@ export interface Executor {
   readBuffer(name: string): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
+
+/** The most ids at which an output of `stepAhead` ends. */
+export const MAX_ENDS = 8;
 
 /** The most steps of one `stepAhead`. */
 export const MAX_AHEAD = 64;

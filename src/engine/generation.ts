@@ -45,11 +45,14 @@ export class Generation {
   private followed: number[] = []; // the tokens of that burst, and the one that ended it, if one did
   private beyond = false; // is there one that did?
   private ending: { reason: FinishReason; stop: string | number | null } | null = null;
+  private readonly ends: readonly number[]; // ids that may end it
   private tokenMs = BURST_MS / 4; // of a decoded token, as far as is known
   private clock = { begin: 0, first: 0, last: 0 };
 
   constructor(private readonly parts: GenerationParts) {
-    this.transcript = new Transcript(parts.tokenizer, parts.settings);
+    const { tokenizer, settings, eos } = parts;
+    this.transcript = new Transcript(tokenizer, settings);
+    this.ends = [...settings.stopTokens, ...(settings.ignoreEos ? [] : eos)];
   }
 
   async nextBurst(): Promise<Burst> {
@@ -178,7 +181,7 @@ export class Generation {
     const recent = settings.penalizes ? sequence.recentWith(ids) : NO_RECENT;
     const results = await sequence.predictAhead(
       ids,
-      { sample: { ...settings.sampling, position, recent } },
+      { sample: { ...settings.sampling, position, recent }, ends: this.ends },
       call,
       Math.min(most, settings.maxTokens - this.count),
     );

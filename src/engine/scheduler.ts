@@ -142,7 +142,7 @@ export class Scheduler {
 
   private async step(parts: Part[], count: number): Promise<void> {
     const wanted = parts.map(({ job, rows }) => outputsWithin(job, rows));
-    let steps: OutputResult[][]; // [count][outputs]
+    let steps: (OutputResult | null)[][]; // [count][outputs]
     try {
       const step = toStep(parts, wanted);
       steps = count > 1 ? await this.executor.stepAhead!(step, count) : [await this.executor.step(step)];
@@ -159,11 +159,16 @@ export class Scheduler {
     }
   }
 
-  private deliver(job: Job, rows: number, outputs: readonly Output[], steps: OutputResult[][]): void {
+  private deliver(
+    job: Job,
+    rows: number,
+    outputs: readonly Output[],
+    steps: (OutputResult | null)[][],
+  ): void {
     try {
       for (const results of steps)
         outputs.forEach((output, i) => {
-          job.work.take?.(results[i]!, output);
+          if (results[i]) job.work.take?.(results[i], output);
         });
     } catch (error) {
       job.reject(error);

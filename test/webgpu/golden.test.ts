@@ -8,7 +8,11 @@ vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs c
 // On a software GPU a fixture takes half a minute, mostly to compile: `npm run test:full` runs all of them.
 const full = process.env.EDGE_SSM_FULL === '1';
 
-runGolden(dawn(), { label: 'webgpu, subgroups', required: REQUIRED }, full ? undefined : ['rene-a', 'falcon-h1']);
+runGolden(
+  dawn(),
+  { label: 'webgpu, subgroups', required: REQUIRED },
+  full ? undefined : ['rene-a', 'falcon-h1'],
+);
 runGolden(
   dawn({ subgroups: 0, defaultLimits: true }),
   { label: 'webgpu, no subgroups, default limits, chunks of 3', chunk: 3, required: REQUIRED },

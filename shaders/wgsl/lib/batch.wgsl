@@ -1,3 +1,4 @@
+const ENDED = 0xffffffffu; // the id of a row that goes no further: its slot stays as it is
 // The rows of a step. CHUNK, SEGMENTS and OUTPUTS are the most that there can be.
 struct Row {
   id: u32,

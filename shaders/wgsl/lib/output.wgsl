@@ -19,8 +19,9 @@ struct Output {
   row: u32, // of the step
   oldest: u32, // of `recent`, once it is full
   ahead: u32, // steps done since the host described this one
-  unused0: u32,
+  n_ends: u32,
   recent: array<u32, MAX_RECENT>,
+  ends: array<u32, MAX_ENDS>, // ids after which its row goes no further
 }
 struct Result {
   id: u32,

@@ -4,7 +4,9 @@ import {
   type Executor,
   type ExecutorInfo,
   MAX_AHEAD,
+  MAX_ENDS,
   type MemoryPlan,
+  type Output,
   type OutputResult,
   type Step,
 } from '../types.ts';
@@ -90,7 +92,7 @@ export class WebgpuExecutor implements Executor {
     return results;
   }
 
-  async stepAhead(step: Step, count: number): Promise<OutputResult[][]> {
+  async stepAhead(step: Step, count: number): Promise<(OutputResult | null)[][]> {
     this.gpu.check();
     const { outputs } = step;
     const shape = this.steps.write(step, true);
@@ -115,8 +117,14 @@ export class WebgpuExecutor implements Executor {
         pass.end();
       });
     const [bytes] = await this.gpu.read([{ buffer: 'results', offset: 0, size: count * size }]);
+    const ended = new Set<Output>();
     return Array.from({ length: count }, (_, k) =>
-      outputs.map((output, i) => readResult(bytes!, k * outputs.length + i, output)),
+      outputs.map((output, i) => {
+        if (ended.has(output)) return null;
+        const result = readResult(bytes!, k * outputs.length + i, output);
+        if (output.ends?.slice(0, MAX_ENDS).includes(result.sampled!.id)) ended.add(output);
+        return result;
+      }),
     );
   }
 

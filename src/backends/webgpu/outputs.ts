@@ -1,6 +1,6 @@
 import { MAX_BIAS, MAX_RECENT, MAX_TOP, type Sampled, type SampleParams } from '../../ops/sample.ts';
 import { checkedId, notNumbers, SAMPLE_WORDS, writeSampleParams } from '../common/sampling.ts';
-import type { Output, OutputResult } from '../types.ts';
+import { MAX_ENDS, type Output, type OutputResult } from '../types.ts';
 
 const WHERE = 'WebGPU outputs';
 
@@ -8,7 +8,8 @@ const WHERE = 'WebGPU outputs';
 const PARAMS = 3;
 const ROW = PARAMS + SAMPLE_WORDS;
 const RECENT = 20;
-const OUTPUT_WORDS = RECENT + MAX_RECENT;
+const ENDS = RECENT + MAX_RECENT;
+const OUTPUT_WORDS = ENDS + MAX_ENDS;
 const FAULTY = 3;
 const TOP_IDS = 4;
 const TOP_LOGPROBS = TOP_IDS + MAX_TOP;
@@ -54,6 +55,7 @@ export class OutputWriter {
       return 0;
     }
     this.writeParams(base, sample);
+    this.writeEnds(base, output.ends ?? []);
     return this.writeBias(index, sample);
   }
 
@@ -62,6 +64,12 @@ export class OutputWriter {
     const { u32, f32 } = this;
     writeSampleParams(WHERE, u32, f32, base + PARAMS, params, this.vocab);
     for (let i = 0; i < recent.length; i++) u32[base + RECENT + i] = this.checkedId(recent[i]!, 'recent id');
+  }
+
+  private writeEnds(base: number, ends: readonly number[]): void {
+    const known = ends.slice(0, MAX_ENDS);
+    this.u32[base + ROW + 3] = known.length;
+    this.u32.set(known, base + ENDS);
   }
 
   private writeBias(index: number, { bias }: SampleParams): number {

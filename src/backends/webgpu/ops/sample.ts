@@ -1,4 +1,5 @@
 import { MAX_BIAS, MAX_RECENT, MAX_TOP } from '../../../ops/sample.ts';
+import { MAX_ENDS } from '../../types.ts';
 import type { Launch, Plan } from '../plan.ts';
 
 const MOST_THREADS = 1024;
@@ -16,6 +17,7 @@ export function sample(plan: Plan): Launch {
         MAX_BIAS,
         MAX_RECENT,
         MAX_TOP,
+        MAX_ENDS,
       },
     },
     slices: {
