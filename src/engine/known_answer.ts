@@ -109,6 +109,7 @@ export const knownProgram: Program = {
     },
     { op: 'linear_residual', x: view('gated', 0, 64), w: 'out_proj', residual, y: residual },
     { op: 'norm_linear', x: residual, g: 'norm', w: 'qkv', y: view('qkv', 0, 64), eps },
+    { op: 'rotary', x: view('qkv', 0, 48), heads: 3, dims: 12, theta: 10_000 },
     {
       op: 'window_attention',
       q: view('qkv', 0, 32),
