@@ -10,6 +10,7 @@ const CASES = [
   'in place, bias, scale',
   'bias, scale, odd sizes, a wider buffer',
   'ragged batch',
+  '12 of 16, ragged',
   'odd sizes, ragged',
   'GQA, ragged, odd sizes',
   'filters that leave one token',
@@ -18,7 +19,7 @@ const backend = webgpuBackend({ gpu: findGpu, device: runtimeName() });
 
 runParity(backend, {
   label: 'webgpu, Chromium',
-  numerics: ['exact'],
+  numerics: ['exact', 'i16'],
   required: true,
   only: (op, { name }) => op === 'gate_norm' || op === 'activation' || CASES.includes(name),
   formats: (_, index, all) => all.length === 1 || index % 8 === 2,
