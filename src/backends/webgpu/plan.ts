@@ -149,6 +149,7 @@ export class Plan {
     return { slice: { buffer: 'vectors', offset: begin, size: this.vectorBytes - begin }, offsets };
   }
 
+  /** Bytes of a range, whose size may be left out. */
   bytesOf({ buffer, offset = 0, size }: Slice): number {
     return size ?? this.buffers.get(buffer)!.bytes - offset;
   }
