@@ -20,6 +20,13 @@ export interface Draft {
 /** Adds one pre-norm residual block to a program: `x + mixer(rms_norm(x))`. */
 export type Block = (draft: Draft) => void;
 
+/** Blocks one after the other, as one. */
+export function inTurn(...blocks: readonly Block[]): Block {
+  return (draft) => {
+    for (const block of blocks) block(draft);
+  };
+}
+
 /** Where a block's weights are. */
 export interface Place {
   weights: WeightBinder;

@@ -1,6 +1,15 @@
 import { EdgeError } from '../src/errors.ts';
 import type { JsonObject, JsonValue } from '../src/types.ts';
 
+/** Does a config say that it is of this class of transformers, or of this model type? */
+export function declares(
+  { architectures, model_type }: JsonObject,
+  className: string,
+  type: string,
+): boolean {
+  return (Array.isArray(architectures) && architectures.includes(className)) || model_type === type;
+}
+
 /** Fields of a config by name, checked. Every fault names the field, what it must be and what was found. */
 export class Config {
   constructor(
@@ -28,6 +37,18 @@ export class Config {
     return value;
   }
 
+  /** A positive integer that divides `n`, which is `what`. */
+  divisor(key: string, n: number, what: string, fallback?: number): number {
+    const value = this.integer(key, fallback);
+    if (n % value !== 0) throw this.invalid(key, `a divisor of ${what}`);
+    return value;
+  }
+
+  /** A positive integer, or 0 where the field is switched off: absent, null, false or 0. */
+  count(key: string): number {
+    return this.fields[key] ? this.integer(key) : 0;
+  }
+
   /** A positive, finite number. */
   positive(key: string, fallback?: number): number {
     const value = this.fields[key] ?? fallback;
@@ -46,11 +67,6 @@ export class Config {
     const value = this.fields[key] ?? fallback;
     if (typeof value !== 'string') throw this.invalid(key, 'a string');
     return value;
-  }
-
-  /** Is this field absent, null or 0? */
-  isZero(key: string): boolean {
-    return !this.fields[key];
   }
 
   /** Is this field the text `value`? */

@@ -2,16 +2,15 @@ import type { TensorShape } from '../src/weights/types.ts';
 import {
   type AttentionDims,
   attentionBlock,
-  type Block,
+  inTurn,
   type Mamba2Dims,
   type MlpDims,
   mamba2Block,
   mlpBlock,
-  type Place,
 } from './blocks.ts';
 import { languageModel } from './blueprint.ts';
-import { Config } from './config.ts';
-import { convKernel } from './state_spaces.ts';
+import { Config, declares } from './config.ts';
+import { modelLayer, readMambaFields } from './transformers.ts';
 import type { Architecture } from './types.ts';
 import { WeightBinder } from './weights.ts';
 
@@ -21,10 +20,7 @@ import { WeightBinder } from './weights.ts';
  */
 export const falconH1: Architecture = {
   name: 'falcon-h1',
-  matches({ architectures, model_type }) {
-    if (Array.isArray(architectures) && architectures.includes('FalconH1ForCausalLM')) return true;
-    return model_type === 'falcon_h1';
-  },
+  matches: (config) => declares(config, 'FalconH1ForCausalLM', 'falcon_h1'),
   read(json, tensors: ReadonlyMap<string, TensorShape>) {
     const config = new Config('falcon-h1', json);
     config.only('hidden_act', 'silu');
@@ -36,38 +32,19 @@ export const falconH1: Architecture = {
     const mamba2Dims = readMamba2(config, dModel);
     const attentionDims = readAttention(config, dModel);
     const mlp = readMlp(config);
-    const block = (i: number): Block => {
-      const at = `model.layers.${i}`;
-      const place = (name: string, norm: string, mixer: string, scale: number): Place => {
-        return { weights, name, norm: `${at}.${norm}.weight`, mixer: `${at}.${mixer}`, dModel, eps, scale };
-      };
-      const ssmOut = config.positive('ssm_out_multiplier', 1);
-      const attentionOut = config.positive('attention_out_multiplier', 1);
+    const ssmOut = config.positive('ssm_out_multiplier', 1);
+    const attentionOut = config.positive('attention_out_multiplier', 1);
+    const blocks = Array.from({ length: nLayer }, (_, i) => {
+      const place = modelLayer(weights, i, dModel, eps);
       // Attention still reads what Mamba-2 has read.
-      const mamba2 = mamba2Block(
-        {
-          ...place(`layers.${i}`, 'input_layernorm', 'mamba', ssmOut),
-          sum: { of: 'residual', to: 'half' },
-        },
-        mamba2Dims,
+      const mamba2 = place('', 'input_layernorm', 'mamba', ssmOut);
+      const attention = place('.attention', 'input_layernorm', 'self_attn', attentionOut);
+      return inTurn(
+        mamba2Block({ ...mamba2, sum: { of: 'residual', to: 'half' } }, mamba2Dims),
+        attentionBlock({ ...attention, sum: { of: 'half', to: 'residual' } }, attentionDims),
+        mlpBlock(place('.mlp', 'pre_ff_layernorm', 'feed_forward', mlp.out), mlp.dims),
       );
-      const attention = attentionBlock(
-        {
-          ...place(`layers.${i}.attention`, 'input_layernorm', 'self_attn', attentionOut),
-          sum: { of: 'half', to: 'residual' },
-        },
-        attentionDims,
-      );
-      const feedForward = mlpBlock(
-        place(`layers.${i}.mlp`, 'pre_ff_layernorm', 'feed_forward', mlp.out),
-        mlp.dims,
-      );
-      return (draft) => {
-        mamba2(draft);
-        attention(draft);
-        feedForward(draft);
-      };
-    };
+    });
     return languageModel(
       {
         architecture: 'falcon-h1',
@@ -86,7 +63,7 @@ export const falconH1: Architecture = {
         logitsScale: config.positive('lm_head_multiplier', 1),
       },
       weights,
-      Array.from({ length: nLayer }, (_, i) => block(i)),
+      blocks,
     );
   },
 };
@@ -95,37 +72,18 @@ export const falconH1: Architecture = {
 function readMamba2(config: Config, dModel: number): Mamba2Dims {
   config.only('mamba_proj_bias', false);
   const d_inner = config.integer('mamba_d_ssm', Math.floor(config.positive('mamba_expand', 2) * dModel));
-  const nheads = config.integer('mamba_n_heads', 128);
-  const headdim = config.isText('mamba_d_head', 'auto')
-    ? d_inner / nheads
-    : config.integer('mamba_d_head', d_inner / nheads);
-  if (nheads * headdim !== d_inner)
-    throw config.invalid('mamba_n_heads', `${d_inner / headdim}, mamba_d_ssm / mamba_d_head`);
-  const ngroups = config.integer('mamba_n_groups', 1);
-  if (nheads % ngroups !== 0) throw config.invalid('mamba_n_groups', `a divisor of the ${nheads} heads`);
   const first = config.flag('mamba_norm_before_gate', true) ? 'norm_then_gate' : 'gate_then_norm';
   const into = config.positive('ssm_in_multiplier', 1);
   const [z, x, B, C, dt] = config.multipliers('ssm_multipliers', 5).map((by) => into * by);
   return {
-    d_inner,
-    headdim,
-    nheads,
-    ngroups,
-    d_state: config.integer('mamba_d_state', 256),
-    d_conv: convKernel(config, 'mamba_d_conv'),
+    ...readMambaFields(config, d_inner, 'mamba_d_ssm'),
     mode: config.flag('mamba_rms_norm', false) ? first : 'gate',
-    ...config.dtLimit('time_step_limit'),
-    hasHeadDimD: false,
-    bias: false,
-    convBias: config.flag('mamba_conv_bias', true),
     multipliers: [z!, x!, B!, C!, dt!],
   };
 }
 
 function readAttention(config: Config, dModel: number): AttentionDims {
   const heads = config.integer('num_attention_heads', 32);
-  const kvHeads = config.integer('num_key_value_heads', heads);
-  if (heads % kvHeads !== 0) throw config.invalid('num_key_value_heads', `a divisor of the ${heads} heads`);
   const headDim = config.integer('head_dim', Math.floor(dModel / heads));
   const bias = config.flag('attention_bias', false);
   const into = config.positive('attention_in_multiplier', 1);
@@ -136,7 +94,7 @@ function readAttention(config: Config, dModel: number): AttentionDims {
   if (config.has('rope_scaling')) throw config.unsupported('rope_scaling', 'only null is');
   return {
     heads,
-    kvHeads,
+    kvHeads: config.divisor('num_key_value_heads', heads, `the ${heads} heads`, heads),
     headDim,
     window: null,
     scale: 1 / Math.sqrt(headDim),

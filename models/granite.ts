@@ -1,8 +1,8 @@
 import type { TensorShape } from '../src/weights/types.ts';
-import { attentionBlock, type Block, type Mamba2Dims, mamba2Block, mlpBlock, type Place } from './blocks.ts';
+import { attentionBlock, type Block, inTurn, type Mamba2Dims, mamba2Block, mlpBlock } from './blocks.ts';
 import { languageModel } from './blueprint.ts';
-import { Config } from './config.ts';
-import { convKernel } from './state_spaces.ts';
+import { Config, declares } from './config.ts';
+import { modelLayer, readMambaFields } from './transformers.ts';
 import type { Architecture } from './types.ts';
 import { WeightBinder } from './weights.ts';
 
@@ -15,10 +15,7 @@ const ATTENTION = ['attention', 'full_attention'];
  */
 export const granite: Architecture = {
   name: 'granite-hybrid',
-  matches({ architectures, model_type }) {
-    if (Array.isArray(architectures) && architectures.includes('GraniteMoeHybridForCausalLM')) return true;
-    return model_type === 'granitemoehybrid';
-  },
+  matches: (config) => declares(config, 'GraniteMoeHybridForCausalLM', 'granitemoehybrid'),
   read(json, tensors: ReadonlyMap<string, TensorShape>) {
     const config = new Config('granite-hybrid', json);
     config.only('hidden_act', 'silu');
@@ -41,18 +38,11 @@ export const granite: Architecture = {
       names: ['input_linear', '', 'output_linear'],
     } as const;
     const blocks = types.map((type, i): Block => {
-      const at = `model.layers.${i}`;
-      const place = (name: string, norm: string, mixer: string): Place => {
-        return { weights, name, norm: `${at}.${norm}.weight`, mixer: `${at}.${mixer}`, dModel, eps, scale };
-      };
+      const place = modelLayer(weights, i, dModel, eps);
       const mixer = MAMBA.includes(type)
-        ? mamba2Block(place(`layers.${i}`, 'input_layernorm', 'mamba'), mamba2Dims)
-        : attentionBlock(place(`layers.${i}`, 'input_layernorm', 'self_attn'), attentionDims);
-      const mlp = mlpBlock(place(`layers.${i}.mlp`, 'post_attention_layernorm', 'shared_mlp'), mlpDims);
-      return (draft) => {
-        mixer(draft);
-        mlp(draft);
-      };
+        ? mamba2Block(place('', 'input_layernorm', 'mamba', scale), mamba2Dims)
+        : attentionBlock(place('', 'input_layernorm', 'self_attn', scale), attentionDims);
+      return inTurn(mixer, mlpBlock(place('.mlp', 'post_attention_layernorm', 'shared_mlp', scale), mlpDims));
     });
     return languageModel(
       {
@@ -88,36 +78,16 @@ function layerTypes(config: Config): string[] {
 /** The gated norm spans all heads, and gates first. */
 function readMamba2(config: Config, dModel: number): Mamba2Dims {
   const d_inner = Math.floor(config.positive('mamba_expand', 2) * dModel);
-  const nheads = config.integer('mamba_n_heads', 128);
-  const headdim = config.isText('mamba_d_head', 'auto')
-    ? d_inner / nheads
-    : config.integer('mamba_d_head', d_inner / nheads);
-  if (nheads * headdim !== d_inner)
-    throw config.invalid('mamba_n_heads', `${d_inner / headdim}, mamba_expand · hidden_size / mamba_d_head`);
-  return {
-    d_inner,
-    headdim,
-    nheads,
-    ngroups: 1,
-    d_state: config.integer('mamba_d_state', 256),
-    d_conv: convKernel(config, 'mamba_d_conv'),
-    mode: 'gate_then_norm',
-    ...config.dtLimit('time_step_limit'),
-    hasHeadDimD: false,
-    bias: config.flag('mamba_proj_bias', false),
-    convBias: config.flag('mamba_conv_bias', true),
-  };
+  const fields = readMambaFields(config, d_inner, 'mamba_expand · hidden_size');
+  return { ...fields, mode: 'gate_then_norm' };
 }
 
 function readAttention(config: Config, dModel: number) {
-  const heads = config.integer('num_attention_heads', 32);
-  const kvHeads = config.integer('num_key_value_heads', heads);
-  if (dModel % heads !== 0) throw config.invalid('num_attention_heads', `a divisor of hidden_size ${dModel}`);
-  if (heads % kvHeads !== 0) throw config.invalid('num_key_value_heads', `a divisor of the ${heads} heads`);
+  const heads = config.divisor('num_attention_heads', dModel, `hidden_size ${dModel}`, 32);
   const bias = config.flag('attention_bias', false);
   return {
     heads,
-    kvHeads,
+    kvHeads: config.divisor('num_key_value_heads', heads, `the ${heads} heads`, heads),
     headDim: dModel / heads,
     window: null,
     scale: config.positive('attention_multiplier', 1),

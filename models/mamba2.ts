@@ -5,13 +5,14 @@ import {
   attentionBlock,
   type Block,
   backboneLayer,
+  inTurn,
   type Mamba2Dims,
   mamba2Block,
   mlpBlock,
 } from './blocks.ts';
 import { languageModel } from './blueprint.ts';
-import { Config } from './config.ts';
-import { convKernel, paddedVocabulary, readSsmConfig } from './state_spaces.ts';
+import { Config, declares } from './config.ts';
+import { convKernel, paddedVocabulary, readMha, readSsmConfig } from './state_spaces.ts';
 import type { Architecture } from './types.ts';
 import { WeightBinder } from './weights.ts';
 
@@ -36,9 +37,9 @@ interface Facts {
 export const mamba2: Architecture = {
   name: 'mamba2',
   matches(config) {
-    const { architectures, model_type, ssm_cfg } = config;
-    if (Array.isArray(architectures) && architectures.includes('Mamba2ForCausalLM')) return true;
-    return model_type === 'mamba2' || (model_type === undefined && layerOf(ssm_cfg) === 'Mamba2');
+    const { model_type, ssm_cfg } = config;
+    if (declares(config, 'Mamba2ForCausalLM', 'mamba2')) return true;
+    return model_type === undefined && layerOf(ssm_cfg) === 'Mamba2';
   },
   read(json, tensors: ReadonlyMap<string, TensorShape>) {
     const config = new Config('mamba2', json);
@@ -82,10 +83,7 @@ function blockOf(
       names: ['fc1', '', 'fc2'],
     },
   );
-  return (draft) => {
-    mixer(draft);
-    mlp(draft);
-  };
+  return inTurn(mixer, mlp);
 }
 
 function layerOf(ssm_cfg: JsonObject[string] | undefined): unknown {
@@ -108,9 +106,7 @@ function readTransformers(config: Config): Facts {
       'num_heads',
       `${d_inner / headdim}, expand · hidden_size / head_dim (128 if absent)`,
     );
-  const ngroups = config.integer('n_groups', 8);
-  if (nheads % ngroups !== 0)
-    throw config.invalid('n_groups', `a divisor of the ${nheads} heads (8 if absent)`);
+  const ngroups = config.divisor('n_groups', nheads, `the ${nheads} heads (8 if absent)`, 8);
   const vocabSize = config.integer('vocab_size', 32768);
   return {
     dModel,
@@ -152,42 +148,22 @@ function readStateSpaces(config: Config): Facts {
     ...(layers.size > 0 && {
       attention: { layers, dims: readAttention(config.section('attn_cfg'), dModel) },
     }),
-    dIntermediate: config.isZero('d_intermediate') ? 0 : config.integer('d_intermediate'),
+    dIntermediate: config.count('d_intermediate'),
     dims: readSsmConfig(config.section('ssm_cfg'), dModel),
     bos: config.tokenIds('bos_token_id', vocabSize),
     eos: config.tokenIds('eos_token_id', vocabSize),
   };
 }
 
-/** Arguments and defaults of `mamba_ssm.modules.mha.MHA`. */
+/** Arguments and defaults of MHA, with what hybrids of state-spaces have of it. */
 function readAttention(attn: Config, dModel: number): AttentionDims {
-  attn.known(
-    'num_heads',
-    'num_heads_kv',
-    'head_dim',
-    'qkv_proj_bias',
-    'out_proj_bias',
-    'softmax_scale',
-    'causal',
-    'd_conv',
-    'rotary_emb_dim',
-    'rotary_emb_base',
-  );
-  attn.only('causal', true);
-  const heads = attn.integer('num_heads');
-  const kvHeads = attn.integer('num_heads_kv', heads);
-  if (heads % kvHeads !== 0) throw attn.invalid('num_heads_kv', `a divisor of num_heads ${heads}`);
-  const headDim = attn.integer('head_dim', Math.floor(dModel / heads));
-  const dims = attn.isZero('rotary_emb_dim') ? 0 : attn.integer('rotary_emb_dim');
+  const dims = readMha(attn, dModel, 'd_conv', 'rotary_emb_dim', 'rotary_emb_base');
+  const rotaryDims = attn.count('rotary_emb_dim');
   return {
-    heads,
-    kvHeads,
-    headDim,
-    window: null,
-    scale: attn.positive('softmax_scale', 1 / Math.sqrt(headDim)),
-    qkvBias: attn.flag('qkv_proj_bias', true),
-    outBias: attn.flag('out_proj_bias', true),
-    ...(dims > 0 && { rotary: { dims, theta: attn.positive('rotary_emb_base', 10_000) } }),
-    ...(!attn.isZero('d_conv') && { conv: convKernel(attn, 'd_conv') }),
+    ...dims,
+    ...(rotaryDims > 0 && {
+      rotary: { dims: rotaryDims, theta: attn.positive('rotary_emb_base', 10_000) },
+    }),
+    ...(attn.count('d_conv') > 0 && { conv: convKernel(attn, 'd_conv') }),
   };
 }

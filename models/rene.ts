@@ -10,18 +10,15 @@ import {
   type Place,
 } from './blocks.ts';
 import { languageModel } from './blueprint.ts';
-import { Config } from './config.ts';
-import { paddedVocabulary, readSsmConfig } from './state_spaces.ts';
+import { Config, declares } from './config.ts';
+import { paddedVocabulary, readMha, readSsmConfig } from './state_spaces.ts';
 import type { Architecture } from './types.ts';
 import { WeightBinder } from './weights.ts';
 
 /** Rene (cartesia-ai/edge): Mamba-2, GELU MLP and sliding-window attention blocks, no positional encoding. */
 export const rene: Architecture = {
   name: 'rene',
-  matches({ architectures, model_type }) {
-    if (Array.isArray(architectures) && architectures.includes('ReneLMHeadModel')) return true;
-    return model_type === 'rene';
-  },
+  matches: (config) => declares(config, 'ReneLMHeadModel', 'rene'),
   read(json, tensors: ReadonlyMap<string, TensorShape>) {
     const config = new Config('rene', json);
     config.only('rms_norm', true);
@@ -66,32 +63,10 @@ function mixers(config: Config, dModel: number, nLayer: number): (layer: number,
 
 /** Arguments and defaults of ReneMHA. */
 function readAttention(attn: Config, dModel: number): AttentionDims {
-  attn.known(
-    'num_heads',
-    'num_heads_kv',
-    'head_dim',
-    'qkv_proj_bias',
-    'out_proj_bias',
-    'softmax_scale',
-    'causal',
-    'sliding_window_length',
-  );
-  attn.only('causal', true);
-  const heads = attn.integer('num_heads');
-  const kvHeads = attn.integer('num_heads_kv', heads);
-  if (heads % kvHeads !== 0) throw attn.invalid('num_heads_kv', `a divisor of num_heads ${heads}`);
-  if (!attn.has('head_dim') && dModel % heads !== 0)
-    throw attn.invalid('num_heads', `a divisor of d_model ${dModel}, there being no head_dim`);
-  const headDim = attn.integer('head_dim', dModel / heads);
-  return {
-    heads,
-    kvHeads,
-    headDim,
-    window: attn.has('sliding_window_length') ? attn.integer('sliding_window_length') : null,
-    scale: attn.positive('softmax_scale', 1 / Math.sqrt(headDim)),
-    qkvBias: attn.flag('qkv_proj_bias', true),
-    outBias: attn.flag('out_proj_bias', true),
-  };
+  const dims = readMha(attn, dModel, 'sliding_window_length');
+  return attn.has('sliding_window_length')
+    ? { ...dims, window: attn.integer('sliding_window_length') }
+    : dims;
 }
 
 /** Arguments and defaults of ReneMLP; `activation`, `glu` and `norm` are those of cartesia-mlx's FFN. */
