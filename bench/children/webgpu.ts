@@ -204,17 +204,18 @@ async function timeOne(program: Program) {
   return result;
 }
 
-async function timeSessions(program: Program): Promise<number | undefined> {
-  if (sessions < 2) return undefined;
+async function timeSessions(program: Program) {
+  if (sessions < 2) return {};
   const executor = await load(program, sessions);
   const rate = await decodeRate(executor, sessions, 8 * MAX_AHEAD, MAX_AHEAD);
+  const { kernels } = await timeKernels(executor as unknown as Inside, sessions, sessions);
   await executor.dispose();
-  return rate;
+  return { sessions: rate, sessionsKernels: kernels };
 }
 
 const results: unknown[] = [];
 for (const [model, { dModel, nLayer }] of Object.entries(models)) {
   const program = programOf(dModel, nLayer);
-  results.push({ model, ...(await timeOne(program)), sessions: await timeSessions(program) });
+  results.push({ model, ...(await timeOne(program)), ...(await timeSessions(program)) });
 }
 console.log(JSON.stringify(results));

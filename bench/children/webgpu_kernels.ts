@@ -17,12 +17,14 @@ export interface KernelTime {
   GBps: number | undefined; // of weights
 }
 
-/** Microseconds by the GPU's own clock, medians: a whole step of one row, and each kind of launch in a row of its own. */
+/** Microseconds by the GPU's own clock, medians: a whole step, and each kind of launch in a row of its own. */
 export async function timeKernels(
   { plan, gpu: { device }, dispatches }: Inside,
   rows: number,
+  segments = 1,
 ): Promise<{ stepUs: number; kernels: KernelTime[] }> {
-  const shape: Shape = { rows, segments: 1, logitRows: 1, outputs: 1, single: rows === 1 };
+  const outputs = segments;
+  const shape: Shape = { rows, segments, logitRows: outputs, outputs, single: rows === segments };
   const time = timer(device, shape);
   const step = [...dispatches.keys()].filter((i) => dispatches[i]!.workgroups(shape));
   const kinds = new Map<GPUComputePipeline, number[]>();

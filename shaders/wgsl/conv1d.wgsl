@@ -10,18 +10,24 @@
 @group(0) @binding(4) var<storage, read_write> y_out: array<f32>;
 #endif
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn conv1d(@builtin(global_invocation_id) at: vec3<u32>) {
   let c = at.x;
   if (c >= CHANNELS) { return; }
-  let row = batch.row[at.y];
-  let segment = batch.segment[row.segment];
-  let slot = row.slot * K * CHANNELS + c;
-  let here = X_OFFSET + c + at.y * X_STRIDE;
 #if RING
-  if (at.y + K < segment.first + segment.rows || row.id == ENDED) { return; }
-  ring[slot + (row.position % K) * CHANNELS] = x_in[here];
+  let segment = batch.segment[at.y / K];
+  if (at.y % K >= segment.rows) { return; }
+  let r = segment.first + segment.rows - 1u - at.y % K;
 #else
+  let r = at.y;
+#endif
+  let row = batch.row[r];
+  let slot = row.slot * K * CHANNELS + c;
+  let here = X_OFFSET + c + r * X_STRIDE;
+#if RING
+  if (row.id != ENDED) { ring[slot + (row.position % K) * CHANNELS] = x_in[here]; }
+#else
+  let first = batch.segment[row.segment].first;
   let taps = V_WEIGHT + c * K;
   var sum = 0.0;
 #if HAS_BIAS
@@ -29,7 +35,7 @@ fn conv1d(@builtin(global_invocation_id) at: vec3<u32>) {
 #endif
   for (var back = 0u; back < min(K, row.position + 1u); back++) {
     var x: f32;
-    if (at.y - segment.first >= back) {
+    if (r - first >= back) {
       x = x_in[here - back * X_STRIDE];
     } else {
       x = ring[slot + ((row.position - back) % K) * CHANNELS];
@@ -39,6 +45,6 @@ fn conv1d(@builtin(global_invocation_id) at: vec3<u32>) {
 #if SILU
   sum = silu(sum);
 #endif
-  y_out[at.y * Y_STRIDE + Y_OFFSET + c] = sum;
+  y_out[r * Y_STRIDE + Y_OFFSET + c] = sum;
 #endif
 }

@@ -7,15 +7,6 @@ const BK = 32u;
 var<workgroup> x_tile: array<vec4<f32>, BK * X_PITCH>;
 var<workgroup> w_tile: array<vec4<f32>, BK * BN / 4>;
 
-// The rows of x that are multiplied: all, or those that logits are wanted of.
-fn row_count() -> u32 {
-#if LOGITS
-  return batch.logit_rows;
-#else
-  return batch.rows;
-#endif
-}
-
 fn put_w(k: u32, n: u32, w: vec4<f32>) {
   for (var e = 0u; e < 4u; e++) { w_tile[(k + e) * (BN / 4u) + n / 4u][n % 4u] = w[e]; }
 }

@@ -146,8 +146,9 @@ async function loadGpu(): Promise<GPU | string> {
   if (process.platform === 'linux' && !(await hasVulkanDriver())) return 'no Vulkan driver is installed';
   try {
     const { create } = await import('webgpu');
-    // The commands of a step are always the same ones; validating each again takes longer than encoding it.
-    return create(['enable-dawn-features=skip_validation']);
+    // The commands of a step are always the same ones; validating each again takes longer than encoding it. Subgroup
+    // matrices are an experiment of Dawn's, and so is f16 on NVIDIA's GPUs.
+    return create(['enable-dawn-features=skip_validation,allow_unsafe_apis,vulkan_enable_f16_on_nvidia']);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'

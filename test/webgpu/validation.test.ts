@@ -1,14 +1,35 @@
 import { describe, expect, test } from 'vitest';
+import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
 import type { OpName } from '../../src/ops/index.ts';
 import { F32, formatName } from '../helpers/tensors.ts';
 import { cases } from '../ops/cases.ts';
 import { skipUnavailable } from '../ops/parity.ts';
-import { dawn, REQUIRED } from './host.ts';
+import { dawn, dawnHost, REQUIRED } from './host.ts';
+import { changedAdapter } from './null_device.ts';
 
 // Dawn's null backend has no driver: it checks every kernel, layout and binding, and runs nothing.
-for (const subgroups of [32, 0])
-  describe(`every kernel is valid, ${subgroups ? 'with subgroups' : 'without subgroups, default limits'}`, () => {
-    const backend = dawn({ subgroups, defaultLimits: subgroups === 0 }, ['backend=null']);
+const MATRICES = { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 };
+const INFO = {
+  description: 'null',
+  subgroupMinSize: 32,
+  subgroupMaxSize: 32,
+  subgroupMatrixConfigs: [MATRICES],
+};
+const NULL = ['backend=null', 'enable-dawn-features=allow_unsafe_apis'];
+const withMatrices = changedAdapter(dawnHost(NULL), (adapter) =>
+  Object.defineProperty(adapter, 'info', { value: INFO }),
+);
+const VARIANTS = {
+  'with subgroups': [dawn({ subgroups: 32 }, ['backend=null']), 'exact'],
+  'without subgroups, default limits': [
+    dawn({ subgroups: 0, defaultLimits: true }, ['backend=null']),
+    'exact',
+  ],
+  'with subgroup matrices': [webgpuBackend(withMatrices, { software: true }), 'i16'],
+} as const;
+
+for (const [variant, [backend, numerics]] of Object.entries(VARIANTS))
+  describe(`every kernel is valid, ${variant}`, () => {
     for (const op of Object.keys(cases) as OpName[])
       test(op, async (context) => {
         await skipUnavailable(backend, REQUIRED, context);
@@ -19,7 +40,7 @@ for (const subgroups of [32, 0])
               weight,
               role === 'linear' ? format : F32,
             ]);
-            const options = { slots: 3, numerics: 'exact', threads: 1 } as const;
+            const options = { slots: 3, numerics, threads: 1 } as const;
             await backend.create(program, Object.fromEntries(all), options).then(
               async (executor) => {
                 await executor.step({

@@ -1,5 +1,5 @@
 import { EdgeError } from '../../errors.ts';
-import type { Features } from './plan.ts';
+import type { Features, MatrixShape } from './plan.ts';
 
 /** What the backend needs of the runtime. */
 export interface WebgpuHost {
@@ -14,6 +14,7 @@ export interface WebgpuHost {
 export interface WebgpuOverrides {
   subgroups?: number; // the most threads of one; 0: none
   packedDots?: boolean;
+  matrices?: boolean;
   defaultLimits?: boolean; // those that the specification guarantees
   software?: boolean; // a software adapter is as good as any
 }
@@ -60,6 +61,7 @@ export function factsOf(gpu: GPU, adapter: GPUAdapter, overrides: WebgpuOverride
       subgroups: adapter.features.has('subgroups') ? (overrides.subgroups ?? subgroupSize(info)) : 0,
       packedDots:
         overrides.packedDots ?? gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true,
+      matrices: overrides.matrices === false || overrides.subgroups === 0 ? null : matricesOf(adapter),
       maxBinding: limit(offered - (offered % 256), SPEC_BINDING),
       maxWorkgroupMemory: limit(limits.maxComputeWorkgroupStorageSize, SPEC_WORKGROUP_MEMORY),
       maxThreads: limit(
@@ -75,11 +77,31 @@ function subgroupSize({ subgroupMinSize, subgroupMaxSize }: GPUAdapterInfo): num
   return subgroupMinSize >= 4 && subgroupMaxSize <= 64 ? subgroupMaxSize : 0;
 }
 
+const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
+
+/** The largest product of halves with sums in f32, if every subgroup has the same size. */
+function matricesOf({ features, info }: GPUAdapter): MatrixShape | null {
+  if (!(features.has('shader-f16') && features.has(SUBGROUP_MATRIX as GPUFeatureName))) return null;
+  if (info.subgroupMinSize !== info.subgroupMaxSize) return null;
+  const { subgroupMatrixConfigs = [] } = info as GPUAdapterInfo & {
+    subgroupMatrixConfigs?: Iterable<MatrixShape & { componentType: string; resultComponentType: string }>;
+  };
+  const fitting = [...subgroupMatrixConfigs].filter(
+    ({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32',
+  );
+  const size = ({ M, N, K }: MatrixShape) => M * N * K;
+  const largest = fitting.toSorted((a, b) => size(b) - size(a))[0];
+  return largest ? { M: largest.M, N: largest.N, K: largest.K } : null;
+}
+
 /** @throws UNSUPPORTED_BACKEND if the adapter gives no device */
 export async function requestDevice(adapter: GPUAdapter, features: Features): Promise<GPUDevice> {
   try {
     return await adapter.requestDevice({
-      requiredFeatures: features.subgroups > 0 ? ['subgroups' as GPUFeatureName] : [],
+      requiredFeatures: [
+        ...(features.subgroups > 0 ? ['subgroups'] : []),
+        ...(features.matrices ? ['shader-f16', SUBGROUP_MATRIX] : []),
+      ] as GPUFeatureName[],
       requiredLimits: {
         maxStorageBufferBindingSize: features.maxBinding,
         maxBufferSize: Math.max(features.maxBinding, 256 * 2 ** 20),

@@ -19,6 +19,7 @@ export type { WebgpuHost, WebgpuOverrides } from './device.ts';
 const SPEC_FEATURES: Features = {
   subgroups: 0,
   packedDots: false,
+  matrices: null,
   maxBinding: 2 ** 27,
   maxWorkgroupMemory: 16_384,
   maxThreads: 256,
@@ -75,5 +76,9 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
 }
 
 function variantOf({ features, numerics }: Plan): string {
-  return `${features.subgroups > 0 ? 'subgroups' : 'no subgroups'}${numerics === 'exact' ? '' : ', packed dots'}`;
+  return [
+    features.subgroups > 0 ? 'subgroups' : 'no subgroups',
+    ...(features.packedDots && numerics !== 'exact' ? ['packed dots'] : []),
+    ...(features.matrices && numerics !== 'exact' ? ['subgroup matrices'] : []),
+  ].join(', ');
 }

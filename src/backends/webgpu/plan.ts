@@ -16,9 +16,17 @@ import type { Settings, Slice } from './wgsl.ts';
 export interface Features {
   subgroups: number; // the most threads of one; 0 where they are not used
   packedDots: boolean; // dot products of 8-bit integers
+  matrices: MatrixShape | null; // products of matrices of halves that a subgroup makes, summed in f32
   maxBinding: number; // bytes of a storage binding
   maxWorkgroupMemory: number; // bytes
   maxThreads: number; // of a workgroup
+}
+
+/** A subgroup multiplies M × K by K × N. */
+export interface MatrixShape {
+  M: number;
+  N: number;
+  K: number;
 }
 
 /** What a step looks like to those who decide how many workgroups run. */
@@ -98,10 +106,10 @@ export class Plan {
     return { weightBytes, stateBytes, scratchBytes, totalBytes: weightBytes + stateBytes + scratchBytes };
   }
 
-  /** Of activations where they meet quantized weights, a few rows at a time. */
+  /** Of activations where they meet weights: 'i16' stands for halves, too, in products of matrices. */
   get numerics(): Numerics {
-    const { subgroups, packedDots } = this.features;
-    return this.options.numerics !== 'exact' && subgroups > 0 && packedDots ? 'i16' : 'exact';
+    const { subgroups, packedDots, matrices } = this.features;
+    return this.options.numerics !== 'exact' && subgroups > 0 && (packedDots || matrices) ? 'i16' : 'exact';
   }
 
   /** Constants that every kernel with a batch needs. */

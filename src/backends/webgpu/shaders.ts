@@ -4,6 +4,8 @@ import embed from '../../../shaders/wgsl/embed.wgsl';
 import gate_norm from '../../../shaders/wgsl/gate_norm.wgsl';
 import batch from '../../../shaders/wgsl/lib/batch.wgsl';
 import dt from '../../../shaders/wgsl/lib/dt.wgsl';
+import halves from '../../../shaders/wgsl/lib/halves.wgsl';
+import input from '../../../shaders/wgsl/lib/input.wgsl';
 import linear from '../../../shaders/wgsl/lib/linear.wgsl';
 import math from '../../../shaders/wgsl/lib/math.wgsl';
 import output from '../../../shaders/wgsl/lib/output.wgsl';
@@ -15,19 +17,23 @@ import values from '../../../shaders/wgsl/lib/values.wgsl';
 import weight from '../../../shaders/wgsl/lib/weight.wgsl';
 import mamba2_decode from '../../../shaders/wgsl/mamba2_decode.wgsl';
 import matmul from '../../../shaders/wgsl/matmul.wgsl';
+import matmul_matrix from '../../../shaders/wgsl/matmul_matrix.wgsl';
 import matvec from '../../../shaders/wgsl/matvec.wgsl';
 import matvec_packed from '../../../shaders/wgsl/matvec_packed.wgsl';
 import rotary from '../../../shaders/wgsl/rotary.wgsl';
 import sample from '../../../shaders/wgsl/sample.wgsl';
 import ssd_scan from '../../../shaders/wgsl/ssd_scan.wgsl';
+import to_half from '../../../shaders/wgsl/to_half.wgsl';
 import window_attention from '../../../shaders/wgsl/window_attention.wgsl';
 
 /** The sources of each entry point. */
 export const shaders = {
   embed: [batch, weight, embed],
-  matvec: [batch, linear, weight, unit, team, matvec],
-  matvec_packed: [batch, linear, weight, team, matvec_packed],
-  matmul: [batch, linear, weight, unit, matmul],
+  matvec: [batch, input, linear, weight, unit, team, matvec],
+  matvec_packed: [batch, input, linear, weight, team, matvec_packed],
+  matmul: [batch, input, linear, weight, unit, matmul],
+  to_half: [batch, input, halves, to_half],
+  matmul_matrix: [batch, linear, weight, halves, matmul_matrix],
   conv1d: [batch, math, conv1d],
   ssd_scan: [batch, math, dt, ssd_scan],
   mamba2_decode: [batch, math, dt, mamba2_decode],

@@ -7,6 +7,7 @@ import type { LinearLayout } from '../linear.ts';
 import type { Launch, LinearPart, Plan, Shape } from '../plan.ts';
 import type { Settings } from '../wgsl.ts';
 import type { Stats } from './mamba2.ts';
+import { MATRICES_FROM, matrixTiles, takesMatrices } from './matrix.ts';
 
 const MOST_GROUPS = 65_535; // of a dimension
 const BLOCK_ROWS = 4; // of W, that a team of threads has at a time in matvec
@@ -14,6 +15,7 @@ const MATVEC_GROUPS = 48; // workgroups of matvec that a GPU wants at least
 const MATMUL_GROUPS = 256; // of matmul
 const MATVEC_THREADS = 256;
 const MANY_ROWS = 4096; // of W: enough for teams of one subgroup, in smaller workgroups
+const HALVES = { halves: { buffer: 'halves' }, factors: { buffer: 'factors' } }; // rows of x, for those
 const FEW = 32; // rows of x that matvec takes: to read W again from the cache is no dearer than half-empty tiles
 
 interface Linear {
@@ -60,39 +62,63 @@ export function logits(call: LogitsCall, plan: Plan): Launch[] {
   return linear({ ...call, y: 'logits' }, plan);
 }
 
-/** For each part of the weight a kernel for few rows and one for many. */
+/** For each part of the weight a kernel for few rows and some for many. */
 function linear(call: Linear, plan: Plan): Launch[] {
   const { layout, parts } = plan.linears.get(call.w)!;
   const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
-  return parts.flatMap((part): Launch[] => {
+  const matrices = takesMatrices(layout, isAligned(layout), plan);
+  const few = matrices ? MATRICES_FROM - 1 : FEW;
+  const launches = parts.flatMap((part): Launch[] => {
     const slices = linearSlices(call, part, plan);
     const settings = linearSettings(call, layout, part, plan);
     const { packed, groups, constants, oneUnit } = teams(layout, part, plan);
-    return [
-      {
-        entry: packed ? 'matvec_packed' : 'matvec',
-        settings: with_(settings, constants, { ONE_UNIT: oneUnit, PACKED: packed }),
-        slices,
-        workgroups(shape) {
-          const rows = count(shape);
-          if (rows < 1 || rows > FEW) return null;
-          return [Math.min(groups, MOST_GROUPS), rows, Math.ceil(groups / MOST_GROUPS)];
-        },
+    const matvec: Launch = {
+      entry: packed ? 'matvec_packed' : 'matvec',
+      settings: with_(settings, constants, { ONE_UNIT: oneUnit, PACKED: packed }),
+      slices,
+      workgroups(shape) {
+        const rows = count(shape);
+        if (rows < 1 || rows > few) return null;
+        return [Math.min(groups, MOST_GROUPS), rows, Math.ceil(groups / MOST_GROUPS)];
       },
-      ...tiles(part, plan).map(
-        ({ NJ, X_PITCH, from, to }): Launch => ({
-          entry: 'matmul',
+    };
+    const many = matrices
+      ? matrixTiles(part.rows, layout.wordCols, plan).map(({ constants, ...tile }) => ({
+          ...tile,
+          entry: 'matmul_matrix' as const,
+          settings: with_(settings, constants, { MATRICES: true }),
+        }))
+      : tiles(part, plan).map(({ NJ, X_PITCH, ...tile }) => ({
+          ...tile,
+          entry: 'matmul' as const,
           settings: with_(settings, { NJ, X_PITCH }),
-          slices,
+          rowsOfX: 64,
+          rowsOfW: 64 * NJ,
+        }));
+    return [
+      matvec,
+      ...many.map(
+        ({ entry, settings, rowsOfX, rowsOfW, from, to }): Launch => ({
+          entry,
+          settings,
+          slices: matrices ? { ...slices, ...HALVES } : slices,
           workgroups(shape) {
             const rows = count(shape);
             if (rows < from || rows > to) return null;
-            return [Math.ceil(part.rows / (64 * NJ)), Math.ceil(rows / 64), 1];
+            return [Math.ceil(part.rows / rowsOfW), Math.ceil(rows / rowsOfX), 1];
           },
         }),
       ),
     ];
   });
+  if (!matrices) return launches;
+  const halves: Launch = {
+    entry: 'to_half',
+    settings: with_(linearSettings(call, layout, parts[0]!, plan), { THREADS: 128 }),
+    slices: { ...linearSlices(call, parts[0]!, plan), ...HALVES },
+    workgroups: (shape) => (count(shape) < MATRICES_FROM ? null : [count(shape), 1, 1]),
+  };
+  return [halves, ...launches];
 }
 
 /**
@@ -111,6 +137,7 @@ function teams(layout: LinearLayout, part: LinearPart, { features, numerics }: P
   const eights = layout.wordCols / 2; // of a unit's columns
   const packed =
     numerics === 'i16' &&
+    features.packedDots &&
     layout.format.kind === 'quant' &&
     isAligned(layout) &&
     units * 16 * (eights + 1) <= room;

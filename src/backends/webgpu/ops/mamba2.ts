@@ -15,7 +15,7 @@ export function conv1d(call: Conv1dCall, plan: Plan): Launch[] {
   const region = plan.region({ V_WEIGHT: weight, V_BIAS: bias });
   const constants = { ...plan.batch, CHANNELS: channels, K: k, ...plan.view('X', x) };
   const batch = { buffer: 'batch' };
-  const groups = Math.ceil(channels / 64);
+  const groups = Math.ceil(channels / 256);
   return [
     {
       entry: 'conv1d',
@@ -36,7 +36,7 @@ export function conv1d(call: Conv1dCall, plan: Plan): Launch[] {
       entry: 'conv1d',
       settings: { flags: { RING: true }, constants },
       slices: { batch, x_in: plan.activation(x), ring: plan.state(state) },
-      workgroups: ({ rows }) => [groups, rows, 1],
+      workgroups: ({ segments }) => [groups, segments * k, 1],
     },
   ];
 }
@@ -77,8 +77,10 @@ export function ssd_scan(call: SsdScanCall, plan: Plan): Launch[] {
   const dims = plan.dims(call) as unknown as SsdDims;
   const { count, constants } = blocks(dims, ngroups);
   const region = plan.region({ V_DT_BIAS: dtBias, V_A: A, V_D: D });
-  const { BLOCK, SLICE } = constants;
-  const rowBytes = 4 * (2 * SLICE * SLICES + BLOCK * SLICES); // of workgroup memory
+  const { BLOCK } = constants;
+  const VECTORS = Math.ceil(constants.SLICE / 4); // of states, that a thread has
+  const SLICE = 4 * VECTORS;
+  const rowBytes = 4 * (2 * SLICE * SLICES + BLOCK * SLICES + 2); // of workgroup memory
   const tile = Math.max(1, Math.min(MOST_TILE, Math.floor(plan.features.maxWorkgroupMemory / rowBytes)));
   const { flags, floats } = dtSettings(call);
   return [
@@ -90,6 +92,8 @@ export function ssd_scan(call: SsdScanCall, plan: Plan): Launch[] {
         constants: {
           ...plan.batch,
           ...constants,
+          SLICE,
+          VECTORS,
           TILE: tile,
           ...plan.view('X', x),
           ...plan.view('B', B),

@@ -1,0 +1,79 @@
+import type { LinearLayout } from '../linear.ts';
+import type { MatrixShape, Plan } from '../plan.ts';
+
+/** What a workgroup of matmul_matrix makes. Measured on an H100. */
+interface Cut {
+  BM: number; // rows of x
+  BN: number; // rows of W
+  SM: number; // subgroups, one below the other
+  SN: number; // subgroups, side by side
+}
+
+const MANY: Cut = { BM: 64, BN: 64, SM: 2, SN: 2 };
+const FEW: Cut = { BM: 32, BN: 64, SM: 1, SN: 4 };
+const SMALL: Cut = { BM: 32, BN: 32, SM: 2, SN: 2 };
+const BLOCK = 64; // columns at a time; BLOCK of shaders/wgsl/lib/halves.wgsl
+const FEW_ROWS = 32; // of x
+const ENOUGH_GROUPS = 120; // workgroups that keep a large GPU busy
+
+/** Rows of x for which a subgroup multiplies matrices; fewer are matvec's. */
+export const MATRICES_FROM = 8;
+
+export interface MatrixTile {
+  rowsOfX: number;
+  rowsOfW: number;
+  from: number; // rows of x for which it serves
+  to: number;
+  constants: Record<string, number>;
+}
+
+/** Is a weight multiplied as matrices of halves, where rows of x are many? Takes the room for those rows. */
+export function takesMatrices({ format, cols }: LinearLayout, aligned: boolean, plan: Plan): boolean {
+  const { subgroups, matrices, maxThreads } = plan.features;
+  const f32 = format.kind === 'float' && format.dtype === 'f32';
+  if (matrices === null || f32 || plan.options.numerics === 'exact' || !aligned) return false;
+  if (!fits(SMALL, matrices, plan) || 4 * subgroups > maxThreads) return false;
+  const { chunk } = plan.program;
+  const bytes = 2 * chunk * BLOCK * Math.ceil(cols / BLOCK);
+  plan.buffer('halves', Math.max(bytes, plan.buffers.get('halves')?.bytes ?? 0), 'scratch');
+  plan.buffer('factors', 4 * chunk, 'scratch');
+  return true;
+}
+
+/** The tiles for a weight of so many rows, with so many columns in a word. */
+export function matrixTiles(rows: number, wordCols: number, plan: Plan): MatrixTile[] {
+  const { subgroups, matrices } = plan.features;
+  const { chunk } = plan.program;
+  const tile = (cut: Cut, from: number, to: number): MatrixTile => ({
+    rowsOfX: cut.BM,
+    rowsOfW: cut.BN,
+    from,
+    to,
+    constants: constantsOf(cut, matrices!, subgroups, wordCols),
+  });
+  const possible = (cut: Cut) => (fits(cut, matrices!, plan) ? cut : SMALL);
+  const few = Math.ceil(rows / FEW.BN) >= ENOUGH_GROUPS ? possible(FEW) : SMALL;
+  return [tile(few, MATRICES_FROM, FEW_ROWS), tile(possible(MANY), FEW_ROWS + 1, chunk)];
+}
+
+function constantsOf(
+  { BM, BN, SM, SN }: Cut,
+  { M, N, K }: MatrixShape,
+  SUBGROUP: number,
+  wordCols: number,
+): Record<string, number> {
+  const [FM, FN] = [BM / SM / M, BN / SN / N];
+  const threads = SUBGROUP * SM * SN;
+  return {
+    ...{ BM, BN, BK: BLOCK, SM, SN, MM: M, MN: N, MK: K, FM, FN, PRODUCTS: FM * FN, SUBGROUP },
+    X_PAIRS: (BM * BLOCK) / 2 / threads, // of a thread
+    W_WORDS: (BN * BLOCK) / wordCols / threads, // of a thread
+  };
+}
+
+/** Is there workgroup memory for both tiles and a product of each subgroup, and are they cut into whole products? */
+function fits({ BM, BN, SM, SN }: Cut, { M, N, K }: MatrixShape, { features }: Plan): boolean {
+  const bytes = 2 * (BM + BN) * (BLOCK + 8) + 4 * SM * SN * M * N;
+  const whole = (BM / SM) % M === 0 && (BN / SN) % N === 0 && BLOCK % K === 0;
+  return whole && bytes <= features.maxWorkgroupMemory;
+}
