@@ -193,7 +193,10 @@ export async function knownAnswer(
       return { ok: false, detail: `${detail}; token ${picked[wrong]} was picked, which is not the best` };
     const failed = errors.findIndex((of) => !(of <= tolerance));
     if (failed < 0) return { ok: true, detail };
-    return { ok: false, detail: `${detail}, first in a step of ${knownSteps[failed]!.rows.join(' + ')} rows` };
+    return {
+      ok: false,
+      detail: `${detail}, first in a step of ${knownSteps[failed]!.rows.join(' + ')} rows`,
+    };
   } finally {
     await executor.dispose();
   }
