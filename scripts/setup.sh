@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests use beside npm packages: Chromium (and its software GPU, for which the Vulkan loader is
-# needed), a C compiler with sanitizers, the WASM compiler, and other JavaScript runtimes (in node_modules/.cache).
+# needed), another software GPU, a C compiler with sanitizers, the WASM compiler, and other JavaScript runtimes (in node_modules/.cache).
 # What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +26,8 @@ if [ ${#packages[@]} -gt 0 ]; then
 fi
 
 [ -d wasm/node_modules/@yowasp/clang ] || npm ci --prefix wasm --no-audit --no-fund
+
+scripts/lavapipe.sh
 
 runtimes=node_modules/.cache/edge-ssm/runtimes
 if [ ! -d "$runtimes/node_modules/deno" ]; then

@@ -65,6 +65,13 @@ if (ci || existsSync(join(root, 'wasm/node_modules/@yowasp/clang')))
   step('WASM modules are what their sources give', node, ['wasm/build.mjs', '--check']);
 else skip('WASM modules are what their sources give', 'their compiler is not installed (npm run setup)');
 suite('units and suites in Node', 'vitest.config.ts', full ? { EDGE_SSM_FULL: '1' } : {});
+const lavapipe = join(root, 'node_modules/.cache/edge-ssm/lavapipe');
+const absent = join(lavapipe, 'absent.txt'); // why there is none for this system: scripts/lavapipe.sh
+if (existsSync(join(lavapipe, 'icd.json')))
+  suite('WebGPU on another software GPU', 'vitest.lavapipe.config.ts', full ? { EDGE_SSM_FULL: '1' } : {});
+else if (existsSync(absent)) skip('WebGPU on another software GPU', readFileSync(absent, 'utf8').trim());
+else if (ci) fail('WebGPU on another software GPU (scripts/lavapipe.sh left neither it nor a reason)');
+else skip('WebGPU on another software GPU', 'no lavapipe (npm run setup)');
 suite('the packed tarball: package, other runtimes, pages', 'vitest.packed.config.ts');
 if (ci || existsSync(chromium)) suite('parity and goldens in Chromium', 'vitest.browser.config.ts');
 else skip('parity and goldens in Chromium', `no Chromium at ${chromium} (npm run setup)`);

@@ -1,5 +1,6 @@
 // ln, exp, sin and cos of doubles, from + − × / and bit operations only: the same bits on every engine and in every
-// build. For the few numbers that need them: series as long as it takes, far within 2^-48 in the ranges given.
+// build. For the few numbers that need them: series as long as it takes, far within 2^-48 in the ranges given (angles
+// of more than 2^20 aside).
 #ifndef EDGE_MATH64_H
 #define EDGE_MATH64_H
 #include "step.h"
@@ -28,7 +29,8 @@ static inline f64 exp64(f64 x) {
   return sum;
 }
 
-// cos x and sin x of 0 ≤ x < 2^20: x = r + k π/2, π/2 in two parts, the first of 33 bits.
+// cos x and sin x of 0 ≤ x < 2^31: x = r + k π/2, π/2 in two parts, the first of 33 bits, so that r is exact to 2^-53
+// below 2^20, where k times it is, then to half a last bit of x: 2^-30 below 2^24.
 static inline void turn64(f64 x, f64 *cosine, f64 *sine) {
   const i32 k = (i32)(x * 0.63661977236758134308 + 0.5);
   const f64 r = x - k * 1.57079632673412561417 - k * 6.07710050650619224932e-11, z = r * r;

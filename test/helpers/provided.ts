@@ -11,6 +11,10 @@ export const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 /** Where scripts/setup.sh installs other runtimes, and tests their scratch projects. */
 export const CACHE = fileURLToPath(new URL('../../node_modules/.cache/edge-ssm/', import.meta.url));
 
+/** Mesa's software GPU from Debian's backports, where scripts/lavapipe.sh leaves it. */
+export const LAVAPIPE = `${CACHE}lavapipe/icd.json`;
+export const LAVAPIPE_LIBRARIES = `${CACHE}lavapipe/lib`;
+
 const arm = process.arch === 'arm64';
 const RUNTIMES = {
   bun: `@oven/bun-linux-${arm ? 'aarch64' : 'x64'}/bin/bun`,

@@ -212,5 +212,11 @@ export const rotaryCases: OpCase[] = [
   rotary('12 of 16, ragged', { heads: 3, headDim: 16, dims: 12, pad: [5, 3] }, RAGGED),
   rotary('nano', { heads: 4, headDim: 32 }, segmentsOf([0, 61, 9])),
   rotary('far away', { heads: 2, headDim: 64, theta: 1e11 }, segmentsOf([0, 99_990, 7], [1, 4_000, 2])),
+  rotary(
+    'a million tokens away',
+    { heads: 2, headDim: 64, theta: 1e11 },
+    segmentsOf([0, 131_069, 6], [1, 399_997, 5], [2, 999_998, 4], [3, 2 ** 24 - 3, 3]),
+    segmentsOf([0, 131_069, 6]),
+  ),
   rotary('as wide as can be', { heads: 2, headDim: 256 }, segmentsOf([0, 1000, 3])),
 ];

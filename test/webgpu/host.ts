@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Backend } from '../../src/backends/types.ts';
 import { type WebgpuHost, type WebgpuOverrides, webgpuBackend } from '../../src/backends/webgpu/index.ts';
-import { SWIFTSHADER } from '../helpers/provided.ts';
+import { LAVAPIPE, SWIFTSHADER } from '../helpers/provided.ts';
 
 interface Dawn {
   create(options: string[]): GPU;
@@ -11,6 +11,9 @@ const kept: unknown[] = []; // Dawn ends the process once its object is collecte
 
 /** CI provides a software GPU: there, nothing is skipped. */
 export const REQUIRED = process.env.CI === 'true';
+
+/** Whether vitest.lavapipe.config.ts runs this: only what depends on the size of subgroups, or on shader-f16. */
+export const ON_LAVAPIPE = process.env.VK_ICD_FILENAMES === LAVAPIPE;
 
 /** Dawn for Node on its own adapter: a GPU where there is one, else Chromium's SwiftShader. */
 export function dawnHost(options: string[] = []): WebgpuHost {

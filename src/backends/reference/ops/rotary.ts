@@ -9,7 +9,7 @@ export function rotary(call: RotaryCall, ctx: StepContext): void {
     for (let t = 0; t < rows; t++) {
       const row = ctx.row(x, first + t); // [heads · headDim]
       inverse.forEach((frequency, i) => {
-        const angle = Math.fround((position + t) * frequency);
+        const angle = Math.fround(Math.fround(position + t) * frequency);
         for (let at = i; at < row.length; at += headDim) {
           const [a, b] = [row[at]!, row[at + dims / 2]!];
           row[at] = a * Math.cos(angle) - b * Math.sin(angle);
