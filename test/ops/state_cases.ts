@@ -212,5 +212,7 @@ export const rotaryCases: OpCase[] = [
   rotary('12 of 16, ragged', { heads: 3, headDim: 16, dims: 12, pad: [5, 3] }, RAGGED),
   rotary('nano', { heads: 4, headDim: 32 }, segmentsOf([0, 61, 9])),
   rotary('far away', { heads: 2, headDim: 64, theta: 1e11 }, segmentsOf([0, 99_990, 7], [1, 4_000, 2])),
+  // Where it tells whether theta was rounded to f32 first: the result moves by 8e-4.
+  rotary('theta rounded', { heads: 1, headDim: 198, theta: 1e11 }, segmentsOf([0, 130_000, 2])),
   rotary('as wide as can be', { heads: 2, headDim: 256 }, segmentsOf([0, 1000, 3])),
 ];
