@@ -1,5 +1,6 @@
 // Rows of quantized weights into the tiles of linear/linear.h while a model loads: one pass over what was read.
 #include "linear/linear.h"
+#include "team.h"
 
 typedef struct { // what src/backends/wasm/packer.ts writes
   u32 target; // tile[ceil(rows / 8)]
@@ -14,6 +15,9 @@ typedef struct { // what src/backends/wasm/packer.ts writes
   // Byte i of row r, group g lies at base + r · row + g · group + i.
   u32 codes, codes_row, codes_group;
   u32 scale, offset, number_row, number_group;
+  u32 team;    // team_block
+  u32 threads; // of the team that pack, each its share of the tiles
+  u32 odd;     // set to 1 if a scale or offset is infinite or no number
 } pack_args;
 
 typedef u32 words __attribute__((vector_size(16)));
@@ -62,37 +66,57 @@ INLINE u32 pack_numbers(u8 *out, const u8 *in, u32 row, u32 live, u32 bytes) {
   return odd;
 }
 
-// Returns 1 if a scale or offset is infinite or no number.
-EXPORT("pack") u32 pack(u32 arguments) {
-  const pack_args a = *AT(const pack_args, arguments);
-  const u32 numbers = TILE * a.number_bytes;
+// Tiles [begin, end) of rows.
+static u32 pack_tiles(const pack_args *a, u32 begin, u32 end) {
+  const u32 numbers = TILE * a->number_bytes;
   u32 odd = 0;
-  for (u32 row = 0; row < a.rows; row += TILE) {
-    const u32 live = a.rows - row < TILE ? a.rows - row : TILE;
-    u8 *out = AT(u8, a.target) + row / TILE * a.tile_bytes;
-    for (u32 g = 0; g < a.groups; g++) {
-      const u32 number = row * a.number_row + g * a.number_group;
-      odd |= pack_numbers(out, AT(const u8, a.scale) + number, a.number_row, live, a.number_bytes);
+  for (u32 row = begin; row < end; row += TILE) {
+    const u32 live = end - row < TILE ? end - row : TILE;
+    u8 *out = AT(u8, a->target) + row / TILE * a->tile_bytes;
+    for (u32 g = 0; g < a->groups; g++) {
+      const u32 number = row * a->number_row + g * a->number_group;
+      odd |= pack_numbers(out, AT(const u8, a->scale) + number, a->number_row, live, a->number_bytes);
       out += numbers;
-      if (a.has_offset) {
-        odd |= pack_numbers(out, AT(const u8, a.offset) + number, a.number_row, live, a.number_bytes);
+      if (a->has_offset) {
+        odd |= pack_numbers(out, AT(const u8, a->offset) + number, a->number_row, live, a->number_bytes);
         out += numbers;
       }
-      const u8 *codes = AT(const u8, a.codes) + row * a.codes_row + g * a.codes_group;
-      for (u32 i = 0; i + 4 <= a.group_words; i += 4, out += 4 * 4 * TILE) {
+      const u8 *codes = AT(const u8, a->codes) + row * a->codes_row + g * a->codes_group;
+      for (u32 i = 0; i + 4 <= a->group_words; i += 4, out += 4 * 4 * TILE) {
         words v[TILE];
         for (u32 r = 0; r < TILE; r++) {
-          v[r] = r < live ? load_words(codes + r * a.codes_row + 4 * i) : (words){0, 0, 0, 0};
-          if (a.ggml && r < live) v[r] = a.bits == 4 ? in_order(v[r]) : v[r] ^ 0x80808080;
+          v[r] = r < live ? load_words(codes + r * a->codes_row + 4 * i) : (words){0, 0, 0, 0};
+          if (a->ggml && r < live) v[r] = a->bits == 4 ? in_order(v[r]) : v[r] ^ 0x80808080;
         }
         store_words((words *)(void *)out, v);
       }
-      if (a.group_words & 2) { // q4, groups of 16
+      if (a->group_words & 2) { // q4, groups of 16
         for (u32 i = 0; i < 2; i++, out += 4 * TILE)
           for (u32 r = 0; r < live; r++)
-            __builtin_memcpy(out + 4 * r, codes + r * a.codes_row + 4 * i, 4);
+            __builtin_memcpy(out + 4 * r, codes + r * a->codes_row + 4 * i, 4);
       }
     }
   }
   return odd;
+}
+
+// A thread's share of the rows. The pages of what it writes are mostly new to the process: the threads share the wait
+// for them, too.
+void pack_share(u32 arguments, const thread *t) {
+  pack_args *a = AT(pack_args, arguments);
+  u32 begin, end;
+  share(t, a->rows, TILE, &begin, &end);
+  if (pack_tiles(a, begin, end)) __atomic_store_n(&a->odd, 1, __ATOMIC_RELAXED);
+  team_barrier(t);
+}
+
+// Packs as the first thread of its team. Returns 0, 1 if a scale or offset is infinite or no number, or 2 if a thread
+// of the team was lost.
+EXPORT("pack") u32 pack(u32 arguments) {
+  const pack_args *a = AT(const pack_args, arguments);
+  const thread t = {0, a->threads, a->team};
+  if (t.count > 1) team_start(a->team, arguments, 0, t.count);
+  pack_share(arguments, &t);
+  if (t.count > 1 && AT(team_block, t.team)->lost) return 2;
+  return __atomic_load_n(&a->odd, __ATOMIC_RELAXED);
 }

@@ -17,6 +17,7 @@ enum { SPIN = 1 << 17 }; // loads of one cache line: about 50 µs. Waking a slee
 enum { TRIES = 8 };
 
 void run_calls(u32 program, const step *s, const thread *t);
+void pack_share(u32 arguments, const thread *t);
 
 // Waits until *word differs from `seen`. Returns 0 if it did not in `tries` times PATIENCE (0 tries: for ever).
 static int wait_change(u32 *word, u32 seen, u32 *sleepers, int tries) {
@@ -68,7 +69,9 @@ EXPORT("team_run") void team_run(u32 team, u32 index) {
     seen = ACQUIRE(&b->order);
     if (LOAD(&b->stop)) return;
     thread t = {index, seen & 255, team};
-    if (index < t.count) run_calls(b->program, AT(const step, b->step), &t);
+    if (index >= t.count) continue;
+    if (b->step) run_calls(b->program, AT(const step, b->step), &t);
+    else pack_share(b->program, &t);
   }
 }
 

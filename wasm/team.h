@@ -5,11 +5,11 @@
 
 // Lies in shared memory, zero at first. What different threads write lies in different cache lines.
 typedef struct {
-  u32 order;      // (number of the order) << 8 | threads that take part: a step to run, or to stop
+  u32 order;      // (number of the order) << 8 | threads that take part: a step to run, rows to pack, or to stop
   u32 starters;   // threads asleep on `order`
   u32 stop;
-  u32 program; // of the step to run
-  u32 step;
+  u32 program; // of the step to run; of an order to pack its arguments
+  u32 step;    // 0: the order is to pack
   u32 lost; // a thread did not arrive at a barrier in time: the team is broken
   u32 line0[26];
   u32 arrived; // threads at the barrier

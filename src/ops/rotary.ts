@@ -30,7 +30,10 @@ export const rotary: OpContract<RotaryCall> = {
   tolerance: { exact: 2e-5 },
 };
 
-/** `1 / theta^(2i / dims)` for each pair of columns, rounded where published code rounds: theta itself, too. */
+/**
+ * `1 / theta^(2i / dims)` for each pair of columns, rounded where published code rounds: a Python float to the power
+ * of an f32 tensor is computed by PyTorch in f32, its base included (1e11 is 99999997952 there).
+ */
 export function inverseFrequencies({ dims, theta }: RotaryCall): Float32Array {
   return Float32Array.from({ length: dims / 2 }, (_, i) =>
     Math.fround(1 / Math.fround(Math.fround(theta) ** Math.fround((2 * i) / dims))),

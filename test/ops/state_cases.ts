@@ -218,5 +218,7 @@ export const rotaryCases: OpCase[] = [
     segmentsOf([0, 131_069, 6], [1, 399_997, 5], [2, 999_998, 4], [3, 2 ** 24 - 3, 3]),
     segmentsOf([0, 131_069, 6]),
   ),
+  // Where it tells whether theta was rounded to f32 first: the result moves by 8e-4.
+  rotary('theta rounded', { heads: 1, headDim: 198, theta: 1e11 }, segmentsOf([0, 130_000, 2])),
   rotary('as wide as can be', { heads: 2, headDim: 256 }, segmentsOf([0, 1000, 3])),
 ];

@@ -1,16 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import type { Layout } from '../../src/backends/wasm/layout.ts';
-import { instantiate } from '../../src/backends/wasm/module.ts';
+import { instantiate, type Kernels } from '../../src/backends/wasm/module.ts';
 import { packedWeight, packRows } from '../../src/backends/wasm/pack.ts';
 import { Packer } from '../../src/backends/wasm/packer.ts';
+import { Team } from '../../src/backends/wasm/threads.ts';
 import { moduleName } from '../../src/backends/wasm/variants.ts';
 import { wasmModule } from '../../src/runtime/node.ts';
 import type { GroupSize, QuantTensor } from '../../src/types.ts';
 import { repack } from '../../src/weights/gguf.ts';
+import { spawnThread } from './host.ts';
 
 const WEIGHT = 2 ** 20; // address of the packed weight
 const SPACE = 2 ** 20; // bytes of it
 const LOGITS = 2 ** 21;
+const TEAM = 2 ** 18; // address of the team_block
+const STACKS = [TEAM + 2 ** 17, TEAM + 2 ** 18]; // upper ends
 
 async function memoryWith(simd: 'scalar' | 'simd', logitsBytes: number) {
   const memory = new WebAssembly.Memory({ initial: 64, maximum: 64 });
@@ -121,4 +125,50 @@ describe.each(['scalar', 'simd'] as const)('packing in the %s module', (simd) =>
     expect(Buffer.compare(short.found, short.expected)).toBe(0);
     expect((await both(simd, canonical(9, 64, format), 4096)).used).toBe(false);
   });
+});
+
+describe.each(['scalar', 'simd'] as const)('packing by the team of the %s module', (simd) => {
+  test.each([1, 2, 3])('%i threads write what JavaScript writes', async (threads) => {
+    const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
+    const module = await WebAssembly.compile(await wasmModule(moduleName(simd, true)));
+    const kernels = await instantiate(module, memory);
+    const team = await Team.start(spawnThread, { module, memory, team: TEAM }, STACKS.slice(0, threads - 1));
+    try {
+      expect(team.size).toBe(threads);
+      const layout = { team: TEAM, logits: LOGITS, maxOutputs: 1, logitsStride: 2 ** 18 / 4 } as Layout;
+      const packer = new Packer(memory.buffer, layout, kernels, team);
+      const image = () => new Uint8Array(memory.buffer, WEIGHT, SPACE).slice();
+      for (const bits of [4, 8] as const)
+        for (const [rows, damagedAt] of [[421], [64], [700], [700, 3], [700, 690]] as const) {
+          const tensor = canonical(rows, 384, {
+            kind: 'quant',
+            bits,
+            group: 32,
+            scaleDtype: 'f16',
+            hasBias: true,
+          });
+          if (damagedAt !== undefined) tensor.scale[damagedAt * 12] = 0x7c00;
+          const packed = packedWeight([rows, 384], tensor.format, 'i8');
+          new Uint8Array(memory.buffer, WEIGHT, SPACE).fill(0);
+          expect(packRows(memory.buffer, WEIGHT, packed, 0, tensor)).toBe(damagedAt !== undefined);
+          const expected = image();
+          new Uint8Array(memory.buffer, WEIGHT, SPACE).fill(0);
+          expect(packRows(memory.buffer, WEIGHT, packed, 0, tensor, packer)).toBe(damagedAt !== undefined);
+          expect(Buffer.compare(image(), expected)).toBe(0);
+        }
+    } finally {
+      kernels.team_stop?.(TEAM);
+      await team.terminate();
+    }
+  });
+});
+
+test('a thread lost while packing ends the load', () => {
+  const layout = { team: TEAM, logits: 0, maxOutputs: 1, logitsStride: 2 ** 18 / 4 } as Layout;
+  const kernels = { pack: () => 2 } as unknown as Kernels;
+  const packer = new Packer(new ArrayBuffer(2 ** 20), layout, kernels, { size: 2 });
+  const tensor = canonical(8, 64, { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false });
+  expect(() => packer.pack(0, packedWeight([8, 64], tensor.format, 'i8'), tensor)).toThrow(
+    expect.objectContaining({ code: 'WORKER_DIED' }),
+  );
 });

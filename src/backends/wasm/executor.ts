@@ -34,7 +34,7 @@ export class WasmExecutor implements Executor {
     this.parts = parts;
     this.layout = layout;
     this.memory = layout.plan;
-    this.weights = new Weights(memory.buffer, layout, parts.kernels);
+    this.weights = new Weights(memory.buffer, layout, parts.kernels, parts.team);
     this.steps = new StepWriter(memory.buffer, layout);
     this.outputs = new Outputs(memory.buffer, layout, layout.program.vocabSize);
     writeProgram(memory.buffer, layout);

@@ -1,10 +1,14 @@
+import { EdgeError } from '../../errors.ts';
 import type { QuantTensor } from '../../types.ts';
 import type { Layout } from './layout.ts';
 import type { Kernels } from './module.ts';
 import type { PackedWeight, TilePacker } from './pack.ts';
+import type { Team } from './threads.ts';
 
 const TILE = 8; // rows
-const ARGUMENT_BYTES = 64; // pack_args of wasm/pack.c
+const ARGUMENT_BYTES = 80; // pack_args of wasm/pack.c
+const LOST = 2; // what it returns once a thread did not come back
+const SHARED = 64 * 1024; // bytes of tiles that are worth waking a team for
 const BOUNCE = 256 * 1024; // bytes of rows copied at once: they stay in the cache
 const BUFFER = 2.5 * 2 ** 20; // bytes of a place to read into: a block of upload.ts with its scales
 const LEAST = 64 * 1024; // less room is not worth it
@@ -22,7 +26,8 @@ interface Source {
 }
 
 /**
- * Packs quantized rows inside the module, in one pass. While a model loads nobody needs the room for logits: rows are
+ * Packs quantized rows inside the module, in one pass, shared by the threads of the team: each byte is one thread's
+ * alone, so that any number of them writes the same. While a model loads nobody needs the room for logits: rows are
  * read there, or copied there piece by piece. It holds the arguments, a piece, and two places to read into.
  */
 export class Packer implements TilePacker {
@@ -32,8 +37,9 @@ export class Packer implements TilePacker {
 
   constructor(
     private readonly buffer: ArrayBufferLike,
-    layout: Layout,
+    private readonly layout: Layout,
     private readonly kernels: Kernels,
+    private readonly team: Pick<Team, 'size'> | null = null,
   ) {
     this.base = layout.logits;
     const bytes = 4 * layout.maxOutputs * layout.logitsStride;
@@ -67,7 +73,13 @@ export class Packer implements TilePacker {
         ? blockSource(at[0]!, format, cols)
         : canonicalSource(at, strides, format, packed.group);
       this.writeArguments(target + (row / TILE) * packed.tileBytes, packed, count, source, format);
-      if (this.kernels.pack(this.base) !== 0) damaged = true;
+      const answer = this.kernels.pack(this.base);
+      if (answer === LOST)
+        throw new EdgeError(
+          'WORKER_DIED',
+          'A thread of the WASM backend stopped while weights were packed: load the model again',
+        );
+      if (answer !== 0) damaged = true;
     }
     return damaged;
   }
@@ -113,6 +125,9 @@ export class Packer implements TilePacker {
       source.offset,
       source.numberRow,
       source.numberGroup,
+      this.layout.team,
+      (rows / TILE) * tileBytes < SHARED ? 1 : (this.team?.size ?? 1),
+      0, // odd
     ];
     new Uint32Array(this.buffer, this.base, words.length).set(words);
   }

@@ -4,6 +4,7 @@ import type { Layout } from './layout.ts';
 import type { Kernels } from './module.ts';
 import { packRows } from './pack.ts';
 import { Packer } from './packer.ts';
+import type { Team } from './threads.ts';
 
 /** The weights in memory, while they are uploaded. */
 export class Weights {
@@ -14,9 +15,10 @@ export class Weights {
     private readonly buffer: ArrayBufferLike,
     private readonly layout: Layout,
     kernels: Kernels,
+    team: Team | null,
   ) {
     this.uploads = new Uploads('WASM weights', layout.program.weights);
-    this.packer = new Packer(buffer, layout, kernels);
+    this.packer = new Packer(buffer, layout, kernels, team);
   }
 
   get staging(): readonly [Uint8Array, Uint8Array] | undefined {
