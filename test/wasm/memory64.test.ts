@@ -29,6 +29,7 @@ if (detectMemory64()) {
     label: 'wasm memory64, 3 threads',
     threads: 3,
     numerics: ['i8'],
+    ops: ['norm_linear'],
     required: true,
   });
 

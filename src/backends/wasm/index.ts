@@ -5,7 +5,7 @@ import { checkBudget } from '../common/checks.ts';
 import type { Backend, ExecutorOptions, WeightFormats } from '../types.ts';
 import { type Parts, WasmExecutor } from './executor.ts';
 import { type Layout, layOut } from './layout.ts';
-import { createMemory, REACH } from './memory.ts';
+import { addressOf, createMemory, REACH } from './memory.ts';
 import { instantiate } from './module.ts';
 import { Pace } from './pace.ts';
 import { MAX_THREADS, type SpawnThread, Team } from './threads.ts';
@@ -177,7 +177,7 @@ async function start(
   const kernels = await instantiate(module, memory);
   const team =
     host.spawnThread && layout.threads > 1
-      ? await Team.start(host.spawnThread, { module, memory, team: layout.team }, layout.stacks)
+      ? await Team.start(host.spawnThread, { module, memory, team: addressOf(layout.team) }, layout.stacks)
       : null;
   const info = {
     backend: 'wasm' as const,
