@@ -23,6 +23,16 @@ test('addresses reach 16 GiB in 32 bits, exactly', () => {
   for (const offset of [2, -4, 4 * GIB + 1, 16 * GIB]) expect(() => addressOf(offset)).toThrow(/multiple/);
 });
 
+test('what no memory can hold is refused with the numbers', async () => {
+  const backend = variant('relaxed', { lift: 16 * GIB });
+  const error = await openFixture(backend, 'nano').catch((cause: Error) => cause);
+  expect(error).toMatchObject({ code: 'OUT_OF_MEMORY' });
+  const { message } = error as Error;
+  expect(message).toMatch(/needs 1718\d{7} bytes/);
+  expect(message).toContain(`holds ${(detectMemory64() ? 16 : 4) * GIB}`);
+  expect(message.includes('none of 64-bit addresses')).toBe(!detectMemory64());
+});
+
 if (detectMemory64()) {
   runParity(lifted, { label: 'wasm memory64, above 4 GiB', required: true });
   runParity(variant('relaxed', { memory64: true }), {
