@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Builds wasm/modules/edge.{scalar,simd,relaxed}[.threads].wasm from every C file in this folder.
+// Builds wasm/modules/edge.{scalar,simd,relaxed}[.threads].wasm and edge.memory64.wasm from every C file in this folder.
 //   node wasm/build.mjs [--cc yowasp|clang-19|emcc] [--only edge.simd] [--check]
 // The committed modules come from the pinned yowasp compiler; --check rebuilds them and compares bytes.
 import { execFileSync } from 'node:child_process';
@@ -43,9 +43,11 @@ const VARIANTS = {
 };
 const THREADS = { compile: ['-matomics'], link: ['--shared-memory', '--max-memory=4294967296'] };
 
+const MEMORY64 = { ...THREADS, link: ['--shared-memory', '--max-memory=17179869184'] };
+
 /** Every module's name and flags. */
 function targets() {
-  return Object.entries(VARIANTS).flatMap(([name, simd]) => [
+  const modules = Object.entries(VARIANTS).flatMap(([name, simd]) => [
     { name: `edge.${name}.wasm`, compile: [...COMPILE, ...simd], link: LINK },
     {
       name: `edge.${name}.threads.wasm`,
@@ -53,6 +55,13 @@ function targets() {
       link: [...LINK, ...THREADS.link],
     },
   ]);
+  const memory64 = {
+    name: 'edge.memory64.wasm',
+    cpu: 'wasm64',
+    compile: [...COMPILE, ...VARIANTS.relaxed, ...MEMORY64.compile],
+    link: [...LINK, ...MEMORY64.link],
+  };
+  return [...modules, memory64];
 }
 
 /** Sources and headers by path from this folder, sorted; what only native builds use is left out. */
@@ -68,8 +77,8 @@ function sources(folder = here) {
 }
 
 const isC = (path) => path.endsWith('.c');
-const clangArguments = ({ compile, link }, files, out) => [
-  '--target=wasm32-unknown-unknown',
+const clangArguments = ({ cpu = 'wasm32', compile, link }, files, out) => [
+  `--target=${cpu}-unknown-unknown`,
   '-nostdlib',
   ...compile,
   ...link.map((flag) => `-Wl,${flag}`),
@@ -126,7 +135,7 @@ function emcc() {
       'ALLOW_MEMORY_GROWTH=1',
       'INITIAL_MEMORY=131072',
       'TOTAL_STACK=65536',
-      'MAXIMUM_MEMORY=4GB',
+      ...(target.cpu === 'wasm64' ? ['MEMORY64=1', 'MAXIMUM_MEMORY=16GB'] : ['MAXIMUM_MEMORY=4GB']),
     ];
     const link = target.link.filter((flag) => flag.startsWith('--export')).map((flag) => `-Wl,${flag}`);
     return inScratch((out) =>

@@ -3,7 +3,7 @@
 #include "team.h"
 
 typedef struct { // what src/backends/wasm/packer.ts writes
-  u32 target; // tile[ceil(rows / 8)]
+  u32 target; // tile[ceil(rows / 8)], the only address here that counts 4 bytes
   u32 tile_bytes;
   u32 rows;
   u32 groups;       // of a row, none of them short
@@ -12,7 +12,7 @@ typedef struct { // what src/backends/wasm/packer.ts writes
   u32 has_offset;
   u32 ggml; // 1: codes lie as in ggml's blocks, nibbles i and i + 16 or signed bytes; 0: in order and unsigned
   u32 bits;
-  // Byte i of row r, group g lies at base + r · row + g · group + i.
+  // Byte i of row r, group g lies at base + r · row + g · group + i, base below 4 GiB.
   u32 codes, codes_row, codes_group;
   u32 scale, offset, number_row, number_group;
   u32 team;    // team_block
@@ -72,16 +72,16 @@ static u32 pack_tiles(const pack_args *a, u32 begin, u32 end) {
   u32 odd = 0;
   for (u32 row = begin; row < end; row += TILE) {
     const u32 live = end - row < TILE ? end - row : TILE;
-    u8 *out = AT(u8, a->target) + row / TILE * a->tile_bytes;
+    u8 *out = AT(u8, a->target) + (size_t)(row / TILE) * a->tile_bytes;
     for (u32 g = 0; g < a->groups; g++) {
       const u32 number = row * a->number_row + g * a->number_group;
-      odd |= pack_numbers(out, AT(const u8, a->scale) + number, a->number_row, live, a->number_bytes);
+      odd |= pack_numbers(out, BYTE_AT(const u8, a->scale) + number, a->number_row, live, a->number_bytes);
       out += numbers;
       if (a->has_offset) {
-        odd |= pack_numbers(out, AT(const u8, a->offset) + number, a->number_row, live, a->number_bytes);
+        odd |= pack_numbers(out, BYTE_AT(const u8, a->offset) + number, a->number_row, live, a->number_bytes);
         out += numbers;
       }
-      const u8 *codes = AT(const u8, a->codes) + row * a->codes_row + g * a->codes_group;
+      const u8 *codes = BYTE_AT(const u8, a->codes) + row * a->codes_row + g * a->codes_group;
       for (u32 i = 0; i + 4 <= a->group_words; i += 4, out += 4 * 4 * TILE) {
         words v[TILE];
         for (u32 r = 0; r < TILE; r++) {

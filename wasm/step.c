@@ -29,11 +29,11 @@ void run_calls(u32 program, const step *s, const thread *t) {
 }
 
 // Runs a step as the first thread of its team. Returns 0, or 1 if a thread of the team was lost.
-EXPORT("step") u32 run_step(u32 team, u32 program, u32 step_offset) {
-  const step *s = AT(const step, step_offset);
+EXPORT("step") u32 run_step(u32 team, u32 program, u32 step_address) {
+  const step *s = AT(const step, step_address);
   thread t = {0, s->threads, team};
   if (s->first_call >= s->last_call) return 0; // no barrier would hold the others back
-  if (s->threads > 1) team_start(team, program, step_offset, s->threads);
+  if (s->threads > 1) team_start(team, program, step_address, s->threads);
   run_calls(program, s, &t);
   return s->threads > 1 && AT(team_block, team)->lost;
 }

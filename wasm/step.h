@@ -1,8 +1,9 @@
 // The step contract: how JavaScript describes a step to the module, and how threads share it.
-// All addresses are byte offsets into the one linear memory; AT() turns them into pointers. In WebAssembly the
-// base is 0; natively (sanitizer builds) it is the buffer that holds a memory image.
+// All addresses count 4 bytes, so that a u32 reaches what a 64-bit memory may have, 16 GiB; AT() turns them into
+// pointers. In WebAssembly the base is 0; natively (sanitizer builds) it is the buffer that holds a memory image.
 #ifndef EDGE_STEP_H
 #define EDGE_STEP_H
+#include <stddef.h>
 #include <stdint.h>
 
 typedef uint32_t u32;
@@ -16,12 +17,13 @@ typedef double f64;
 
 #ifdef __wasm__
 #define EXPORT(name) __attribute__((export_name(name)))
-#define AT(type, offset) ((type *)(offset))
+#define BYTE_AT(type, offset) ((type *)(size_t)(offset))
 #else
 extern u8 *edge_memory;
 #define EXPORT(name)
-#define AT(type, offset) ((type *)(edge_memory + (offset)))
+#define BYTE_AT(type, offset) ((type *)(void *)(edge_memory + (offset)))
 #endif
+#define AT(type, address) BYTE_AT(type, (size_t)(address) << 2)
 
 typedef struct { // f32 columns of an activation buffer
   u32 base;   // of row 0
@@ -38,7 +40,7 @@ typedef struct { // consecutive rows of one slot
 
 typedef struct { // a slot state
   u32 base;   // of slot 0
-  u32 stride; // bytes from slot to slot
+  u32 stride; // from slot to slot, counting 4 bytes
 } state_ref;
 
 typedef struct { // one step, as every thread of the team sees it

@@ -129,6 +129,7 @@ const MODULES: Record<string, () => Promise<{ default: Uint8Array<ArrayBuffer> }
   'edge.simd.threads': () => import('../../wasm/modules/edge.simd.threads.wasm'),
   'edge.relaxed': () => import('../../wasm/modules/edge.relaxed.wasm'),
   'edge.relaxed.threads': () => import('../../wasm/modules/edge.relaxed.threads.wasm'),
+  'edge.memory64': () => import('../../wasm/modules/edge.memory64.wasm'),
 };
 
 /** The bytes of a module of wasm/modules. */

@@ -85,7 +85,7 @@ describe('the packed tarball', () => {
     const inPlace = names.filter((name) => /^(service|compose)-/.test(name)); // only with worker: false
     const worker = names.filter((name) => name === 'engine-worker.js'); // the inlined one again
     const rest = names.filter((name) => ![...modules, ...inPlace, ...worker].includes(name));
-    expect(modules.length).toBe(6);
+    expect(modules.length).toBe(7);
     expect(inPlace.length).toBe(2);
     const sum = rest.reduce((sum, name) => sum + gzipped(name), 0) + Math.max(...modules.map(gzipped));
     expect(sum).toBeGreaterThan(50_000);

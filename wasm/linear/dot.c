@@ -79,7 +79,7 @@ INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u32 
   f4 acc[TILES][ROWS][2];
   f8 scale[TILES], offset[TILES];
   UNROLL for (u32 r = 0; r < rows; r++)
-    x[r] = j->prepared + (row + r < j->rows ? row + r : j->rows - 1) * j->args->row_bytes;
+    x[r] = j->prepared + (size_t)(row + r < j->rows ? row + r : j->rows - 1) * j->args->row_bytes;
   UNROLL for (u32 k = 0; k < tiles; k++) {
     codes[k] = tile_at(w, tile + k);
     UNROLL for (u32 r = 0; r < rows; r++) acc[k][r][0] = acc[k][r][1] = f4_splat(0.0f);

@@ -25,7 +25,7 @@ INLINE void exact_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u3
   f4 acc[2][2][2]; // tile, row, half of the tile
   UNROLL for (u32 k = 0; k < tiles; k++)
     UNROLL for (u32 r = 0; r < rows; r++) {
-      x[r] = j->prepared + (row + r) * j->args->row_bytes;
+      x[r] = j->prepared + (size_t)(row + r) * j->args->row_bytes;
       acc[k][r][0] = acc[k][r][1] = f4_splat(0.0f);
     }
   f8 scale[2], offset[2];

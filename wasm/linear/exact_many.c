@@ -102,7 +102,7 @@ static void strip_tile(const job *j, u32 row, u32 rows, u32 tile) {
     for (u32 r = 0; r < rows; r += ROWS) {
       const u8 *x[ROWS];
       UNROLL for (u32 k = 0; k < ROWS; k++)
-        x[k] = j->prepared + (row + (r + k < rows ? r + k : rows - 1)) * j->args->row_bytes + offset;
+        x[k] = j->prepared + (size_t)(row + (r + k < rows ? r + k : rows - 1)) * j->args->row_bytes + offset;
       add_panel(&columns, w, w->cols - begin, x, acc + r);
     }
   }

@@ -52,14 +52,14 @@ static void run_tiles(const job *j, u32 begin, u32 end) {
 
 static void prepare(const linear_args *a, const step *s, u32 i, u8 *out) {
   const u32 row = a->y.base ? i : AT(const u32, s->logit_rows)[i];
-  prepare_row(&a->w, view_row(&a->x, row), a->g ? AT(const f32, a->g) : 0, a->eps, out + i * a->row_bytes);
+  prepare_row(&a->w, view_row(&a->x, row), a->g ? AT(const f32, a->g) : 0, a->eps, out + (size_t)i * a->row_bytes);
 }
 
 void run_linear(const linear_args *a, const step *s, const thread *t) {
   const u32 rows = a->y.base ? s->rows : s->n_logits;
   u8 *prepared = AT(u8, s->scratch);
   u32 begin = 0, end = rows;
-  if (rows <= OWN_ROWS) prepared += a->shared + t->index * OWN_ROWS * a->row_bytes;
+  if (rows <= OWN_ROWS) prepared = AT(u8, s->scratch + a->shared) + (size_t)t->index * OWN_ROWS * a->row_bytes;
   else share(t, rows, 1, &begin, &end);
   for (u32 i = begin; i < end; i++) prepare(a, s, i, prepared);
   if (rows > OWN_ROWS) team_barrier(t);

@@ -54,7 +54,7 @@ typedef struct {
   f32 eps;
   f32 scale;
   u32 row_bytes; // a prepared row's room, multiple of 64
-  u32 shared;    // bytes of step.scratch for all rows; after them each thread has room for OWN_ROWS
+  u32 shared;    // of step.scratch for all rows, counting 4 bytes; after them each thread has room for OWN_ROWS
 } linear_args;
 
 // So few rows every thread prepares for itself: quicker than meeting.

@@ -6,7 +6,9 @@
 typedef struct { f4 v[2]; } f8; // of the 8 rows of a tile
 
 INLINE f32 half_factor(const weight_ref *w) { return *AT(const f32, w->base); }
-INLINE const u8 *tile_at(const weight_ref *w, u32 tile) { return AT(const u8, w->base) + 64 + tile * w->tile_bytes; }
+INLINE const u8 *tile_at(const weight_ref *w, u32 tile) {
+  return AT(const u8, w->base) + 64 + (size_t)tile * w->tile_bytes;
+}
 
 // 4 f16 to f32, exactly; `half` is the weight's factor. The bits are shifted to where f32 has them, then the exponent
 // is rebased by a multiplication, which takes subnormals along.

@@ -8,7 +8,7 @@
 
 u8 *edge_memory;
 
-u32 run_step(u32 team, u32 program, u32 step_offset);
+u32 run_step(u32 team, u32 program, u32 step_address);
 
 static u8 *read_file(const char *path, size_t *bytes) {
   FILE *file = fopen(path, "rb");

@@ -1,5 +1,6 @@
 // Rows of a packed table, which may be the head's own weight.
 #include "embed.h"
+#include "../linear/weights.h"
 
 static f32 from_bits(u32 bits) {
   union { u32 u; f32 f; } value = {bits};
@@ -52,7 +53,7 @@ OP(embed) {
   share(t, s->rows, 1, &begin, &end);
   for (u32 row = begin; row < end; row++) {
     const u32 id = (u32)AT(const i32, s->ids)[row];
-    const u8 *tile = AT(const u8, w->base) + 64 + id / TILE * w->tile_bytes;
+    const u8 *tile = tile_at(w, id / TILE);
     (w->kind >= Q4_WEIGHTS ? code_row : float_row)(w, tile, id % TILE, a->scale, view_row(&a->y, row));
   }
 }

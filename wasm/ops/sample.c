@@ -178,9 +178,9 @@ OP(sample) {
   const u32 mine = s->scratch + t->index * a->scratch_stride, padded = (a->vocab + 15) & ~15u;
   const room m = {
       AT(f64, mine),
-      AT(u32, mine + 8 * BUCKETS),
-      AT(f32, mine + 12 * BUCKETS),
-      AT(f32, mine + 12 * BUCKETS + 4 * padded),
+      AT(u32, mine + 2 * BUCKETS),
+      AT(f32, mine + 3 * BUCKETS),
+      AT(f32, mine + 3 * BUCKETS + padded),
   };
   u32 begin, end;
   share(t, s->n_outputs, 1, &begin, &end);

@@ -38,7 +38,7 @@ typedef struct {
 // The arguments of op `sample`, which also serves targets: it follows op `logits` in every encoded program.
 typedef struct {
   u32 vocab;
-  u32 scratch_stride; // bytes of step.scratch for each thread, ≥ sample_scratch(vocab)
+  u32 scratch_stride; // of step.scratch for each thread, counting 4 bytes, ≥ sample_scratch(vocab)
 } sample_args;
 
 #endif

@@ -23,7 +23,7 @@ typedef struct {
   u32 D_has_hdim;
   f32 dt_min;
   f32 dt_max;
-  u32 scratch_stride; // bytes of step.scratch for each thread: f32[2][chunk][ceil4(nheads)]
+  u32 scratch_stride; // of step.scratch for each thread, counting 4 bytes: f32[2][chunk][ceil4(nheads)]
 } ssd_scan_args;
 
 #endif

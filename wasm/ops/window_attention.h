@@ -14,7 +14,7 @@ typedef struct {
   u32 head_dim;
   u32 window;
   f32 scale;
-  u32 scratch_stride; // bytes of step.scratch for each thread: f32[ceil4(window)]
+  u32 scratch_stride; // of step.scratch for each thread, counting 4 bytes: f32[ceil4(window)]
 } window_attention_args;
 
 #endif

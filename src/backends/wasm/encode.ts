@@ -3,6 +3,7 @@ import { linearEncoders } from './encode_linear.ts';
 import { stateEncoders } from './encode_state.ts';
 import type { Addresses, EncodeContext, Encoder, Scratch } from './encoder.ts';
 import type { Layout } from './layout.ts';
+import { addressOf } from './memory.ts';
 
 const encoders = { ...stateEncoders, ...linearEncoders } as unknown as { [K in OpName]: Encoder<OpCall> };
 const numbers = Object.keys(ops); // the numbering of wasm/ops/list.h
@@ -20,7 +21,10 @@ export function writeProgram(buffer: ArrayBufferLike, layout: Layout): void {
     const { words } = encoders[call.op].words(call, at, scratchOf(call, at));
     const offset = layout.arguments + i * ARGUMENT_BYTES;
     new Uint32Array(buffer, offset, words.length).set(words);
-    new Uint32Array(buffer, layout.calls + i * CALL_BYTES, 2).set([numbers.indexOf(call.op), offset]);
+    new Uint32Array(buffer, layout.calls + i * CALL_BYTES, 2).set([
+      numbers.indexOf(call.op),
+      addressOf(offset),
+    ]);
   });
 }
 
@@ -32,14 +36,14 @@ function addresses(layout: Layout): Addresses {
     threads,
     view({ buffer, offset, width }) {
       const place = buffers.get(buffer)!;
-      return [place.offset + 4 * offset, place.stride, width];
+      return [addressOf(place.offset) + offset, place.stride, width];
     },
     state(name) {
       const { offset, stride } = states.get(name)!;
-      return [offset, stride];
+      return [addressOf(offset), addressOf(stride)];
     },
-    vector: (name) => vectors.get(name)!,
-    linear: (name) => linears.get(name)!.offset,
+    vector: (name) => addressOf(vectors.get(name)!),
+    linear: (name) => addressOf(linears.get(name)!.offset),
     packed: (name) => linears.get(name)!.packed,
   };
 }

@@ -1,5 +1,6 @@
 import type { OpCall } from '../../ops/index.ts';
 import type { Addresses, EncodeContext, Encoder, Scratch } from './encoder.ts';
+import { addressOf } from './memory.ts';
 import { weightWords } from './pack.ts';
 import { Words } from './words.ts';
 
@@ -51,5 +52,5 @@ function linearWords(
     .u32(...at.view(call.x), ...residual, ...y, ...weightWords(at.linear(call.w), packed))
     .u32(g === undefined ? 0 : at.vector(g), call.b === undefined ? 0 : at.vector(call.b))
     .f32('eps' in call ? call.eps : 0, call.scale ?? 1)
-    .u32(packed.inputBytes, shared);
+    .u32(packed.inputBytes, addressOf(shared));
 }

@@ -1,7 +1,7 @@
 import type { OpCall } from '../../ops/index.ts';
 import { callDims } from '../../ops/program.ts';
 import type { Encoder } from './encoder.ts';
-import { ceilTo } from './memory.ts';
+import { addressOf, ceilTo } from './memory.ts';
 import { Words } from './words.ts';
 
 type Encoders<K extends OpCall['op']> = { [N in K]: Encoder<Extract<OpCall, { op: N }>> };
@@ -26,7 +26,7 @@ export const stateEncoders: Encoders<
         .u32(...at.state(call.state), at.vector(call.dtBias), at.vector(call.A), at.vector(call.D))
         .u32(nheads!, headdim!, d_state!, call.ngroups, d === nheads ? 0 : 1)
         .f32(call.dtMin, call.dtMax)
-        .u32(perThread);
+        .u32(addressOf(perThread));
     },
   },
   gate_norm: {
@@ -55,12 +55,12 @@ export const stateEncoders: Encoders<
         .u32(...[call.q, call.k, call.v, call.y].flatMap((view) => at.view(view)), ...at.state(call.state))
         .u32(ring!, call.heads, call.kvHeads, q! / call.heads, call.window)
         .f32(call.scale)
-        .u32(perThread);
+        .u32(addressOf(perThread));
     },
   },
   sample: {
     scratch: (_call, { program }) => ({ shared: 0, perThread: sampleScratch(program.vocabSize) }),
-    words: (_call, at, { perThread }) => new Words().u32(at.program.vocabSize, perThread),
+    words: (_call, at, { perThread }) => new Words().u32(at.program.vocabSize, addressOf(perThread)),
   },
 };
 

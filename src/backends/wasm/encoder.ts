@@ -20,11 +20,11 @@ export interface EncodeContext {
   packed(name: string): PackedWeight;
 }
 
-/** Where what a call names lies in memory; numbers are byte offsets unless said otherwise. */
+/** Where what a call names lies in memory, in units of 4 bytes: see addressOf of memory.ts. */
 export interface Addresses extends EncodeContext {
   /** The three words of a C view: base, stride in floats, width. */
   view(view: View): [base: number, stride: number, width: number];
-  /** The two words of a C state_ref: base, stride in bytes. */
+  /** The two words of a C state_ref: base, stride from slot to slot. */
   state(name: string): [base: number, stride: number];
   /** A vector: f32[n], or f32[k][channels] for a weight [channels, k]. */
   vector(name: string): number;

@@ -3,6 +3,7 @@ import type { Tensor } from '../../types.ts';
 import type { Executor, ExecutorInfo, MemoryPlan, OutputResult, Step } from '../types.ts';
 import { writeProgram } from './encode.ts';
 import type { Layout } from './layout.ts';
+import { addressOf } from './memory.ts';
 import type { Kernels } from './module.ts';
 import { Outputs } from './outputs.ts';
 import type { Pace } from './pace.ts';
@@ -82,7 +83,8 @@ export class WasmExecutor implements Executor {
     const threads = pace ? pace.threads(rows, available) : available;
     this.steps.writeRange(first, last, threads);
     const begin = performance.now();
-    const lost = kernels.step(layout.team, layout.calls, layout.step);
+    const { team: block, calls, step } = layout;
+    const lost = kernels.step(addressOf(block), addressOf(calls), addressOf(step));
     if (available > 1 && first === 0) pace?.record(rows, threads, performance.now() - begin);
     if (!lost) return;
     this.dispose().catch(() => {});
@@ -136,7 +138,7 @@ export class WasmExecutor implements Executor {
     const { parts } = this;
     this.parts = null;
     if (!parts?.team) return;
-    parts.kernels.team_stop?.(this.layout.team);
+    parts.kernels.team_stop?.(addressOf(this.layout.team));
     await parts.team.terminate();
   }
 

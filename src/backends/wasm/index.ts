@@ -5,11 +5,18 @@ import { checkBudget } from '../common/checks.ts';
 import type { Backend, ExecutorOptions, WeightFormats } from '../types.ts';
 import { type Parts, WasmExecutor } from './executor.ts';
 import { type Layout, layOut } from './layout.ts';
-import { createMemory } from './memory.ts';
+import { addressOf, createMemory, REACH } from './memory.ts';
 import { instantiate } from './module.ts';
 import { Pace } from './pace.ts';
 import { MAX_THREADS, type SpawnThread, Team } from './threads.ts';
-import { detectAtomics, detectSimd, type ModuleName, moduleName, type Simd } from './variants.ts';
+import {
+  detectAtomics,
+  detectMemory64,
+  detectSimd,
+  type ModuleName,
+  moduleName,
+  type Simd,
+} from './variants.ts';
 
 export { prepareThread } from './thread.ts';
 export type { SpawnThread, Thread, ThreadData } from './threads.ts';
@@ -32,7 +39,9 @@ export interface WasmHost {
 export interface WasmOverrides {
   simd?: Simd;
   threaded?: boolean; // take the threaded module even for one thread, or never
+  memory64?: boolean; // 64-bit addresses for whatever size, or never
   gap?: number; // bytes between the regions of the memory
+  lift?: number; // bytes left out below its weights
   allThreads?: boolean; // in every step, however slow
   wrap?: (parts: Parts) => Parts; // sees and may replace what the executor is made of
 }
@@ -54,6 +63,7 @@ export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Back
     name: 'wasm',
     async unavailable() {
       if (typeof WebAssembly === 'undefined') return 'this runtime has no WebAssembly';
+      if (overrides.memory64) return memory64Obstacle(overrides.simd ?? detectSimd().simd);
       if (overrides.simd === undefined || overrides.simd === 'scalar') return null;
       const order: Simd[] = ['scalar', 'simd', 'relaxed'];
       const best = detectSimd();
@@ -63,6 +73,7 @@ export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Back
     async create(program, formats, options) {
       checkProgram(program);
       const choice = choose(host, overrides, program, formats, options);
+      checkReach(choice);
       checkBudget('WASM', choice.layout.plan.totalBytes, options.memoryBudget);
       const parts = await start(host, compiled, choice, options, overrides.allThreads ?? false);
       return new WasmExecutor(overrides.wrap?.(parts) ?? parts);
@@ -73,8 +84,26 @@ export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Back
 interface Choice {
   simd: Simd;
   threaded: boolean;
+  memory64: boolean;
   layout: Layout;
   why: string;
+}
+
+/** Why a memory cannot have 64-bit addresses, or null. */
+function memory64Obstacle(simd: Simd): string | null {
+  if (!detectMemory64()) return 'this runtime has none of 64-bit addresses';
+  return simd === 'relaxed' ? null : 'one of 64-bit addresses needs relaxed SIMD';
+}
+
+/** Throws OUT_OF_MEMORY if no memory can have the size that the model needs. */
+function checkReach({ simd, memory64, layout: { plan } }: Choice): void {
+  const obstacle = memory64 ? memory64Obstacle(simd) : null;
+  const reach = memory64 && !obstacle ? REACH.memory64 : REACH.memory32;
+  if (!obstacle && plan.totalBytes <= reach) return;
+  throw new EdgeError(
+    'OUT_OF_MEMORY',
+    `The model needs ${plan.totalBytes} bytes; a WebAssembly memory holds ${reach}${obstacle ? `, and ${obstacle}` : ''}: quantize further, lower maxSessions, or use a GPU backend`,
+  );
 }
 
 /** Which module, how many threads, and the memory that follows from it. */
@@ -93,17 +122,21 @@ function choose(
   const { simd, why } = overrides.simd
     ? { simd: overrides.simd, why: `${overrides.simd} module as asked for` }
     : detectSimd();
-  const gap = overrides.gap ?? 0;
-  const alone = layOut(program, formats, { slots, numerics, threads: 1, gap });
+  const { gap = 0, lift = 0 } = overrides;
+  const alone = layOut(program, formats, { slots, numerics, threads: 1, gap, lift });
   const obstacle = threadObstacle(host, overrides);
   const wanted = threads || defaultThreads(host.cores, alone.plan.weightBytes);
   const count = obstacle ? 1 : wanted;
   const threaded = obstacle === null && (overrides.threaded ?? count > 1);
+  const layout =
+    count === 1 ? alone : layOut(program, formats, { slots, numerics, threads: count, gap, lift });
+  const memory64 = overrides.memory64 ?? layout.plan.totalBytes > REACH.memory32;
   return {
     simd,
     threaded,
-    layout: count === 1 ? alone : layOut(program, formats, { slots, numerics, threads: count, gap }),
-    why: `${why}; ${threadReason(obstacle, threads, count, host.cores)}`,
+    memory64,
+    layout,
+    why: `${why}${memory64 ? '; more than 4 GiB: 64-bit addresses' : ''}; ${threadReason(obstacle, threads, count, host.cores)}`,
   };
 }
 
@@ -138,17 +171,17 @@ async function start(
   options: ExecutorOptions,
   allThreads: boolean,
 ): Promise<Parts> {
-  const { simd, threaded, layout, why } = choice;
-  const memory = createMemory(layout.plan.totalBytes, threaded);
-  const module = await compiled(moduleName(simd, threaded));
+  const { simd, threaded, memory64, layout, why } = choice;
+  const memory = createMemory(layout.plan.totalBytes, { shared: threaded || memory64, memory64 });
+  const module = await compiled(moduleName(simd, threaded, memory64));
   const kernels = await instantiate(module, memory);
   const team =
     host.spawnThread && layout.threads > 1
-      ? await Team.start(host.spawnThread, { module, memory, team: layout.team }, layout.stacks)
+      ? await Team.start(host.spawnThread, { module, memory, team: addressOf(layout.team) }, layout.stacks)
       : null;
   const info = {
     backend: 'wasm' as const,
-    variant: `${simd === 'relaxed' ? 'relaxed SIMD' : simd === 'simd' ? 'SIMD' : 'scalar'}${threaded ? ', threads' : ''}`,
+    variant: `${simd === 'relaxed' ? 'relaxed SIMD' : simd === 'simd' ? 'SIMD' : 'scalar'}${threaded ? ', threads' : ''}${memory64 ? ', memory64' : ''}`,
     device: `${host.device}, ${host.cores} cores`,
     why,
     threads: team?.size ?? 1,

@@ -21,6 +21,7 @@ export interface LayoutOptions {
   numerics: Numerics;
   threads: number;
   gap?: number; // bytes between regions, for sanitizers
+  lift?: number; // bytes left out below the weights, for tests of 64-bit addresses
 }
 
 /** Where the parts of a step's description lie. Offsets are bytes. */
@@ -64,6 +65,9 @@ export function layOut(program: Program, formats: WeightFormats, options: Layout
   const arena = new Arena(options.gap);
   const callList = withSample(program);
   const control = takeControl(arena, program, callList.length, options);
+  const logitsStride = ceilTo(program.vocabSize, 16);
+  const logits = arena.take('logits', 4 * control.maxOutputs * logitsStride).offset; // below 4 GiB: see packer.ts
+  arena.skip(options.lift ?? 0);
   const weights = takeWeights(arena, program, formats, options.numerics);
   const { states, stateBytes } = takeStates(arena, program, options.slots);
   const buffers = new Map(
@@ -72,8 +76,6 @@ export function layOut(program: Program, formats: WeightFormats, options: Layout
       return [name, { offset: arena.take(name, 4 * program.chunk * stride).offset, stride, width }];
     }),
   );
-  const logitsStride = ceilTo(program.vocabSize, 16);
-  const logits = arena.take('logits', 4 * control.maxOutputs * logitsStride).offset;
   const { numerics, threads } = options;
   const packed = (name: string) => weights.linears.get(name)!.packed;
   const needs = callList.map((call) => scratchOf(call, { program, numerics, threads, packed }));

@@ -10,8 +10,16 @@ export interface Region {
 /** What the linker gives the module itself: its own stack and data (`__heap_base` must not lie above). */
 export const MODULE_BYTES = 128 * 1024;
 export const PAGE_BYTES = 65536;
-const MAX_PAGES = 65536; // 4 GiB
+/** What 32-bit addresses reach, and what runtimes allow of 64-bit ones; as far as `addressOf` goes. */
+export const REACH = { memory32: 2 ** 32, memory64: 2 ** 34 };
 const ALIGNMENT = 64; // a cache line
+
+/** A byte offset as the module is told it: in units of 4 bytes, so that 32 bits reach 16 GiB. */
+export function addressOf(offset: number): number {
+  const address = offset / 4;
+  if (Number.isInteger(address) && address >= 0 && address < 2 ** 32) return address;
+  throw new EdgeError('INTERNAL', `WASM memory: offset ${offset} is no multiple of 4 below ${2 ** 34}`);
+}
 
 /**
  * Hands out the linear memory before it exists. With `gap`, regions lie that many bytes apart, so that a sanitizer
@@ -22,6 +30,11 @@ export class Arena {
   private end = MODULE_BYTES;
 
   constructor(private readonly gap = 0) {}
+
+  /** Leaves `bytes` out. */
+  skip(bytes: number): void {
+    this.end = ceilTo(this.end + bytes, ALIGNMENT);
+  }
 
   take(name: string, bytes: number): Region {
     const region = { name, offset: this.end, bytes: ceilTo(bytes, 16) };
@@ -36,16 +49,20 @@ export class Arena {
   }
 }
 
+/** What a memory has beside its size. */
+export interface MemoryKind {
+  shared: boolean;
+  memory64: boolean; // addresses of 64 bits
+}
+
 /** A memory of exactly `bytes`, which never grows. Throws OUT_OF_MEMORY. */
-export function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
+export function createMemory(bytes: number, { shared, memory64 }: MemoryKind): WebAssembly.Memory {
   const pages = bytes / PAGE_BYTES;
-  if (pages > MAX_PAGES)
-    throw new EdgeError(
-      'OUT_OF_MEMORY',
-      `The model needs ${bytes} bytes; a WebAssembly memory holds ${MAX_PAGES * PAGE_BYTES}: quantize further, lower maxSessions, or use a GPU backend`,
-    );
+  const limits = memory64
+    ? { address: 'i64', initial: BigInt(pages), maximum: BigInt(pages), shared }
+    : { initial: pages, maximum: pages, shared };
   try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
+    return new WebAssembly.Memory(limits as WebAssembly.MemoryDescriptor);
   } catch (cause) {
     throw new EdgeError(
       'OUT_OF_MEMORY',

@@ -1,6 +1,7 @@
 import { EdgeError } from '../../errors.ts';
 import type { QuantTensor } from '../../types.ts';
 import type { Layout } from './layout.ts';
+import { addressOf } from './memory.ts';
 import type { Kernels } from './module.ts';
 import type { PackedWeight, TilePacker } from './pack.ts';
 import type { Team } from './threads.ts';
@@ -13,7 +14,7 @@ const BOUNCE = 256 * 1024; // bytes of rows copied at once: they stay in the cac
 const BUFFER = 2.5 * 2 ** 20; // bytes of a place to read into: a block of upload.ts with its scales
 const LEAST = 64 * 1024; // less room is not worth it
 
-/** Where the parts of rows lie. Addresses are bytes; strides are bytes from row to row and from group to group. */
+/** Where the parts of rows lie. Addresses are bytes, below 4 GiB like the logits; strides are bytes from row to row and from group to group. */
 interface Source {
   ggml: boolean;
   codes: number;
@@ -73,7 +74,7 @@ export class Packer implements TilePacker {
         ? blockSource(at[0]!, format, cols)
         : canonicalSource(at, strides, format, packed.group);
       this.writeArguments(target + (row / TILE) * packed.tileBytes, packed, count, source, format);
-      const answer = this.kernels.pack(this.base);
+      const answer = this.kernels.pack(addressOf(this.base));
       if (answer === LOST)
         throw new EdgeError(
           'WORKER_DIED',
@@ -109,7 +110,7 @@ export class Packer implements TilePacker {
     { bits, scaleDtype, hasBias }: QuantTensor['format'],
   ): void {
     const words = [
-      target,
+      addressOf(target),
       tileBytes,
       rows,
       cols / group,
@@ -125,7 +126,7 @@ export class Packer implements TilePacker {
       source.offset,
       source.numberRow,
       source.numberGroup,
-      this.layout.team,
+      addressOf(this.layout.team),
       (rows / TILE) * tileBytes < SHARED ? 1 : (this.team?.size ?? 1),
       0, // odd
     ];

@@ -2,6 +2,7 @@ import { EdgeError } from '../../errors.ts';
 import { checkStep } from '../common/checks.ts';
 import type { Output, Step } from '../types.ts';
 import type { Layout } from './layout.ts';
+import { addressOf } from './memory.ts';
 import type { Outputs } from './outputs.ts';
 
 // The C struct `step` of wasm/step.h, in words.
@@ -26,13 +27,13 @@ export class StepWriter {
     buffer: ArrayBufferLike,
     private readonly layout: Layout,
   ) {
-    const { program, maxSegments, maxOutputs } = layout;
+    const { program, maxSegments, maxOutputs, segments, ids, outputs, scratch, logitRows, logits } = layout;
     this.words = new Uint32Array(buffer, layout.step, STEP_WORDS);
     this.segments = new Uint32Array(buffer, layout.segments, maxSegments * SEGMENT_WORDS);
     this.ids = new Int32Array(buffer, layout.ids, program.chunk);
     this.logitRows = new Uint32Array(buffer, layout.logitRows, maxOutputs);
-    this.words.set([layout.segments, layout.ids, layout.outputs, layout.scratch], SEGMENTS);
-    this.words.set([layout.logitRows, layout.logits, layout.logitsStride], LOGIT_ROWS);
+    this.words.set([segments, ids, outputs, scratch].map(addressOf), SEGMENTS);
+    this.words.set([addressOf(logitRows), addressOf(logits), layout.logitsStride], LOGIT_ROWS);
   }
 
   /** Rows and segments. Throws INTERNAL for a step that contradicts itself or the program. */

@@ -15,9 +15,9 @@ export type SpawnThread = (data: unknown, failed: (cause: unknown) => void) => P
 export interface ThreadData {
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;
-  team: number; // address of the team_block
+  team: number; // address of the team_block, in units of 4 bytes
   index: number; // ≥ 1
-  stack: number; // the upper end of its stack
+  stack: number; // the upper end of its stack, in bytes
 }
 
 export const MAX_THREADS = 64;

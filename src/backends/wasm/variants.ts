@@ -1,13 +1,15 @@
 /** Which module to run: the vector instructions it is built for, and whether it is built for threads. */
 export type Simd = 'scalar' | 'simd' | 'relaxed';
-export type ModuleName = `edge.${Simd}` | `edge.${Simd}.threads`;
+export type ModuleName = `edge.${Simd}` | `edge.${Simd}.threads` | 'edge.memory64';
 
-export function moduleName(simd: Simd, threaded: boolean): ModuleName {
+/** `memory64`: 64-bit addresses, for which there is one module: relaxed SIMD, a shared memory. */
+export function moduleName(simd: Simd, threaded: boolean, memory64 = false): ModuleName {
+  if (memory64) return 'edge.memory64';
   return threaded ? `edge.${simd}.threads` : `edge.${simd}`;
 }
 
 // The smallest modules that need a feature: `() -> v128` of a popcount; `() -> i32` of a relaxed i8 × i7 dot,
-// 1000 + 4 · 3 · 5; one with a shared memory.
+// 1000 + 4 · 3 · 5; one with a shared memory; one with a shared memory of 64-bit addresses.
 const SIMD = [
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98,
   11,
@@ -21,6 +23,8 @@ const THREADS = [
   0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 5, 4, 1, 3, 1, 1, 10, 11, 1, 9, 0, 65, 0, 254,
   16, 2, 0, 26, 11,
 ];
+
+const MEMORY64 = [0, 97, 115, 109, 1, 0, 0, 0, 5, 4, 1, 7, 0, 1];
 
 const validates = (bytes: number[]) => WebAssembly.validate(Uint8Array.from(bytes));
 
@@ -38,4 +42,9 @@ export function detectSimd(): { simd: Simd; why: string } {
 /** Does this runtime compile modules with shared memory? (Whether it also shares memory is the host's to know.) */
 export function detectAtomics(): boolean {
   return validates(THREADS);
+}
+
+/** Does this runtime have shared memories of 64-bit addresses? */
+export function detectMemory64(): boolean {
+  return validates(MEMORY64);
 }

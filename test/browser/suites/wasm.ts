@@ -17,3 +17,8 @@ for (const simd of ['scalar', 'simd', 'relaxed'] as const) {
   runParity(backend, { label: `wasm ${simd}, Chromium`, required: true });
   runGolden(backend, { label: `wasm ${simd}, Chromium`, required: true });
 }
+
+// Everything but what a step is told by above 4 GiB; a page may make shared memories without sharing them.
+const memory64 = wasmBackend(host, { simd: 'relaxed', memory64: true, lift: 4.5 * 2 ** 30 });
+runParity(memory64, { label: 'wasm memory64, Chromium', required: true });
+runGolden(memory64, { label: 'wasm memory64, Chromium', required: true });
