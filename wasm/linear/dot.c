@@ -46,14 +46,18 @@ INLINE void block_sums(sums *s, const u8 *codes, const u8 *const *x, u32 grains,
   i4 seeds[ROWS];
   UNROLL for (u32 r = 0; r < rows; r++) {
     columns[r] = x[r] + sizeof(block_head);
-    seeds[r] = i4_splat(((const block_head *)(const void *)x[r])->seed);
+    seeds[r] = i4_load_splat(&((const block_head *)(const void *)x[r])->seed);
     s->v[r][0] = s->v[r][1] = seeds[r];
   }
 #if SIMD_DOT7
   if (bytes == 1 && kind == Q4_WEIGHTS) {
-    if (words == BLOCK / GRAIN)
-      UNROLL for (u32 i = 0; i < BLOCK / GRAIN; i++) add_fours(s, codes, columns, i, 2, rows);
-    else
+    if (words == BLOCK / GRAIN) { // two halves, so that half as many dots wait for each other
+      sums odd;
+      UNROLL for (u32 r = 0; r < rows; r++) odd.v[r][0] = odd.v[r][1] = i4_splat(0);
+      UNROLL for (u32 i = 0; i < BLOCK / GRAIN; i++) add_fours(i % 2 ? &odd : s, codes, columns, i, 2, rows);
+      UNROLL for (u32 r = 0; r < rows; r++)
+        UNROLL for (u32 h = 0; h < 2; h++) s->v[r][h] = i4_add(s->v[r][h], odd.v[r][h]);
+    } else
       ROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, columns, i, 2, rows);
     return;
   }
@@ -100,7 +104,7 @@ INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u32 
           const block_head *head = (const block_head *)(const void *)x[r];
           const f4 factor = f4_splat(head->scale), sum = f4_splat(head->sum);
           UNROLL for (u32 h = 0; h < 2; h++) {
-            acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(i4_convert(s.v[r][h]), f4_mul(scale[k].v[h], factor)));
+            acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(sum_floats(s.v[r][h], bytes), f4_mul(scale[k].v[h], factor)));
             if (has_offset) acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(offset[k].v[h], sum));
           }
         }

@@ -1,26 +1,18 @@
 // Integer numerics for many input rows: a panel of a tile's codes is unpacked once, for all rows of a strip.
 #include "weights.h"
 
-enum { ROWS = 5 };          // input rows that share the loads of a panel
+enum { ROWS = 6 };          // input rows that share the loads of a panel
 enum { PANEL_BLOCKS = 32 }; // blocks of columns in a panel of bytes; of 16-bit codes, or bytes in two halves, half
-// Sums of i8 products stay below 2^22, so with the bits of 1.5 · 2^23 in their seed they are floats already, 1.5 · 2^23
-// too large: processors have more room for a subtraction than for a conversion.
-#define MAGIC 12582912.0f
 enum { PANEL_BYTES = PANEL_BLOCKS * BLOCK * TILE };
 
-typedef struct { // columns of one tile
-  u32 blocks;
-  u8 codes[PANEL_BYTES]; // [columns, padded, / (4 or 2)][8][4 or 2]; of q8 in bytes each block's upper nibbles first
+typedef struct { // columns of one tile; vectors that cross no line of the cache
+  _Alignas(64) u8 codes[PANEL_BYTES]; // [columns, padded, / (4 or 2)][8][4 or 2]; of q8 in bytes each block's upper nibbles first
   f32 scale[PANEL_BLOCKS][TILE];
   f32 offset[PANEL_BLOCKS][TILE];
   f32 last_scale[TILE];
   f32 last_offset[TILE];
+  u32 blocks;
 } panel;
-
-INLINE void store_f8(f32 *p, f8 a) {
-  f4_store(p, a.v[0]);
-  f4_store(p + 4, a.v[1]);
-}
 
 // Pairs or fours of codes of one block, as wide as the inputs. Returns the end of what was written.
 INLINE u8 *unpack_block(const u8 *p, u32 grains, u32 kind, u32 bytes, u8 *out) {
@@ -75,6 +67,8 @@ INLINE void fill_panel(panel *to, const weight_ref *w, const u8 **p, u32 *c, u32
   store_f8(to->last_offset, offset);
 }
 
+INLINE i4 seed_of(const u8 *x) { return i4_load_splat(&((const block_head *)(const void *)x)->seed); }
+
 INLINE void add_step(i4 *low, i4 *high, b16 a, b16 b, const u8 *x, u32 bytes) {
 #if SIMD_DOT7
   if (bytes == 1) {
@@ -104,19 +98,16 @@ INLINE void add_steps(i4 sums[][2], const u8 *codes, const u8 *const *x, u32 ste
 
 // Sums of one block: seeds, then all steps, of q8 in bytes the upper nibbles 16-fold.
 INLINE void sum_block(i4 sums[][2], const u8 *codes, const u8 *const *x, u32 steps, u32 kind, u32 bytes) {
-  i4 seeds[ROWS];
   const int halves = kind == Q8_WEIGHTS && bytes == 1;
-  UNROLL for (u32 r = 0; r < ROWS; r++) {
-    seeds[r] = i4_splat(((const block_head *)(const void *)x[r])->seed);
-    if (bytes == 1) seeds[r] = i4_add(seeds[r], f4_bits(f4_splat(MAGIC)));
-    sums[r][0] = sums[r][1] = halves ? i4_splat(0) : seeds[r];
-  }
   const u8 *columns[ROWS];
-  UNROLL for (u32 r = 0; r < ROWS; r++) columns[r] = x[r] + sizeof(block_head);
+  UNROLL for (u32 r = 0; r < ROWS; r++) {
+    sums[r][0] = sums[r][1] = halves ? i4_splat(0) : seed_of(x[r]);
+    columns[r] = x[r] + sizeof(block_head);
+  }
   if (halves) {
     add_steps(sums, codes, columns, steps, bytes);
     UNROLL for (u32 r = 0; r < ROWS; r++)
-      UNROLL for (u32 h = 0; h < 2; h++) sums[r][h] = i4_add(i4_shl(sums[r][h], 4), seeds[r]);
+      UNROLL for (u32 h = 0; h < 2; h++) sums[r][h] = i4_add(i4_shl(sums[r][h], 4), seed_of(x[r]));
     codes += 32 * steps;
   }
   if (steps == (bytes == 1 ? 8 : 16)) {
@@ -128,27 +119,40 @@ INLINE void sum_block(i4 sums[][2], const u8 *codes, const u8 *const *x, u32 ste
   } else add_steps(sums, codes, columns, steps, bytes);
 }
 
+// Adds block b of a panel to what ROWS input rows have accumulated, acc[ROWS].
+INLINE void add_block(const panel *from, u32 b, const u8 *codes, const u8 *const *x, f32 (*acc)[TILE], u32 steps,
+                      u32 kind, u32 bytes, u32 has_offset) {
+  i4 sums[ROWS][2];
+  sum_block(sums, codes, x, steps, kind, bytes);
+  UNROLL for (u32 r = 0; r < ROWS; r++) {
+    const block_head *head = (const block_head *)(const void *)x[r];
+    const f4 factor = f4_splat(head->scale);
+    UNROLL for (u32 h = 0; h < 2; h++) {
+      const f4 dot = sum_floats(sums[r][h], bytes);
+      f4 a = f4_add(f4_load(acc[r] + 4 * h), f4_mul(dot, f4_mul(f4_load(from->scale[b] + 4 * h), factor)));
+      if (has_offset) a = f4_add(a, f4_mul(f4_load(from->offset[b] + 4 * h), f4_splat(head->sum)));
+      f4_store(acc[r] + 4 * h, a);
+    }
+  }
+}
+
 // Adds a panel, `cols` columns without padding, to what ROWS input rows have accumulated.
 INLINE void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8 **x, f32 (*acc)[TILE], u32 kind,
                       u32 bytes) {
-  const u32 block = block_columns(w), has_offset = w->has_offset;
+  const u32 block = block_columns(w), has_offset = w->has_offset, halves = kind == Q8_WEIGHTS && bytes == 1 ? 2 : 1;
+  const u32 whole = block < BLOCK || has_offset ? 0 : cols / BLOCK < from->blocks ? cols / BLOCK : from->blocks;
   const u8 *codes = from->codes;
-  for (u32 b = 0; b < from->blocks; b++, cols -= block) {
+  u32 b = 0;
+  for (; b < whole; b++, cols -= BLOCK) { // the usual case, with nothing left to decide
+    add_block(from, b, codes, x, acc, bytes == 1 ? 8 : 16, kind, bytes, 0);
+    UNROLL for (u32 r = 0; r < ROWS; r++) x[r] += sizeof(block_head) + BLOCK * bytes;
+    codes += BLOCK * TILE * bytes * halves;
+  }
+  for (; b < from->blocks; b++, cols -= block) {
     const u32 n = cols < block ? cols : block, grains = (n + GRAIN - 1) / GRAIN, steps = grains * (bytes == 1 ? 2 : 4);
-    i4 sums[ROWS][2];
-    sum_block(sums, codes, x, steps, kind, bytes);
-    UNROLL for (u32 r = 0; r < ROWS; r++) {
-      const block_head *head = (const block_head *)(const void *)x[r];
-      const f4 factor = f4_splat(head->scale);
-      UNROLL for (u32 h = 0; h < 2; h++) {
-        const f4 dot = bytes == 1 ? f4_sub(i4_floats(sums[r][h]), f4_splat(MAGIC)) : i4_convert(sums[r][h]);
-        f4 a = f4_add(f4_load(acc[r] + 4 * h), f4_mul(dot, f4_mul(f4_load(from->scale[b] + 4 * h), factor)));
-        if (has_offset) a = f4_add(a, f4_mul(f4_load(from->offset[b] + 4 * h), f4_splat(head->sum)));
-        f4_store(acc[r] + 4 * h, a);
-      }
-      x[r] += sizeof(block_head) + grains * GRAIN * bytes;
-    }
-    codes += 32 * steps * (kind == Q8_WEIGHTS && bytes == 1 ? 2 : 1);
+    add_block(from, b, codes, x, acc, steps, kind, bytes, has_offset);
+    UNROLL for (u32 r = 0; r < ROWS; r++) x[r] += sizeof(block_head) + grains * GRAIN * bytes;
+    codes += 32 * steps * halves;
   }
 }
 
@@ -157,7 +161,7 @@ INLINE void strip_tile(const job *j, u32 row, u32 rows, u32 tile, u32 kind, u32 
   const weight_ref *w = &j->args->w;
   panel columns;
   for (u32 i = 0; i < TILE; i++) columns.last_scale[i] = columns.last_offset[i] = 0.0f;
-  f32 acc[STRIP + ROWS][TILE]; // the last rows may be fewer than ROWS
+  _Alignas(64) f32 acc[STRIP + ROWS][TILE]; // the last rows may be fewer than ROWS
   for (u32 r = 0; r < rows + ROWS; r++)
     for (u32 h = 0; h < TILE; h += 4) f4_store(acc[r] + h, f4_splat(0.0f));
   const u8 *p = tile_at(w, tile);

@@ -12,11 +12,6 @@ typedef struct { // columns of one tile
   f32 offset[PANEL_BLOCKS][TILE];
 } panel;
 
-INLINE void store_f8(f32 *p, f8 a) {
-  f4_store(p, a.v[0]);
-  f4_store(p + 4, a.v[1]);
-}
-
 // One grain of values or codes as floats.
 static void unpack_grain(const u8 *p, u32 kind, f4 half, f32 *out) {
   UNROLL for (u32 k = 0; k < GRAIN; k++, out += TILE) {

@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
   f32 scale;
   f32 sum;      // of the block's inputs
-  i32 seed;     // integer dots begin with this: −zero · Σ integers
+  i32 seed;     // integer dots begin with this: −zero · Σ integers, of i8 plus the bits of MAGIC
   f32 seed_f32; // float dots begin with this: −zero · Σ inputs
 } block_head;
 

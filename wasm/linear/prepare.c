@@ -1,5 +1,5 @@
 // Prepares input rows: norm, then what the kernels of the weight's numerics read.
-#include "linear.h"
+#include "weights.h"
 
 static f32 inverse_rms(const f32 *x, u32 n, f32 eps) {
   f4 sums[4] = {f4_splat(0.0f), f4_splat(0.0f), f4_splat(0.0f), f4_splat(0.0f)};
@@ -57,6 +57,7 @@ static void quantize_block(const weight_ref *w, const f32 *x, u32 n, block_head 
   head->scale = (max > 1e-30f ? max / limit : 0.0f) + f4_sum(zero);
   head->sum = head->scale * (f32)sum;
   head->seed = w->has_offset ? 0 : (i32)(0 - middle * (u32)sum);
+  if (column_bytes(w->numerics) == 1) head->seed = (i32)((u32)head->seed + MAGIC_BITS);
   head->seed_f32 = 0.0f;
   store_integers(q, n, w->kind, column_bytes(w->numerics), (u8 *)(head + 1));
 }

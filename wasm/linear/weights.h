@@ -23,6 +23,11 @@ INLINE f8 load_f8(const u8 *p, u32 wide, f4 half) {
   return (f8){{halves(p, half), halves(p + 8, half)}};
 }
 
+INLINE void store_f8(f32 *p, f8 a) {
+  f4_store(p, a.v[0]);
+  f4_store(p + 4, a.v[1]);
+}
+
 INLINE u32 scale_bytes(u32 wide) { return TILE * (wide ? 4 : 2); }
 
 // Of 8 columns of a tile.
@@ -36,6 +41,14 @@ INLINE f4 code_floats(i4 codes, u32 bits, u32 i) {
   const u32 mask = (1u << bits) - 1;
   if ((i + 1) * bits == 32) return i4_convert(i4_shr(codes, 32 - bits));
   return i4_convert(i4_and(codes, i4_splat((i32)(mask << bits * i))));
+}
+
+// Sums of i8 products stay below 2^22, so with the bits of 1.5 · 2^23 in their seed they are floats already, 1.5 · 2^23
+// too large: processors have more room for a subtraction than for a conversion.
+#define MAGIC 12582912.0f
+#define MAGIC_BITS 0x4b400000u
+INLINE f4 sum_floats(i4 sums, u32 bytes) {
+  return bytes == 1 ? f4_sub(i4_floats(sums), f4_splat(MAGIC)) : i4_convert(sums);
 }
 
 #endif

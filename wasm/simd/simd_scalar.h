@@ -44,6 +44,11 @@ INLINE i4 i4_load16(const void *p) {
 }
 INLINE void i4_store(void *p, i4 a) { __builtin_memcpy(p, &a, 16); }
 INLINE i4 i4_splat(i32 x) { LANES(i4, 4, x); }
+INLINE i4 i4_load_splat(const void *p) {
+  i32 x;
+  __builtin_memcpy(&x, p, 4);
+  return i4_splat(x);
+}
 INLINE i4 i4_make(i32 a, i32 b, i32 c, i32 d) { return (i4){{a, b, c, d}}; }
 INLINE i4 i4_add(i4 a, i4 b) { LANES(i4, 4, (i32)((u32)a.v[i] + (u32)b.v[i])); }
 INLINE i4 i4_sub(i4 a, i4 b) { LANES(i4, 4, (i32)((u32)a.v[i] - (u32)b.v[i])); }

@@ -22,6 +22,7 @@ INLINE f4 f4_select(i4 mask, f4 a, f4 b) { return wasm_v128_bitselect(a, b, mask
 INLINE i4 f4_bits(f4 a) { return a; }
 
 INLINE i4 i4_load(const void *p) { return wasm_v128_load(p); }
+INLINE i4 i4_load_splat(const void *p) { return wasm_v128_load32_splat(p); }
 INLINE i4 i4_load16(const void *p) { return wasm_i32x4_load16x4(p); } // of 4 signed 16-bit integers
 INLINE void i4_store(void *p, i4 a) { wasm_v128_store(p, a); }
 INLINE i4 i4_splat(i32 x) { return wasm_i32x4_splat(x); }
