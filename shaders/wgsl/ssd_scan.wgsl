@@ -14,8 +14,62 @@ const FULL = D_STATE == SLICE * SLICES; // no thread has less
 const PADDED = SLICE * SLICES; // of d_state
 var<workgroup> b_tile: array<vec4<f32>, TILE * PADDED / 4>;
 var<workgroup> c_tile: array<vec4<f32>, TILE * PADDED / 4>;
+var<workgroup> x_tile: array<f32, TILE * BLOCK>;
 var<workgroup> steps: array<vec2<f32>, TILE>; // dt and decay of a row
 var<workgroup> sums: array<f32, TILE * THREADS>;
+
+// What a thread has of a tile: asked for while the tile before is computed.
+struct Coming {
+  b: array<f32, LOADS>,
+  c: array<f32, LOADS>,
+  x: array<f32, X_LOADS>,
+  dt: f32,
+}
+
+fn ask(segment: Segment, begin: u32, group: vec3<u32>, lane: u32) -> Coming {
+  let last = segment.rows - 1u;
+  let head = group.y;
+  let bc = head * NGROUPS / NHEADS * D_STATE;
+  var coming: Coming;
+#repeat LOADS
+  {
+    let i = lane + $i * THREADS;
+    let row = segment.first + min(begin + i / PADDED, last);
+    let n = bc + min(i % PADDED, D_STATE - 1u);
+    coming.b[$i] = b_in[row * B_STRIDE + B_OFFSET + n];
+    coming.c[$i] = c_in[row * C_STRIDE + C_OFFSET + n];
+  }
+#end
+#repeat X_LOADS
+  {
+    let i = lane + $i * THREADS;
+    let row = segment.first + min(begin + i / BLOCK, last);
+    let p = min(group.x * BLOCK + i % BLOCK, HEADDIM - 1u);
+    coming.x[$i] = x_in[row * X_STRIDE + X_OFFSET + head * HEADDIM + p];
+  }
+#end
+  coming.dt = dt_in[(segment.first + min(begin + lane, last)) * DT_STRIDE + DT_OFFSET + head];
+  return coming;
+}
+
+fn put_tile(coming: Coming, dt_bias: f32, a: f32, lane: u32) {
+#repeat LOADS
+  {
+    let i = lane + $i * THREADS;
+    if (i < TILE * PADDED) {
+      b_tile[i / 4u][i % 4u] = select(0.0, coming.b[$i], i % PADDED < D_STATE);
+      c_tile[i / 4u][i % 4u] = select(0.0, coming.c[$i], i % PADDED < D_STATE);
+    }
+  }
+#end
+#repeat X_LOADS
+  if (lane + $i * THREADS < TILE * BLOCK) { x_tile[lane + $i * THREADS] = coming.x[$i]; }
+#end
+  if (lane < TILE) {
+    let dt = dt_of(coming.dt + dt_bias);
+    steps[lane] = vec2<f32>(dt, exp(dt * a));
+  }
+}
 
 @compute @workgroup_size(BLOCK * SLICES)
 fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -25,7 +79,6 @@ fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
   let slice = lane / BLOCK;
   let live = HEADDIM % BLOCK == 0u || p < HEADDIM;
   let base = (segment.slot * NHEADS + head) * D_STATE * HEADDIM + p;
-  let bc = head * NGROUPS / NHEADS * D_STATE;
   let channel = head * HEADDIM + p;
   var h: array<vec4<f32>, VECTORS>;
 #repeat SLICE
@@ -38,35 +91,15 @@ fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
 #else
   let skip = v[V_D + head];
 #endif
+  var coming = ask(segment, 0u, group, lane);
   for (var begin = 0u; begin < segment.rows; begin += TILE) {
-    for (var i = lane; i < TILE * PADDED; i += THREADS) {
-      let row = segment.first + begin + i / PADDED;
-      let n = i % PADDED;
-      var b = 0.0;
-      var c = 0.0;
-      if (n < D_STATE && begin + i / PADDED < segment.rows) {
-        b = b_in[row * B_STRIDE + B_OFFSET + bc + n];
-        c = c_in[row * C_STRIDE + C_OFFSET + bc + n];
-      }
-      b_tile[i / 4u][i % 4u] = b;
-      c_tile[i / 4u][i % 4u] = c;
-    }
-    let rows = min(TILE, segment.rows - begin);
-    if (lane < rows) {
-      let row = segment.first + begin + lane;
-      let dt = dt_of(dt_in[row * DT_STRIDE + DT_OFFSET + head] + dt_bias);
-      steps[lane] = vec2<f32>(dt, exp(dt * a));
-    }
-    // All loads of a tile at once: one after the other each would wait for memory.
-    var xs: array<f32, TILE>;
-    for (var t = 0u; t < TILE; t++) {
-      let row = segment.first + begin + min(t, rows - 1u);
-      xs[t] = x_in[row * X_STRIDE + X_OFFSET + min(channel, NHEADS * HEADDIM - 1u)];
-    }
+    put_tile(coming, dt_bias, a, lane);
     workgroupBarrier();
+    coming = ask(segment, begin + TILE, group, lane);
+    let rows = min(TILE, segment.rows - begin);
     for (var t = 0u; t < rows; t++) {
       let step = steps[t];
-      let x = xs[t];
+      let x = x_tile[t * BLOCK + lane % BLOCK];
       let scaled = step.x * x;
       var products = vec4<f32>();
       let n = (t * PADDED + slice * SLICE) / 4u;

@@ -80,8 +80,9 @@ export function ssd_scan(call: SsdScanCall, plan: Plan): Launch[] {
   const { BLOCK } = constants;
   const VECTORS = Math.ceil(constants.SLICE / 4); // of states, that a thread has
   const SLICE = 4 * VECTORS;
-  const rowBytes = 4 * (2 * SLICE * SLICES + BLOCK * SLICES + 2); // of workgroup memory
-  const tile = Math.max(1, Math.min(MOST_TILE, Math.floor(plan.features.maxWorkgroupMemory / rowBytes)));
+  const rowBytes = 4 * (2 * SLICE * SLICES + BLOCK * SLICES + BLOCK + 2); // of workgroup memory
+  const fit = Math.floor(plan.features.maxWorkgroupMemory / rowBytes);
+  const tile = Math.max(1, Math.min(MOST_TILE, BLOCK * SLICES, fit));
   const { flags, floats } = dtSettings(call);
   return [
     {
@@ -95,6 +96,8 @@ export function ssd_scan(call: SsdScanCall, plan: Plan): Launch[] {
           SLICE,
           VECTORS,
           TILE: tile,
+          LOADS: Math.ceil((tile * SLICE) / BLOCK), // of B and of C, a thread and tile
+          X_LOADS: Math.ceil(tile / SLICES),
           ...plan.view('X', x),
           ...plan.view('B', B),
           ...plan.view('C', C),
