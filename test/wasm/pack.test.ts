@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Layout } from '../../src/backends/wasm/layout.ts';
+import { addressOf } from '../../src/backends/wasm/memory.ts';
 import { instantiate, type Kernels } from '../../src/backends/wasm/module.ts';
 import { packedWeight, packRows } from '../../src/backends/wasm/pack.ts';
 import { Packer } from '../../src/backends/wasm/packer.ts';
@@ -22,7 +23,7 @@ async function memoryWith(simd: 'scalar' | 'simd', logitsBytes: number) {
     await WebAssembly.compile(await wasmModule(moduleName(simd, false))),
     memory,
   );
-  const layout = { logits: LOGITS, maxOutputs: 1, logitsStride: logitsBytes / 4 } as Layout;
+  const layout = { team: TEAM, logits: LOGITS, maxOutputs: 1, logitsStride: logitsBytes / 4 } as Layout;
   return { buffer: memory.buffer, packer: new Packer(memory.buffer, layout, kernels) };
 }
 
@@ -132,7 +133,11 @@ describe.each(['scalar', 'simd'] as const)('packing by the team of the %s module
     const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
     const module = await WebAssembly.compile(await wasmModule(moduleName(simd, true)));
     const kernels = await instantiate(module, memory);
-    const team = await Team.start(spawnThread, { module, memory, team: TEAM }, STACKS.slice(0, threads - 1));
+    const team = await Team.start(
+      spawnThread,
+      { module, memory, team: addressOf(TEAM) },
+      STACKS.slice(0, threads - 1),
+    );
     try {
       expect(team.size).toBe(threads);
       const layout = { team: TEAM, logits: LOGITS, maxOutputs: 1, logitsStride: 2 ** 18 / 4 } as Layout;
@@ -157,7 +162,7 @@ describe.each(['scalar', 'simd'] as const)('packing by the team of the %s module
           expect(Buffer.compare(image(), expected)).toBe(0);
         }
     } finally {
-      kernels.team_stop?.(TEAM);
+      kernels.team_stop?.(addressOf(TEAM));
       await team.terminate();
     }
   });
