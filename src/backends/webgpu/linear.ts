@@ -86,3 +86,9 @@ export function packLinear(layout: LinearLayout, tensor: Tensor): LinearRows {
   }
   return { words, numbers };
 }
+
+/** Is every vec4<u32> of a row full, and inside one group? */
+export function isAligned({ format, cols, wordCols }: LinearLayout): boolean {
+  const unit = 4 * wordCols;
+  return cols % unit === 0 && (format.kind === 'float' || format.group % unit === 0);
+}
