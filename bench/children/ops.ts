@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Executor } from '../../src/backends/types.ts';
 import { type SpawnThread, type WasmHost, wasmBackend } from '../../src/backends/wasm/index.ts';
+import { addressOf } from '../../src/backends/wasm/memory.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import type { Numerics } from '../../src/types.ts';
 import { memoryToRead, readAll } from './read.ts';
@@ -85,7 +86,7 @@ async function timeCalls() {
     for (let i = 0; i < calls.length; i++) {
       words.set([i, i + 1, threads], 11); // first_call, last_call, threads
       const begin = performance.now();
-      kernels.step(layout.team / 4, layout.calls / 4, layout.step / 4);
+      kernels.step(addressOf(layout.team), addressOf(layout.calls), addressOf(layout.step));
       times[i]!.push(performance.now() - begin);
     }
   return calls.map((call, i) => ({ call, ms: median(times[i]!) }));

@@ -1,7 +1,6 @@
 // Linears of many rows of x, which to_half left as halves, with products of matrices that a subgroup makes at once. A
 // workgroup makes BM rows of x × BN rows of W, in tiles of BK columns that lie in workgroup memory; its SM × SN subgroups
 // have FM × FN products of MM × MN each. Sums are f32. The next tile is asked for before this one is multiplied.
-@group(0) @binding(0) var<storage, read> batch: Batch;
 @group(0) @binding(9) var<storage, read> halves: array<u32>; // [rows][STRIDE]
 @group(0) @binding(10) var<storage, read> factors: array<f32>; // [rows]
 const THREADS = SUBGROUP * SM * SN;
@@ -97,11 +96,7 @@ fn matmul_matrix(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
   @builtin(subgroup_id) subgroup: u32, @builtin(subgroup_invocation_id) sg_lane: u32) {
   let out0 = group.x * BN;
   let row0 = group.y * BM;
-#if LOGITS
-  let rows = batch.logit_rows;
-#else
-  let rows = batch.rows;
-#endif
+  let rows = row_count();
   let m0 = subgroup / SN * FM * MM; // of the tile
   let n0 = subgroup % SN * FN * MN;
   var sums: array<subgroup_matrix_result<f32, MN, MM>, PRODUCTS>; // [FM][FN]

@@ -1,16 +1,9 @@
 import { expect, test } from 'vitest';
+import { SPEC_FEATURES } from '../../src/backends/webgpu/index.ts';
 import { Plan } from '../../src/backends/webgpu/plan.ts';
 import { knownFormats, knownProgram, knownSteps } from '../../src/engine/known_answer.ts';
 
-const SPEC = {
-  subgroups: 0,
-  packedDots: false,
-  matrices: null,
-  maxBinding: 2 ** 27,
-  maxWorkgroupMemory: 16_384,
-  maxThreads: 256,
-};
-const LARGE = { ...SPEC, subgroups: 32, packedDots: true, maxWorkgroupMemory: 32_768 };
+const LARGE = { ...SPEC_FEATURES, subgroups: 32, packedDots: true, maxWorkgroupMemory: 32_768 };
 const MATRICES = { ...LARGE, matrices: { M: 16, N: 16, K: 16 } };
 
 /** Two outputs are never the many rows for which the head's `matmul` is. */
@@ -18,7 +11,7 @@ const HEAD = ['matmul'];
 const HALVES = ['to_half', 'matmul_matrix', 'matmul_matrix'];
 
 test.each([
-  ['no subgroups', SPEC, 'exact', HEAD],
+  ['no subgroups', SPEC_FEATURES, 'exact', HEAD],
   ['subgroups', LARGE, 'exact', HEAD],
   ['packed dots', LARGE, 'i16', HEAD],
   ['subgroup matrices', MATRICES, 'i16', HALVES],

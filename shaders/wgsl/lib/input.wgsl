@@ -1,6 +1,5 @@
 // The rows of x that a linear multiplies, inverse · x ⊙ g: `inverse` is that of the norm of x, from its own columns (NORM)
 // or from sums of squares that an earlier launch left (STATS).
-@group(0) @binding(0) var<storage, read> batch: Batch;
 #if X_VECTORS
 @group(0) @binding(3) var<storage, read> x_in: array<vec4<f32>>;
 #else
@@ -12,22 +11,6 @@
 #if STATS
 @group(0) @binding(8) var<storage, read> stats: array<f32>;
 #endif
-
-// How many rows there are: all, or those that logits are wanted of.
-fn row_count() -> u32 {
-#if LOGITS
-  return batch.logit_rows;
-#else
-  return batch.rows;
-#endif
-}
-fn x_row(row: u32) -> u32 {
-#if LOGITS
-  return batch.logit_row[row];
-#else
-  return row;
-#endif
-}
 
 // Columns c … c + 3 of x, before the norm; zero beyond the last.
 fn x_at(row: u32, c: u32) -> vec4<f32> {
@@ -49,4 +32,3 @@ fn g_at(c: u32) -> vec4<f32> {
   return vec4<f32>(1.0);
 #endif
 }
-

@@ -14,7 +14,6 @@ export interface WebgpuHost {
 export interface WebgpuOverrides {
   subgroups?: number; // the most threads of one; 0: none
   packedDots?: boolean;
-  matrices?: boolean;
   defaultLimits?: boolean; // those that the specification guarantees
   software?: boolean; // a software adapter is as good as any
 }
@@ -61,7 +60,7 @@ export function factsOf(gpu: GPU, adapter: GPUAdapter, overrides: WebgpuOverride
       subgroups: adapter.features.has('subgroups') ? (overrides.subgroups ?? subgroupSize(info)) : 0,
       packedDots:
         overrides.packedDots ?? gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true,
-      matrices: overrides.matrices === false || overrides.subgroups === 0 ? null : matricesOf(adapter),
+      matrices: overrides.subgroups === 0 ? null : matricesOf(adapter),
       maxBinding: limit(offered - (offered % 256), SPEC_BINDING),
       maxWorkgroupMemory: limit(limits.maxComputeWorkgroupStorageSize, SPEC_WORKGROUP_MEMORY),
       maxThreads: limit(

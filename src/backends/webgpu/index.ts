@@ -16,7 +16,7 @@ import { type Features, Plan } from './plan.ts';
 export type { WebgpuHost, WebgpuOverrides } from './device.ts';
 
 /** What the specification guarantees: for plans before an adapter was seen. */
-const SPEC_FEATURES: Features = {
+export const SPEC_FEATURES: Features = {
   subgroups: 0,
   packedDots: false,
   matrices: null,

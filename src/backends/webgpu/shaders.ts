@@ -10,6 +10,7 @@ import linear from '../../../shaders/wgsl/lib/linear.wgsl';
 import math from '../../../shaders/wgsl/lib/math.wgsl';
 import output from '../../../shaders/wgsl/lib/output.wgsl';
 import reduce from '../../../shaders/wgsl/lib/reduce.wgsl';
+import rows from '../../../shaders/wgsl/lib/rows.wgsl';
 import select from '../../../shaders/wgsl/lib/select.wgsl';
 import team from '../../../shaders/wgsl/lib/team.wgsl';
 import unit from '../../../shaders/wgsl/lib/unit.wgsl';
@@ -29,11 +30,11 @@ import window_attention from '../../../shaders/wgsl/window_attention.wgsl';
 /** The sources of each entry point. */
 export const shaders = {
   embed: [batch, weight, embed],
-  matvec: [batch, input, linear, weight, unit, team, matvec],
-  matvec_packed: [batch, input, linear, weight, team, matvec_packed],
-  matmul: [batch, input, linear, weight, unit, matmul],
-  to_half: [batch, input, halves, to_half],
-  matmul_matrix: [batch, linear, weight, halves, matmul_matrix],
+  matvec: [batch, rows, input, linear, weight, unit, team, matvec],
+  matvec_packed: [batch, rows, input, linear, weight, team, matvec_packed],
+  matmul: [batch, rows, input, linear, weight, unit, matmul],
+  to_half: [batch, rows, input, halves, to_half],
+  matmul_matrix: [batch, rows, linear, weight, halves, matmul_matrix],
   conv1d: [batch, math, conv1d],
   ssd_scan: [batch, math, dt, ssd_scan],
   mamba2_decode: [batch, math, dt, mamba2_decode],

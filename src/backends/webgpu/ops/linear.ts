@@ -7,7 +7,7 @@ import { isAligned, type LinearLayout } from '../linear.ts';
 import type { Launch, LinearPart, Plan, Shape } from '../plan.ts';
 import type { Settings } from '../wgsl.ts';
 import type { Stats } from './mamba2.ts';
-import { MATRICES_FROM, type MatrixTile, matrixTiles, takesMatrices } from './matrix.ts';
+import { MATRICES_FROM, type MatrixTile, matrixTiles, type Tile, takesMatrices } from './matrix.ts';
 import { MOST_GROUPS, teams } from './matvec.ts';
 
 const MATMUL_GROUPS = 256; // of matmul
@@ -79,14 +79,6 @@ function linear(call: Linear, plan: Plan): Launch[] {
 
 type Base = Pick<Launch, 'settings' | 'slices'>;
 type Count = (shape: Shape) => number; // rows of x
-
-/** What a workgroup makes, and for how many rows of x. */
-interface Tile {
-  rowsOfX: number;
-  rowsOfW: number;
-  from: number;
-  to: number;
-}
 
 function fewRows(
   { settings, slices }: Base,

@@ -19,11 +19,15 @@ const ENOUGH_GROUPS = 120; // workgroups that keep a large GPU busy
 /** Rows of x for which a subgroup multiplies matrices; fewer are matvec's. */
 export const MATRICES_FROM = 8;
 
-export interface MatrixTile {
+/** What a workgroup makes, and for how many rows of x. */
+export interface Tile {
   rowsOfX: number;
   rowsOfW: number;
-  from: number; // rows of x for which it serves
+  from: number;
   to: number;
+}
+
+export interface MatrixTile extends Tile {
   constants: Record<string, number>;
 }
 
