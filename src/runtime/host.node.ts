@@ -127,6 +127,13 @@ export async function withoutGpuHardware(): Promise<string | null> {
   return devices.some((name) => GPU_DEVICE.test(name)) ? null : 'this machine has no GPU';
 }
 
+const DAWN_FEATURES = [
+  'skip_validation', // the commands of a step are always the same ones: to check each again takes longer than to encode it
+  'disable_robustness', // our kernels stay within their arrays, which test/webgpu/bounds.ts checks: a third of a prefill's time
+  'allow_unsafe_apis', // subgroup matrices are an experiment of Dawn's
+  'vulkan_enable_f16_on_nvidia', // and so are halves there
+];
+
 let gpu: Promise<GPU | string> | undefined; // kept: Dawn ends the process once its object is collected
 
 /** The runtime's own WebGPU (Deno), else that of the package `webgpu` (Dawn) if it is installed; or why there is none. */
@@ -146,9 +153,7 @@ async function loadGpu(): Promise<GPU | string> {
   if (process.platform === 'linux' && !(await hasVulkanDriver())) return 'no Vulkan driver is installed';
   try {
     const { create } = await import('webgpu');
-    // The commands of a step are always the same ones; validating each again takes longer than encoding it. Subgroup
-    // matrices are an experiment of Dawn's, and so is f16 on NVIDIA's GPUs.
-    return create(['enable-dawn-features=skip_validation,allow_unsafe_apis,vulkan_enable_f16_on_nvidia']);
+    return create([`enable-dawn-features=${DAWN_FEATURES.join()}`]);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'

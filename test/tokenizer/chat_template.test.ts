@@ -155,9 +155,7 @@ describe('what goes wrong', () => {
       /characters or values/,
     ],
   ])('%s', (_, template, message) => {
-    const begin = performance.now();
     refused(() => run(template), 'INVALID_FILE', message);
-    expect(performance.now() - begin).toBeLessThan(3 * TEMPLATE_LIMITS.milliseconds);
   });
 
   test('a long conversation is none of that', () => {

@@ -15,7 +15,7 @@ const COUNT = 8;
 
 test('an output that samples one of its ends goes no further, and its slot stays as it is', async (context) => {
   await skipUnavailable(dawn(), REQUIRED, context);
-  const { executor } = await openFixture(dawn(), 'nano', { slots: 2 });
+  const { executor } = await openFixture(dawn(), 'nano', { slots: 2, chunk: 8 });
   const segments = (position: number, rows: number) => PROMPTS.map((_, slot) => ({ slot, position, rows }));
   /** From the prompts on: results of each step, and the states of both slots. */
   async function ahead(count: number, ends: readonly (readonly number[])[]) {

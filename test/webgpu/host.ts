@@ -34,7 +34,10 @@ export function dawnHost(options: string[] = []): WebgpuHost {
   };
 }
 
+/** A software GPU compiles kernels for many rows for seconds each; parity and goldens, which have chunks of their own, run them. */
+const CHUNK = 16;
+
 /** WebGPU in Node, where a software adapter will do. */
 export function dawn(overrides: WebgpuOverrides = {}, options: string[] = []): Backend {
-  return webgpuBackend(dawnHost(options), { software: true, ...overrides });
+  return { ...webgpuBackend(dawnHost(options), { software: true, ...overrides }), chunk: CHUNK };
 }

@@ -1,9 +1,10 @@
-import { vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { OpName } from '../../src/ops/index.ts';
 import type { OpCase } from '../ops/build.ts';
 import { cases } from '../ops/cases.ts';
 import { runParity } from '../ops/parity.ts';
-import { dawn, ON_LAVAPIPE, REQUIRED } from './host.ts';
+import { boundsChecked } from './bounds.ts';
+import { dawn, dawnHost, ON_LAVAPIPE, REQUIRED } from './host.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs compile slowly
 
@@ -53,10 +54,14 @@ const runs = (op: OpName) => !ON_LAVAPIPE || (op !== 'logits' && op !== 'sample'
 const ALL = Object.keys(cases) as OpName[];
 const PACKED: OpName[] = ['norm_linear', 'linear_residual', 'logits'];
 
+// Elsewhere the kernels run as they are.
+const checked = boundsChecked(dawnHost());
+
 for (const { subgroups, numerics, formats } of VARIANTS) {
   if (ON_LAVAPIPE && !subgroups) continue;
   const packed = numerics === 'i16';
-  runParity(dawn(subgroups ? {} : { subgroups: 0, defaultLimits: true }), {
+  const withSubgroups = ON_LAVAPIPE ? dawn() : checked.backend;
+  runParity(subgroups ? withSubgroups : dawn({ subgroups: 0, defaultLimits: true }), {
     label: `webgpu, ${subgroups ? 'subgroups' : 'no subgroups, default limits'}, ${numerics}`,
     numerics: [numerics],
     required: REQUIRED,
@@ -66,3 +71,8 @@ for (const { subgroups, numerics, formats } of VARIANTS) {
     ...(!full && { only: small }),
   });
 }
+
+// The last test: all others have run.
+test.skipIf(ON_LAVAPIPE)('no kernel reads or writes beyond an array', () => {
+  expect([...checked.outside]).toEqual([]);
+});

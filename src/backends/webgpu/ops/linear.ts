@@ -62,7 +62,8 @@ export function logits(call: LogitsCall, plan: Plan): Launch[] {
 function linear(call: Linear, plan: Plan): Launch[] {
   const { layout, parts } = plan.linears.get(call.w)!;
   const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
-  const matrices = takesMatrices(layout, isAligned(layout), plan);
+  const most = call.y === 'logits' ? plan.maxOutputs : plan.program.chunk; // rows of x
+  const matrices = takesMatrices(layout, isAligned(layout), plan) && most >= MATRICES_FROM;
   const launches = parts.flatMap((part): Launch[] => {
     const base = {
       slices: linearSlices(call, part, plan),
@@ -72,7 +73,11 @@ function linear(call: Linear, plan: Plan): Launch[] {
     const many = matrices
       ? matrixTiles(part.rows, layout.wordCols, plan).map((tile) => matmulMatrix(base, tile))
       : tiles(part, plan).map((tile) => matmul(base, tile));
-    return [few, ...many.map(({ tile, ...launch }) => ({ ...launch, workgroups: tiled(part, tile, count) }))];
+    const reached = many.filter(({ tile }) => tile.from <= most);
+    return [
+      few,
+      ...reached.map(({ tile, ...launch }) => ({ ...launch, workgroups: tiled(part, tile, count) })),
+    ];
   });
   return matrices ? [toHalf(call, layout, parts[0]!, count, plan), ...launches] : launches;
 }

@@ -1,0 +1,60 @@
+import { expect, test, vi } from 'vitest';
+import { openFixture } from '../models/golden.ts';
+import { skipUnavailable } from '../ops/parity.ts';
+import { GREEDY } from '../ops/sample_cases.ts';
+import { boundsChecked, withChecks } from './bounds.ts';
+import { dawnHost, REQUIRED } from './host.ts';
+
+vi.setConfig({ testTimeout: 300_000 }); // software GPUs compile slowly
+
+test('every index into a binding or workgroup memory is compared with the length', () => {
+  const sites: string[] = [];
+  const code = withChecks(
+    `enable subgroups;
+const N = 4u;
+struct Batch {
+  rows: u32,
+  row: array<u32, N>,
+}
+@group(0) @binding(0) var<storage, read> batch: Batch;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>, 2u * N>;
+@group(0) @binding(2) var<storage, read> x: array<f32>;
+var<workgroup> tile: array<f32, N * (N + 1u)>;
+fn f(i: u32, w: array<f32, 3>) { y[batch.row[i]][i % 4u] = x[i] + tile[i] + w[i]; }`,
+    sites,
+  );
+  expect(code).toMatch(/^enable subgroups;\n@group\(1\)/);
+  expect(code).toContain(
+    'y[inside(batch.row[inside(i, N, 4u)], 2u * N, 1u)][i % 4u] = x[inside(i, arrayLength(&x), 2u)] + tile[inside(i, N * (N + 1u), 3u)] + w[i];',
+  );
+  expect(sites).toEqual([
+    'y[batch.row[i]] of 2u * N',
+    'x[i] of arrayLength(&x)',
+    'tile[i] of N * (N + 1u)',
+    '.row[i] of N',
+  ]);
+});
+
+test('what is outside is told', async (context) => {
+  const { backend, outside } = boundsChecked(dawnHost());
+  await skipUnavailable(backend, REQUIRED, context);
+  const { executor } = await openFixture(backend, 'nano', { chunk: 4 });
+  const step = (id: number) => ({
+    ids: Int32Array.of(id),
+    segments: [{ slot: 0, position: 0, rows: 1 }],
+    outputs: [{ row: 0, sample: { ...GREEDY, position: 0 } }],
+  });
+  await executor.step(step(7));
+  // The state of a slot that is not there, told to the kernels behind the executor's back.
+  const { steps } = executor as unknown as { steps: { words: Uint32Array } };
+  const { set } = steps.words;
+  steps.words.set = (values, at) =>
+    set.call(
+      steps.words,
+      (values as number[]).map((word, i) => (i === 1 ? 99 : word)),
+      at,
+    );
+  await executor.step(step(7));
+  await executor.dispose();
+  expect([...outside].join()).toMatch(/^(ring|state)\[/);
+});
