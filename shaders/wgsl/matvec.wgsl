@@ -71,10 +71,12 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   for (var i = thread; i < N_STATS; i += THREADS) { square += stats[row * N_STATS + i]; }
 #endif
 #if ALIGNED
-#if ONE_UNIT
-  // A thread has one unit of each row: it is asked for before x is there.
-  var blocks: array<Block, BLOCKS>;
-  for (var b = 0u; b < BLOCKS; b++) { blocks[b] = load_block(first + 4u * b, min(lane, UNITS - 1u)); }
+#if EARLY
+  // A thread has few units: all are asked for before x is there.
+  var blocks: array<Block, BLOCKS * UNITS_A_LANE>;
+  for (var b = 0u; b < BLOCKS * UNITS_A_LANE; b++) {
+    blocks[b] = load_block(first + 4u * (b % BLOCKS), min(lane + b / BLOCKS * LANES, UNITS - 1u));
+  }
 #endif
   for (var tile = 0u; tile < UNITS; tile += TILE_UNITS) {
     let units = min(TILE_UNITS, UNITS - tile);
@@ -94,9 +96,12 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
       }
     }
     workgroupBarrier();
-#if ONE_UNIT
-    if (lane < units) {
-      for (var b = 0u; b < BLOCKS; b++) { sum[b] = products(blocks[b], lane * PITCH); }
+#if EARLY
+    for (var i = 0u; i < UNITS_A_LANE; i++) {
+      let u = lane + i * LANES;
+      if (u < units) {
+        for (var b = 0u; b < BLOCKS; b++) { sum[b] += products(blocks[i * BLOCKS + b], u * PITCH); }
+      }
     }
 #else
     for (var u = lane; u < units; u += LANES) {

@@ -91,10 +91,12 @@ fn matvec_packed(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
   let row = x_row(group.y);
   let lane = thread % LANES;
   let first = first_row(group, thread / LANES);
-#if ONE_UNIT
-  // A thread has one unit of each row: it is asked for before x is there.
-  var blocks: array<Block, BLOCKS>;
-  for (var b = 0u; b < BLOCKS; b++) { blocks[b] = load_block(first + 4u * b, min(lane, UNITS - 1u)); }
+#if EARLY
+  // A thread has few units: all are asked for before x is there.
+  var blocks: array<Block, BLOCKS * UNITS_A_LANE>;
+  for (var b = 0u; b < BLOCKS * UNITS_A_LANE; b++) {
+    blocks[b] = load_block(first + 4u * (b % BLOCKS), min(lane + b / BLOCKS * LANES, UNITS - 1u));
+  }
 #endif
   var square = round_row(row, thread);
 #if STATS
@@ -102,9 +104,12 @@ fn matvec_packed(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
 #endif
   workgroupBarrier();
   var sum: array<vec4<f32>, BLOCKS>;
-#if ONE_UNIT
-  if (lane < UNITS) {
-    for (var b = 0u; b < BLOCKS; b++) { sum[b] = products(blocks[b], lane); }
+#if EARLY
+  for (var i = 0u; i < UNITS_A_LANE; i++) {
+    let u = lane + i * LANES;
+    if (u < UNITS) {
+      for (var b = 0u; b < BLOCKS; b++) { sum[b] += products(blocks[i * BLOCKS + b], u); }
+    }
   }
 #else
   for (var u = lane; u < UNITS; u += LANES) {

@@ -106,7 +106,7 @@ export const knownProgram: Program = {
       g: 'gate',
       y: view('gated', 0, 64),
       mode: 'norm_then_gate',
-      ngroups: 2,
+      ngroups: 1,
       eps,
     },
     { op: 'linear_residual', x: view('gated', 0, 64), w: 'out_proj', residual, y: residual },

@@ -89,11 +89,11 @@ function fewRows(
   { settings, slices }: Base,
   most: number,
   count: Count,
-  { packed, groups, constants, oneUnit }: ReturnType<typeof teams>,
+  { packed, groups, constants, early }: ReturnType<typeof teams>,
 ): Launch {
   return {
     entry: packed ? 'matvec_packed' : 'matvec',
-    settings: with_(settings, constants, { ONE_UNIT: oneUnit, PACKED: packed }),
+    settings: with_(settings, constants, { EARLY: early, PACKED: packed }),
     slices,
     workgroups(shape) {
       const rows = count(shape);

@@ -5,7 +5,8 @@ export const MOST_GROUPS = 65_535; // of a dimension
 const BLOCK_ROWS = 4; // of W, that a team of threads has at a time in matvec
 const MATVEC_GROUPS = 48; // workgroups of matvec that a GPU wants at least
 const MATVEC_THREADS = 256;
-const MANY_ROWS = 4096; // of W: enough for teams of one subgroup, in smaller workgroups
+const MOST_EARLY = 2; // blocks that a thread asks for at once: more take too many registers
+const MANY_ROWS = 4096; // of W: enough for teams of one subgroup where others would idle, in smaller workgroups
 
 /**
  * How matvec cuts a weight: as many lanes as a row has vec4<u32>; several teams a workgroup, and blocks of rows a team
@@ -14,7 +15,8 @@ const MANY_ROWS = 4096; // of W: enough for teams of one subgroup, in smaller wo
 export function teams(layout: LinearLayout, part: LinearPart, { features, numerics }: Plan) {
   const units = layout.rowWords / 4;
   const many = features.subgroups > 0 && part.rows >= MANY_ROWS;
-  const lanes = many ? Math.max(32, features.subgroups) : lanesFor(units, features.subgroups);
+  const fitting = lanesFor(units, features.subgroups);
+  const lanes = many && units % fitting !== 0 ? Math.max(32, features.subgroups) : fitting;
   const most = Math.max(1, Math.floor(part.rows / (BLOCK_ROWS * MATVEC_GROUPS))); // blocks of a workgroup
   const teams = 2 ** Math.floor(Math.log2(Math.min(most, MATVEC_THREADS / (many ? 2 : 1) / lanes)));
   const blocks = most >= 16 * teams ? 2 : 1;
@@ -29,15 +31,17 @@ export function teams(layout: LinearLayout, part: LinearPart, { features, numeri
     units * 16 * (eights + 1) <= room;
   const fit = Math.floor(room / (16 * (layout.wordCols + 1))); // units of x as floats
   const tile = Math.min(units, fit < lanes ? fit : fit - (fit % lanes));
+  const unitsALane = Math.ceil(units / lanes);
   return {
     packed,
     groups: Math.ceil(part.rows / (BLOCK_ROWS * teams * blocks)),
-    oneUnit: blocks === 1 && units <= lanes && (packed || tile === units),
+    early: blocks * unitsALane <= MOST_EARLY && (packed || tile === units),
     constants: {
       LANES: lanes,
       TEAMS: teams,
       BLOCKS: blocks,
       MOST_GROUPS,
+      UNITS_A_LANE: unitsALane,
       ...(packed ? { EIGHTS: eights } : { TILE_UNITS: tile }),
     },
   };
