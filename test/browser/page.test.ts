@@ -8,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { provided } from '../helpers/provided.ts';
 import { CONSUMER, INSTALLED, runScript } from '../package/context.ts';
 import { launch } from './chromium.ts';
-import { CHAT, PAGE } from './page_code.ts';
+import { launchTabs } from './devtools.ts';
+import { CHAT, PAGE, TOKENS_ON_GPU } from './page_code.ts';
 import { ISOLATION, type Site, serve } from './server.ts';
 
 const PROMPT = 'Once upon a time, there was a little';
@@ -171,13 +172,26 @@ test('a model that was fetched is kept there, too, and loads offline', async (co
   });
 });
 
-test('WebGPU in a worker gives the tokens of WASM', async (context) => {
+test('WebGPU in a worker, its tab hidden and frozen midway: the tokens of WASM', async (context) => {
   provided(context, 'chromium');
-  const seen = await inPage<{ wasm: number[]; webgpu: number[] }>(await urlOf('esbuild', {}), 'onGpu', [
-    'models/nano/',
-  ]);
-  expect(seen.webgpu).toEqual(seen.wasm);
-  expect(seen.webgpu.length).toBe(12);
+  const { open, close } = launchTabs();
+  try {
+    const tab = await open(await urlOf('esbuild', {}));
+    await tab.until('globalThis.onGpu');
+    const running = tab.evaluate<Record<string, unknown[]>>("onGpu('models/nano/')");
+    await tab.until('globalThis.onGpuBegan');
+    await (await open('about:blank')).activate();
+    await tab.freeze(true);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await tab.freeze(false);
+    await tab.activate();
+    const { wasm, webgpu, events } = await running;
+    expect(webgpu).toEqual(wasm);
+    expect(webgpu!.length).toBe(TOKENS_ON_GPU);
+    expect(events).toEqual(['hidden', 'freeze', 'resume', 'visible']);
+  } finally {
+    close();
+  }
 });
 
 describe('sources of a page', () => {

@@ -3,6 +3,9 @@ import { CHATML } from '../tokenizer/templates.ts';
 /** A conversation, whatever the model's own template. */
 export const CHAT = { messages: [{ role: 'user', content: 'Hi' }], template: CHATML };
 
+/** Enough to be in the middle of them for a while on a software GPU. */
+export const TOKENS_ON_GPU = 200;
+
 /** What a page does with the package; it is bundled, and called by the tests. */
 export const PAGE = `
   import { EdgeError, load } from 'edge-ssm';
@@ -46,11 +49,15 @@ export const PAGE = `
   };
 
   globalThis.onGpu = async (source) => {
-    const seen = {};
+    const seen = { wasm: [], webgpu: [], events: [] };
+    for (const name of ['freeze', 'resume']) document.addEventListener(name, () => seen.events.push(name));
+    document.addEventListener('visibilitychange', () => seen.events.push(document.visibilityState));
     for (const backend of ['wasm', 'webgpu']) {
       const model = await load(source, { backend, numerics: 'exact', quantize: 'none', threads: 1 });
-      const { tokens } = await model.generate([1, 5, 9, 200, 31, 77], { maxTokens: 12, ignoreEos: true }).result();
-      seen[backend] = tokens.map(({ id }) => id);
+      for await (const { id } of model.generate([1, 5, 9, 200, 31, 77], { maxTokens: ${TOKENS_ON_GPU}, ignoreEos: true })) {
+        seen[backend].push(id);
+        globalThis.onGpuBegan = backend === 'webgpu';
+      }
       await model.dispose();
     }
     return seen;
