@@ -10,7 +10,7 @@ process.env.LD_LIBRARY_PATH = LAVAPIPE_LIBRARIES;
 export default defineConfig({
   plugins: [assets],
   test: {
-    include: ['test/webgpu/{adapter,parity}.test.ts'],
+    include: ['test/webgpu/{adapter,parity,golden}.test.ts'],
     testTimeout: 300_000,
     pool: 'forks',
     maxWorkers: 2,

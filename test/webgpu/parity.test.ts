@@ -48,8 +48,7 @@ const VARIANTS = [
   { subgroups: true, numerics: 'i16', formats: 3 },
 ] as const;
 
-// The LLVM of Debian 12's lavapipe takes minutes to compile `sample`, whose barriers make a coroutine of many parts of
-// it; logits never go without it.
+/** There `sample` is another (host.ts), and cases of logits want log-probabilities, too. */
 const runs = (op: OpName) => !ON_LAVAPIPE || (op !== 'logits' && op !== 'sample');
 const ALL = Object.keys(cases) as OpName[];
 const PACKED: OpName[] = ['norm_linear', 'linear_residual', 'logits'];
