@@ -150,7 +150,15 @@ describe('one name for an op everywhere', () => {
 
   test('shaders/wgsl', () => {
     const linears = ['norm_linear', 'linear_residual', 'logits']; // all of them are matvec or matmul
-    const others = ['matvec', 'matvec_packed', 'matmul', 'matmul_matrix', 'to_half', 'mamba2_decode'];
+    const others = [
+      'matvec',
+      'matvec_packed',
+      'matmul',
+      'matmul_matrix',
+      'to_half',
+      'sum_parts',
+      'mamba2_decode',
+    ];
     const expected = [...names.filter((name) => !linears.includes(name)), ...others].sort();
     expect(stems('shaders/wgsl', '.wgsl').sort()).toEqual(expected);
     for (const name of expected) expect(source(`shaders/wgsl/${name}.wgsl`)).toContain(`fn ${name}(`);

@@ -1,8 +1,12 @@
 // Linears of many rows of x, which to_half left as halves, with products of matrices that a subgroup makes at once. A
 // workgroup makes BM rows of x × BN rows of W, in tiles of BK columns that lie in workgroup memory; its SM × SN subgroups
 // have FM × FN products of MM × MN each. Sums are f32. The next tile is asked for before this one is multiplied.
+// Where W has few rows, several workgroups share its columns (PARTS).
 @group(0) @binding(9) var<storage, read> halves: array<u32>; // [rows][STRIDE]
 @group(0) @binding(10) var<storage, read> factors: array<f32>; // [rows]
+#if PARTS
+@group(0) @binding(11) var<storage, read_write> parts: array<f32>; // [SPLIT][PART_ROWS][ROWS], for sum_parts
+#endif
 const THREADS = SUBGROUP * SM * SN;
 const PITCH = BK + 8u; // spreads rows over the banks
 const TILE_WORDS = BK / WORD_COLS; // of a row of W
@@ -100,8 +104,15 @@ fn matmul_matrix(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
   let m0 = subgroup / SN * FM * MM; // of the tile
   let n0 = subgroup % SN * FN * MN;
   var sums: array<subgroup_matrix_result<f32, MN, MM>, PRODUCTS>; // [FM][FN]
-  var coming = load(row0, rows, out0, 0u, lane);
-  for (var k0 = 0u; k0 < 2u * STRIDE; k0 += BK) {
+#if PARTS
+  let begin = group.z * PART_COLS;
+  let end = min(begin + PART_COLS, 2u * STRIDE);
+#else
+  let begin = 0u;
+  let end = 2u * STRIDE;
+#endif
+  var coming = load(row0, rows, out0, begin, lane);
+  for (var k0 = begin; k0 < end; k0 += BK) {
     store(coming, lane);
     workgroupBarrier();
     coming = load(row0, rows, out0, k0 + BK, lane);
@@ -127,7 +138,14 @@ fn matmul_matrix(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
   for (var e = sg_lane; e < MM * MN; e += SUBGROUP) {
     let row = row0 + m0 + $i / FN * MM + e / MN;
     let out = out0 + n0 + $i % FN * MN + e % MN;
-    if (row < rows && out < ROWS) { put(row, out, factors[row] / LIFT * products[mine + e]); }
+    if (row < rows && out < ROWS) {
+      let value = factors[row] / LIFT * products[mine + e];
+#if PARTS
+      parts[(group.z * PART_ROWS + row) * ROWS + out] = value;
+#else
+      put(row, out, value);
+#endif
+    }
   }
   workgroupBarrier();
 #end

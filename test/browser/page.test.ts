@@ -172,7 +172,9 @@ test('a model that was fetched is kept there, too, and loads offline', async (co
   });
 });
 
-test('WebGPU in a worker, its tab hidden and frozen midway: the tokens of WASM', async (context) => {
+test('WebGPU in a worker, its tab hidden and frozen midway: the tokens of WASM', {
+  timeout: 300_000, // a software GPU is slow
+}, async (context) => {
   provided(context, 'chromium');
   const { open, close } = launchTabs();
   try {

@@ -4,7 +4,7 @@ import { CHATML } from '../tokenizer/templates.ts';
 export const CHAT = { messages: [{ role: 'user', content: 'Hi' }], template: CHATML };
 
 /** Enough to be in the middle of them for a while on a software GPU. */
-export const TOKENS_ON_GPU = 200;
+export const TOKENS_ON_GPU = 60;
 
 /** What a page does with the package; it is bundled, and called by the tests. */
 export const PAGE = `

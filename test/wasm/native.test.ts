@@ -19,14 +19,21 @@ function formatsOf({ formats }: OpCase): WeightFormat[] {
   return [formats[0]!, ...formats.filter((format) => wanted.includes(formatName(format)))];
 }
 
+const MODES: Numerics[] = ['exact', 'i16', 'i8'];
+
+/** `npm test` takes them in turn, `npm run test:full` all for each format. */
+function modesOf(format: WeightFormat, index: number): Numerics[] {
+  if (format.kind === 'float') return ['exact'];
+  return process.env.EDGE_SSM_FULL === '1' ? MODES : [MODES[index % 3]!];
+}
+
 describe('the ops under sanitizers', () => {
   for (const op of Object.keys(cases) as OpName[])
     for (const testCase of cases[op])
       test(`${op}: ${testCase.name}`, async (context) => {
         if (native.obstacle) context.skip(native.obstacle);
-        for (const format of formatsOf(testCase))
-          for (const numerics of ['exact', 'i16', 'i8'] as Numerics[]) {
-            if (format.kind === 'float' && numerics !== 'exact') continue;
+        for (const [i, format] of formatsOf(testCase).entries())
+          for (const numerics of modesOf(format, i)) {
             const steps: RecordedStep[] = [];
             const backend = variant('scalar', { gap: 64, threaded: false, wrap: recordSteps(steps) });
             await runCase(backend, op, testCase, format, { numerics, threads: 1 });

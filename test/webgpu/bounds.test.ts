@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest';
+import type { Step } from '../../src/backends/types.ts';
 import { openFixture } from '../models/golden.ts';
 import { skipUnavailable } from '../ops/parity.ts';
 import { GREEDY } from '../ops/sample_cases.ts';
@@ -35,16 +36,34 @@ fn f(i: u32, w: array<f32, 3>) { y[batch.row[i]][i % 4u] = x[i] + tile[i] + w[i]
   ]);
 });
 
+const step = (ids: number[], slots: number, position: number): Step => {
+  const rows = ids.length / slots;
+  return {
+    ids: Int32Array.from(ids),
+    segments: Array.from({ length: slots }, (_, slot) => ({ slot, position, rows })),
+    outputs: Array.from({ length: slots }, (_, slot) => ({
+      row: (slot + 1) * rows - 1,
+      sample: { ...GREEDY, position },
+    })),
+  };
+};
+
+test('a model that prefills and decodes stays inside', async (context) => {
+  const { backend, outside } = boundsChecked(dawnHost());
+  await skipUnavailable(backend, REQUIRED, context);
+  const { executor } = await openFixture(backend, 'nano', { chunk: 6, slots: 2 });
+  await executor.step(step([1, 2, 3, 4, 5, 6], 2, 0));
+  await executor.step(step([1, 2], 2, 3));
+  await executor.stepAhead!(step([7], 1, 4), 6);
+  await executor.dispose();
+  expect([...outside]).toEqual([]);
+});
+
 test('what is outside is told', async (context) => {
   const { backend, outside } = boundsChecked(dawnHost());
   await skipUnavailable(backend, REQUIRED, context);
   const { executor } = await openFixture(backend, 'nano', { chunk: 4 });
-  const step = (id: number) => ({
-    ids: Int32Array.of(id),
-    segments: [{ slot: 0, position: 0, rows: 1 }],
-    outputs: [{ row: 0, sample: { ...GREEDY, position: 0 } }],
-  });
-  await executor.step(step(7));
+  await executor.step(step([7], 1, 0));
   // The state of a slot that is not there, told to the kernels behind the executor's back.
   const { steps } = executor as unknown as { steps: { words: Uint32Array } };
   const { set } = steps.words;
@@ -54,7 +73,7 @@ test('what is outside is told', async (context) => {
       (values as number[]).map((word, i) => (i === 1 ? 99 : word)),
       at,
     );
-  await executor.step(step(7));
+  await executor.step(step([7], 1, 0));
   await executor.dispose();
   expect([...outside].join()).toMatch(/^(ring|state)\[/);
 });

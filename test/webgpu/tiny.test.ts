@@ -10,7 +10,7 @@ import { dawn, REQUIRED } from './host.ts';
 vi.setConfig({ testTimeout: 600_000 }); // software GPUs are slow
 
 const TINY = fileURLToPath(new URL('../../models/tiny', import.meta.url));
-const TOKENS = process.env.EDGE_SSM_FULL === '1' ? 200 : 12;
+const TOKENS = process.env.EDGE_SSM_FULL === '1' ? 200 : 8;
 
 test("the embedded model's greedy text is that of WASM", async (context) => {
   await skipUnavailable(dawn(), REQUIRED, context);

@@ -24,6 +24,7 @@ import matvec_packed from '../../../shaders/wgsl/matvec_packed.wgsl';
 import rotary from '../../../shaders/wgsl/rotary.wgsl';
 import sample from '../../../shaders/wgsl/sample.wgsl';
 import ssd_scan from '../../../shaders/wgsl/ssd_scan.wgsl';
+import sum_parts from '../../../shaders/wgsl/sum_parts.wgsl';
 import to_half from '../../../shaders/wgsl/to_half.wgsl';
 import window_attention from '../../../shaders/wgsl/window_attention.wgsl';
 
@@ -35,6 +36,7 @@ export const shaders = {
   matmul: [batch, rows, input, linear, weight, unit, matmul],
   to_half: [batch, rows, input, halves, to_half],
   matmul_matrix: [batch, rows, linear, weight, halves, matmul_matrix],
+  sum_parts: [linear, sum_parts],
   conv1d: [batch, math, conv1d],
   ssd_scan: [batch, math, dt, ssd_scan],
   mamba2_decode: [batch, math, dt, mamba2_decode],

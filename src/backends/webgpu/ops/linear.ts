@@ -12,6 +12,7 @@ import { MOST_GROUPS, teams } from './matvec.ts';
 
 const MATMUL_GROUPS = 256; // of matmul
 const HALVES = { halves: { buffer: 'halves' }, factors: { buffer: 'factors' } }; // rows of x, as to_half leaves them
+const PARTS = { parts: { buffer: 'parts' } }; // of products
 const FEW = 32; // rows of x that matvec takes: to read W again from the cache is no dearer than half-empty tiles
 
 interface Linear {
@@ -64,6 +65,7 @@ function linear(call: Linear, plan: Plan): Launch[] {
   const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
   const most = call.y === 'logits' ? plan.maxOutputs : plan.program.chunk; // rows of x
   const matrices = takesMatrices(layout, isAligned(layout), plan) && most >= MATRICES_FROM;
+  const reached = ({ from }: Tile) => from <= most;
   const launches = parts.flatMap((part): Launch[] => {
     const base = {
       slices: linearSlices(call, part, plan),
@@ -71,13 +73,13 @@ function linear(call: Linear, plan: Plan): Launch[] {
     };
     const few = fewRows(base, matrices ? MATRICES_FROM - 1 : FEW, count, teams(layout, part, plan));
     const many = matrices
-      ? matrixTiles(part.rows, layout.wordCols, plan).map((tile) => matmulMatrix(base, tile))
-      : tiles(part, plan).map((tile) => matmul(base, tile));
-    const reached = many.filter(({ tile }) => tile.from <= most);
-    return [
-      few,
-      ...reached.map(({ tile, ...launch }) => ({ ...launch, workgroups: tiled(part, tile, count) })),
-    ];
+      ? matrixTiles(part.rows, layout, plan)
+          .filter(reached)
+          .flatMap((tile) => matmulMatrix(base, part, tile, count))
+      : tiles(part, plan)
+          .filter(reached)
+          .map((tile) => matmul(base, part, tile, count));
+    return [few, ...many];
   });
   return matrices ? [toHalf(call, layout, parts[0]!, count, plan), ...launches] : launches;
 }
@@ -103,21 +105,50 @@ function fewRows(
   };
 }
 
-function matmul({ settings, slices }: Base, tile: FloatTile) {
+function matmul({ settings, slices }: Base, part: LinearPart, tile: FloatTile, count: Count): Launch {
   const { NJ, X_PITCH } = tile;
-  return { entry: 'matmul' as const, settings: with_(settings, { NJ, X_PITCH }), slices, tile };
+  return {
+    entry: 'matmul',
+    settings: with_(settings, { NJ, X_PITCH }),
+    slices,
+    workgroups: tiled(part, tile, count),
+  };
 }
 
-function matmulMatrix({ settings, slices }: Base, tile: MatrixTile) {
-  const flagged = with_(settings, tile.constants, { MATRICES: true });
-  return { entry: 'matmul_matrix' as const, settings: flagged, slices: { ...slices, ...HALVES }, tile };
+function matmulMatrix(
+  { settings, slices }: Base,
+  part: LinearPart,
+  tile: MatrixTile,
+  count: Count,
+): Launch[] {
+  const { split, constants } = tile;
+  const workgroups = tiled(part, tile, count, split);
+  const product: Launch = {
+    entry: 'matmul_matrix',
+    settings: with_(settings, constants, { MATRICES: true, PARTS: split > 1 }),
+    slices: { ...slices, ...HALVES, ...(split > 1 && PARTS) },
+    workgroups,
+  };
+  if (split === 1) return [product];
+  const sum: Launch = {
+    entry: 'sum_parts',
+    settings: with_(settings, constants),
+    slices: { ...slices, ...PARTS },
+    workgroups: (shape) => (workgroups(shape) ? [Math.ceil(part.rows / 64), count(shape), 1] : null),
+  };
+  return [product, sum];
 }
 
-function tiled(part: LinearPart, { rowsOfX, rowsOfW, from, to }: Tile, count: Count): Launch['workgroups'] {
+function tiled(
+  part: LinearPart,
+  { rowsOfX, rowsOfW, from, to }: Tile,
+  count: Count,
+  split = 1,
+): Launch['workgroups'] {
   return (shape) => {
     const rows = count(shape);
     if (rows < from || rows > to) return null;
-    return [Math.ceil(part.rows / rowsOfW), Math.ceil(rows / rowsOfX), 1];
+    return [Math.ceil(part.rows / rowsOfW), Math.ceil(rows / rowsOfX), split];
   };
 }
 

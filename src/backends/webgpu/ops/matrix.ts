@@ -14,7 +14,9 @@ const FEW: Cut = { BM: 32, BN: 64, SM: 1, SN: 4 };
 const SMALL: Cut = { BM: 32, BN: 32, SM: 2, SN: 2 };
 const BLOCK = 64; // columns at a time; BLOCK of shaders/wgsl/lib/halves.wgsl
 const FEW_ROWS = 32; // of x
-const ENOUGH_GROUPS = 120; // workgroups that keep a large GPU busy
+const ENOUGH_GROUPS = 264; // workgroups: two for each processor of an H100
+const MOST_PARTS = 8;
+const LEAST_BLOCKS = 8; // of columns, in a part
 
 /** Rows of x for which a subgroup multiplies matrices; fewer are matvec's. */
 export const MATRICES_FROM = 8;
@@ -29,6 +31,7 @@ export interface Tile {
 
 export interface MatrixTile extends Tile {
   constants: Record<string, number>;
+  split: number; // parts of the columns, a workgroup each
 }
 
 /** Is a weight multiplied as matrices of halves, where rows of x are many? Takes the room for those rows. */
@@ -44,20 +47,34 @@ export function takesMatrices({ format, cols }: LinearLayout, aligned: boolean, 
   return true;
 }
 
-/** The tiles for a weight of so many rows, with so many columns in a word. */
-export function matrixTiles(rows: number, wordCols: number, plan: Plan): MatrixTile[] {
+/** The tiles for so many rows of a weight. */
+export function matrixTiles(rows: number, layout: LinearLayout, plan: Plan): MatrixTile[] {
   const { subgroups, matrices } = plan.features;
   const { chunk } = plan.program;
-  const tile = (cut: Cut, from: number, to: number): MatrixTile => ({
-    rowsOfX: cut.BM,
-    rowsOfW: cut.BN,
-    from,
-    to,
-    constants: constantsOf(cut, matrices!, subgroups, wordCols),
-  });
+  const tile = (cut: Cut, from: number, to: number, split: number): MatrixTile => {
+    const constants = constantsOf(cut, matrices!, subgroups, layout.wordCols);
+    const blocks = Math.ceil(layout.cols / BLOCK);
+    const parts = { SPLIT: split, PART_ROWS: to, PART_COLS: BLOCK * Math.ceil(blocks / split) };
+    if (split > 1)
+      plan.buffer('parts', Math.max(4 * split * to * rows, plan.buffers.get('parts')?.bytes ?? 0), 'scratch');
+    return {
+      ...{ rowsOfX: cut.BM, rowsOfW: cut.BN, from, to, split },
+      constants: { ...constants, ...(split > 1 && parts) },
+    };
+  };
   const possible = (cut: Cut) => (fits(cut, matrices!, plan) ? cut : SMALL);
-  const few = Math.ceil(rows / FEW.BN) >= ENOUGH_GROUPS ? possible(FEW) : SMALL;
-  return [tile(few, MATRICES_FROM, FEW_ROWS), tile(possible(MANY), FEW_ROWS + 1, chunk)];
+  const [few, split] = cutOfFew(rows, layout.cols);
+  return [tile(possible(few), MATRICES_FROM, FEW_ROWS, split), tile(possible(MANY), FEW_ROWS + 1, chunk, 1)];
+}
+
+/** The cut for few rows of x, and into how many parts the columns are split: a large GPU wants many workgroups. */
+function cutOfFew(rows: number, cols: number): [Cut, number] {
+  const groups = (cut: Cut) => Math.ceil(rows / cut.BN);
+  if (groups(FEW) >= ENOUGH_GROUPS) return [FEW, 1];
+  if (groups(SMALL) >= 0.75 * ENOUGH_GROUPS) return [SMALL, 1];
+  const most = Math.min(MOST_PARTS, Math.floor(cols / BLOCK / LEAST_BLOCKS));
+  const split = Math.min(most, Math.floor(ENOUGH_GROUPS / groups(FEW)));
+  return split > 1 ? [FEW, split] : [SMALL, 1];
 }
 
 function constantsOf(

@@ -6,7 +6,7 @@ const BLOCK_ROWS = 4; // of W, that a team of threads has at a time in matvec
 const MATVEC_GROUPS = 48; // workgroups of matvec that a GPU wants at least
 const MATVEC_THREADS = 256;
 const MOST_EARLY = 2; // blocks that a thread asks for at once: more take too many registers
-const MANY_ROWS = 4096; // of W: enough for teams of one subgroup where others would idle, in smaller workgroups
+const MANY_ROWS = 4096; // of W: enough for teams of one subgroup, in smaller workgroups, where larger teams would idle
 
 /**
  * How matvec cuts a weight: as many lanes as a row has vec4<u32>; several teams a workgroup, and blocks of rows a team
@@ -14,9 +14,9 @@ const MANY_ROWS = 4096; // of W: enough for teams of one subgroup where others w
  */
 export function teams(layout: LinearLayout, part: LinearPart, { features, numerics }: Plan) {
   const units = layout.rowWords / 4;
-  const many = features.subgroups > 0 && part.rows >= MANY_ROWS;
   const fitting = lanesFor(units, features.subgroups);
-  const lanes = many && units % fitting !== 0 ? Math.max(32, features.subgroups) : fitting;
+  const many = features.subgroups > 0 && part.rows >= MANY_ROWS && units % fitting !== 0;
+  const lanes = many ? Math.max(32, features.subgroups) : fitting;
   const most = Math.max(1, Math.floor(part.rows / (BLOCK_ROWS * MATVEC_GROUPS))); // blocks of a workgroup
   const teams = 2 ** Math.floor(Math.log2(Math.min(most, MATVEC_THREADS / (many ? 2 : 1) / lanes)));
   const blocks = most >= 16 * teams ? 2 : 1;
