@@ -66,7 +66,7 @@ for (const { subgroups, numerics, formats } of VARIANTS) {
     required: REQUIRED,
     ops: (packed ? PACKED : ALL).filter(runs),
     formats: (format, index, all) =>
-      (!packed || format.kind === 'quant') && (full || all.length === 1 || index % 4 === formats),
+      (!packed || format.kind === 'quant') && (full || all.length === 1 || index % 8 === formats),
     ...(!full && { only: small }),
   });
 }
