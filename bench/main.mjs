@@ -9,7 +9,7 @@
 //   --webgpu       models on the GPU instead (needs the package `webgpu`): tokens a second, and every kernel
 //   --serve        the same as a page, at an address of this machine, until Ctrl-C
 //   --node PATH    another Node        --json FILE   everything as JSON       --quick   a minute at most
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { buildChildren, child } from './children.mjs';
 import { machine } from './machine.mjs';
@@ -20,8 +20,21 @@ import { serveBench } from './serve.mjs';
 import { verifyPeer } from './verify.mjs';
 import { measureGpu } from './webgpu.mjs';
 
-const { values: options } = parseArgs({
+const source = readFileSync(new URL(import.meta.url), 'utf8');
+const usage = source.match(/^\/\/ .*/gm).map((line) => line.slice(3));
+
+function readOptions(config) {
+  try {
+    return parseArgs(config).values;
+  } catch (error) {
+    console.error(`${error.message}\n\n${usage.join('\n')}`);
+    process.exit(2);
+  }
+}
+
+const options = readOptions({
   options: {
+    help: { type: 'boolean', default: false },
     models: { type: 'string', default: '130m' },
     threads: { type: 'string', default: '1,2' },
     numerics: { type: 'string', default: 'i8' },
@@ -40,6 +53,10 @@ const { values: options } = parseArgs({
     webgpu: { type: 'boolean', default: false },
   },
 });
+if (options.help) {
+  console.log(usage.join('\n'));
+  process.exit(0);
+}
 if (options.quick) Object.assign(options, { models: 'tiny', prompt: '128', tokens: '16', rounds: '1' });
 
 const list = (text) => text.split(',').filter(Boolean);
