@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -25,7 +25,7 @@ interface Answer {
 }
 
 /** Chromium by the DevTools protocol, through pipes. */
-export function launchTabs(): { open(url: string): Promise<Tab>; close(): void } {
+export function launchTabs(): { open(url: string): Promise<Tab>; close(): Promise<void> } {
   const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-chromium-'));
   const flags = [...CHROMIUM_FLAGS, '--headless', `--user-data-dir=${folder}`, '--remote-debugging-pipe'];
   const browser = spawn(CHROMIUM, flags, { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
@@ -69,6 +69,11 @@ export function launchTabs(): { open(url: string): Promise<Tab>; close(): void }
           void (await send('Page.setWebLifecycleState', { state: frozen ? 'frozen' : 'active' }, sessionId)),
       };
     },
-    close: () => void browser.kill(),
+    async close() {
+      const ended = new Promise((resolve) => browser.once('close', resolve));
+      browser.kill();
+      await ended;
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
   };
 }

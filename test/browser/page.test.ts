@@ -192,7 +192,7 @@ test('WebGPU in a worker, its tab hidden and frozen midway: the tokens of WASM',
     expect(webgpu!.length).toBe(TOKENS_ON_GPU);
     expect(events).toEqual(['hidden', 'freeze', 'resume', 'visible']);
   } finally {
-    close();
+    await close();
   }
 });
 

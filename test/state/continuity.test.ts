@@ -8,11 +8,11 @@ import { reference } from '../../src/backends/reference/index.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import { generate, handle, ids, open, rejects } from '../engine/drive.ts';
 import { FIXTURES } from '../helpers/fixtures.ts';
+import { FULL } from '../helpers/full.ts';
 import { variant } from '../wasm/host.ts';
 import { NANO } from '../worker/models.ts';
 import { loadFixtureEngine, snapshot } from './operations.ts';
 
-const FULL = process.env.EDGE_SSM_FULL === '1';
 const wasm = variant('simd', { threaded: false });
 const hundred = { maxTokens: 100, ignoreEos: true, temperature: 0.8, seed: 3, repetitionPenalty: 1.1 };
 

@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
+import { FULL } from '../helpers/full.ts';
 import { Random } from '../helpers/random.ts';
 import { variant } from '../wasm/host.ts';
 import { Exercise, loadFixtureEngine } from './operations.ts';
-
-const FULL = process.env.EDGE_SSM_FULL === '1';
 
 test.each([
   ['mamba2-a', 32, FULL ? 4000 : 200],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Output, OutputResult, Segment } from '../../src/backends/types.ts';
 import type { Simd } from '../../src/backends/wasm/index.ts';
+import { FULL } from '../helpers/full.ts';
 import { formatName, quant } from '../helpers/tensors.ts';
 import { type FixtureModel, openFixture } from '../models/golden.ts';
 import { bits, bitsOf, idsOf, LENGTH, MODES, type Mode, samples, stateBits } from './bits.ts';
@@ -8,7 +9,6 @@ import { SIMDS, variant } from './host.ts';
 
 const CUTS = [1, 2, 3, 7, 64, [5, 1, 13]] as const;
 const FEW_CUTS = [64, 3] as const;
-const full = process.env.EDGE_SSM_FULL === '1';
 const SLOTS = 3;
 
 const open = (name: string, simd: Simd, threads: number, mode: Mode) =>
@@ -24,7 +24,7 @@ for (const name of ['nano', 'rene-a', 'mamba2-a'])
             const model = await open(name, simd, threads, mode);
             try {
               expect(model.executor.info.threads).toBe(threads);
-              for (const cut of simd === 'simd' && (full ? threads < 3 : threads === 1 && name === 'nano')
+              for (const cut of simd === 'simd' && (FULL ? threads < 3 : threads === 1 && name === 'nano')
                 ? CUTS
                 : FEW_CUTS) {
                 const found = await bitsOf(model, cut);

@@ -1,3 +1,4 @@
+import { FULL } from '../helpers/full.ts';
 import { quant } from '../helpers/tensors.ts';
 import { runGolden } from '../models/golden.ts';
 import { SIMDS, variant } from './host.ts';
@@ -7,8 +8,7 @@ runGolden(variant('simd'), { label: 'wasm simd, 2 threads', threads: 2, chunk: 7
 
 // Against the same dequantized weights (DESIGN §7). One of each family, and all in `npm run test:full`.
 const against = 'reference' as const;
-const full = process.env.EDGE_SSM_FULL === '1';
-const names = full ? undefined : ['mamba2-a', 'rene-a', 'granite-hybrid', 'falcon-h1', 'nano'];
+const names = FULL ? undefined : ['mamba2-a', 'rene-a', 'granite-hybrid', 'falcon-h1', 'nano'];
 const [q4, q8] = [quant(4, 32), quant(8, 64)];
 for (const format of [q4, q8])
   runGolden(variant('simd'), { label: `wasm q${format.bits}, exact`, format, against }, names);

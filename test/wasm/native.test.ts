@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { MODULE_BYTES } from '../../src/backends/wasm/memory.ts';
 import type { OpName } from '../../src/ops/index.ts';
 import type { Numerics, WeightFormat } from '../../src/types.ts';
+import { FULL } from '../helpers/full.ts';
 import { formatName, quant } from '../helpers/tensors.ts';
 import type { OpCase } from '../ops/build.ts';
 import { cases } from '../ops/cases.ts';
@@ -24,7 +25,7 @@ const MODES: Numerics[] = ['exact', 'i16', 'i8'];
 /** `npm test` takes them in turn, `npm run test:full` all for each format. */
 function modesOf(format: WeightFormat, index: number): Numerics[] {
   if (format.kind === 'float') return ['exact'];
-  return process.env.EDGE_SSM_FULL === '1' ? MODES : [MODES[index % 3]!];
+  return FULL ? MODES : [MODES[index % 3]!];
 }
 
 describe('the ops under sanitizers', () => {

@@ -1,6 +1,6 @@
 import type { Backend, Executor } from '../../src/backends/types.ts';
 import { type WebgpuHost, type WebgpuOverrides, webgpuBackend } from '../../src/backends/webgpu/index.ts';
-import { changedAdapter, changedDevice } from './null_device.ts';
+import { changedAdapter } from './null_device.ts';
 
 // Where Dawn's own checks of indices are off (src/runtime/host.node.ts), an index must be right. Here every index into an
 // array of a binding or of workgroup memory is compared with its length; what is outside is told, and pulled back in.
@@ -9,7 +9,7 @@ const STORAGE_BUFFERS = 10; // a stage: those of the kernel, and the one that is
 const [COPY_SRC, COPY_DST, STORAGE, MAP_READ] = [4, 8, 128, 1];
 
 const VARIABLE = /var<(?:storage|workgroup)[^>]*> (\w+): array<([^;]*)>;/g;
-const STRUCT = /struct (?:Batch|Output|Result) {[^}]*}/g; // those in bindings
+const STRUCT = /var<storage[^>]*> \w+: (?:array<)?([A-Z]\w+)/g; // in a binding
 const MEMBER = /(\w+): array<([^\n]*)>,/g;
 
 /** WGSL that tells in `outside` which of `sites` indexed beyond an array; sites are added. */
@@ -19,8 +19,8 @@ export function withChecks(code: string, sites: string[]): string {
     const length = lengthOf(inner!) ?? `arrayLength(&${name})`;
     checked = checkIndices(checked, `(?<![.\\w])${name}`, length, sites);
   }
-  for (const [struct] of code.matchAll(STRUCT))
-    for (const [, name, inner] of struct.matchAll(MEMBER))
+  for (const [, type] of code.matchAll(STRUCT))
+    for (const [, name, inner] of code.match(`struct ${type} {[^}]*}`)![0].matchAll(MEMBER))
       checked = checkIndices(checked, `\\.${name}`, lengthOf(inner!)!, sites);
   const [enables, rest] = split(checked);
   return `${enables}
@@ -69,7 +69,7 @@ function split(code: string): [string, string] {
   return [lines.slice(0, count).join('\n'), lines.slice(count).join('\n')];
 }
 
-/** A backend whose kernels check their indices; `sites` has those that were beyond an array. */
+/** A backend whose kernels check their indices; `outside` gets those that were beyond an array. */
 export function boundsChecked(
   host: WebgpuHost,
   overrides: WebgpuOverrides = {},
@@ -77,19 +77,14 @@ export function boundsChecked(
   const outside = new Set<string>();
   const sites: string[] = [];
   let latest: { device: GPUDevice; word: GPUBuffer } | undefined;
-  const limited = changedAdapter(host, (adapter) => {
+  const checked = changedAdapter(host, (adapter) => {
     const request = adapter.requestDevice.bind(adapter);
-    adapter.requestDevice = (descriptor) =>
-      request({
-        ...descriptor,
-        requiredLimits: {
-          ...descriptor?.requiredLimits,
-          maxStorageBuffersPerShaderStage: STORAGE_BUFFERS,
-        },
-      });
-  });
-  const checked = changedDevice(limited, (device) => {
-    latest = { device, word: checkDevice(device, sites) };
+    adapter.requestDevice = async (descriptor) => {
+      const limits = { ...descriptor?.requiredLimits, maxStorageBuffersPerShaderStage: STORAGE_BUFFERS };
+      const device = await request({ ...descriptor, requiredLimits: limits });
+      latest = { device, word: checkDevice(device, sites) };
+      return device;
+    };
   });
   const backend = webgpuBackend(checked, { software: true, ...overrides });
   return {

@@ -5,6 +5,7 @@ import { expect, test, vi } from 'vitest';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import { generate, handle, open } from '../engine/drive.ts';
+import { FULL } from '../helpers/full.ts';
 import { skipUnavailable } from '../ops/parity.ts';
 import { dawn, dawnHost, REQUIRED } from './host.ts';
 import { changedDevice, readZeros } from './null_device.ts';
@@ -15,7 +16,7 @@ setFlagsFromString('--expose-gc');
 const collect: () => void = runInNewContext('gc');
 
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
-const GENERATIONS = process.env.EDGE_SSM_FULL === '1' ? 10_000 : 1000;
+const GENERATIONS = FULL ? 10_000 : 1000;
 
 /** What takes memory of a GPU, or of its driver, until it is collected. */
 const MAKERS = [

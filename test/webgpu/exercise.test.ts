@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { generate, handle, ids } from '../engine/drive.ts';
+import { FULL } from '../helpers/full.ts';
 import { Random } from '../helpers/random.ts';
 import { skipUnavailable } from '../ops/parity.ts';
 import { type Agreement, Exercise, loadFixtureEngine } from '../state/operations.ts';
@@ -9,7 +10,6 @@ import { dawn, REQUIRED } from './host.ts';
 
 vi.setConfig({ testTimeout: 600_000 }); // software GPUs compile slowly
 
-const FULL = process.env.EDGE_SSM_FULL === '1';
 const TOLERANCE = 1e-3; // of log-probabilities, natural
 
 /** What a copy of a session goes on with: greedy tokens and the best log-probabilities of each. */

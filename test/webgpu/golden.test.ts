@@ -1,4 +1,5 @@
 import { vi } from 'vitest';
+import { FULL } from '../helpers/full.ts';
 import { quant } from '../helpers/tensors.ts';
 import { runGolden } from '../models/golden.ts';
 import { dawn, ON_LAVAPIPE, REQUIRED } from './host.ts';
@@ -6,19 +7,18 @@ import { dawn, ON_LAVAPIPE, REQUIRED } from './host.ts';
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs compile slowly
 
 // On a software GPU a fixture takes half a minute, mostly to compile: `npm run test:full` runs all of them.
-const full = process.env.EDGE_SSM_FULL === '1';
 
 runGolden(
   dawn(),
   { label: 'webgpu, subgroups', required: REQUIRED },
-  full ? undefined : [ON_LAVAPIPE ? 'falcon-h1' : 'rene-a'],
+  FULL ? undefined : [ON_LAVAPIPE ? 'falcon-h1' : 'rene-a'],
 );
 if (!ON_LAVAPIPE)
   runGolden(
     dawn({ subgroups: 0, defaultLimits: true }),
     { label: 'webgpu, no subgroups, default limits, chunks of 3', chunk: 3, required: REQUIRED },
-    full ? undefined : ['mamba2-a'],
+    FULL ? undefined : ['mamba2-a'],
   );
-if (full && !ON_LAVAPIPE)
+if (FULL && !ON_LAVAPIPE)
   for (const format of [quant(4, 32), quant(8, 64)])
     runGolden(dawn(), { label: `webgpu, q${format.bits}`, format, against: 'reference' });

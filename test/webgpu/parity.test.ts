@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import type { OpName } from '../../src/ops/index.ts';
+import { FULL } from '../helpers/full.ts';
 import type { OpCase } from '../ops/build.ts';
 import { cases } from '../ops/cases.ts';
 import { runParity } from '../ops/parity.ts';
@@ -9,7 +10,6 @@ import { dawn, dawnHost, ON_LAVAPIPE, REQUIRED } from './host.ts';
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 }); // software GPUs compile slowly
 
 // A software GPU compiles each kernel for a second or more: `npm test` runs what is small, `npm run test:full` all.
-const full = process.env.EDGE_SSM_FULL === '1';
 const LINEAR_CASES = [
   'every format, 5 rows of 200 to 24',
   'a short last group, views of wider buffers',
@@ -53,7 +53,7 @@ const runs = (op: OpName) => !ON_LAVAPIPE || (op !== 'logits' && op !== 'sample'
 const ALL = Object.keys(cases) as OpName[];
 const PACKED: OpName[] = ['norm_linear', 'linear_residual', 'logits'];
 
-// Elsewhere the kernels run as they are.
+// With subgroups, indices are checked here; lavapipe and the goldens run these kernels as they are.
 const checked = boundsChecked(dawnHost());
 
 for (const { subgroups, numerics, formats } of VARIANTS) {
@@ -66,8 +66,8 @@ for (const { subgroups, numerics, formats } of VARIANTS) {
     required: REQUIRED,
     ops: (packed ? PACKED : ALL).filter(runs),
     formats: (format, index, all) =>
-      (!packed || format.kind === 'quant') && (full || all.length === 1 || index % 8 === formats),
-    ...(!full && { only: small }),
+      (!packed || format.kind === 'quant') && (FULL || all.length === 1 || index % 8 === formats),
+    ...(!FULL && { only: small }),
   });
 }
 

@@ -3,6 +3,7 @@ import { expect, test, vi } from 'vitest';
 import type { Backend } from '../../src/backends/types.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import { generate, ids } from '../engine/drive.ts';
+import { FULL } from '../helpers/full.ts';
 import { skipUnavailable } from '../ops/parity.ts';
 import { variant } from '../wasm/host.ts';
 import { dawn, REQUIRED } from './host.ts';
@@ -10,7 +11,7 @@ import { dawn, REQUIRED } from './host.ts';
 vi.setConfig({ testTimeout: 600_000 }); // software GPUs are slow
 
 const TINY = fileURLToPath(new URL('../../models/tiny', import.meta.url));
-const TOKENS = process.env.EDGE_SSM_FULL === '1' ? 200 : 8;
+const TOKENS = FULL ? 200 : 8;
 
 test("the embedded model's greedy text is that of WASM", async (context) => {
   await skipUnavailable(dawn(), REQUIRED, context);

@@ -8,10 +8,11 @@ import { parseTokenizer } from '../../src/tokenizer/index.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { weightFormats } from '../../src/weights/plan.ts';
 import { uploadWeights } from '../../src/weights/upload.ts';
+import { FULL } from '../helpers/full.ts';
 import { Random } from '../helpers/random.ts';
 import { json, simpleSafetensors } from './files.ts';
 
-export const SCALE = process.env.EDGE_SSM_FULL === '1' ? 20 : 1; // 100,000 of each format in test:full
+export const SCALE = FULL ? 20 : 1; // 100,000 of each format in test:full
 export const LONG = { timeout: 30 * 60_000 };
 
 export type Contents = Record<string, Uint8Array>;

@@ -177,6 +177,11 @@ export class Plan {
     this.buffers.set(name, { bytes: Math.max(16, Math.ceil(bytes / 4) * 4), kind });
   }
 
+  /** Room that several launches use one after the other: as much as the largest needs. */
+  shared(name: string, bytes: number): void {
+    this.buffer(name, Math.max(bytes, this.buffers.get(name)?.bytes ?? 0), 'scratch');
+  }
+
   private takeScratch(): void {
     const { chunk, buffers } = this.program;
     const { maxOutputs, logitsStride } = this;

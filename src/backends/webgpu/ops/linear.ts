@@ -64,7 +64,7 @@ function linear(call: Linear, plan: Plan): Launch[] {
   const { layout, parts } = plan.linears.get(call.w)!;
   const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
   const most = call.y === 'logits' ? plan.maxOutputs : plan.program.chunk; // rows of x
-  const matrices = takesMatrices(layout, isAligned(layout), plan) && most >= MATRICES_FROM;
+  const matrices = most >= MATRICES_FROM && takesMatrices(layout, isAligned(layout), plan);
   const reached = ({ from }: Tile) => from <= most;
   const launches = parts.flatMap((part): Launch[] => {
     const base = {

@@ -176,11 +176,7 @@ export function mamba2_decode(mixer: Mixer, plan: Plan): { launch: Launch; stats
   });
   const { flags, floats } = dtSettings(ssd);
   const sums = dims.nheads * count;
-  plan.buffer(
-    'stats',
-    Math.max(plan.buffers.get('stats')?.bytes ?? 0, 4 * plan.program.chunk * sums),
-    'scratch',
-  );
+  plan.shared('stats', 4 * plan.program.chunk * sums);
   const launch: Launch = {
     entry: 'mamba2_decode',
     settings: {

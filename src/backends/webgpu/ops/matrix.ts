@@ -42,7 +42,7 @@ export function takesMatrices({ format, cols }: LinearLayout, aligned: boolean, 
   if (!fits(SMALL, matrices, plan) || 4 * subgroups > maxThreads) return false;
   const { chunk } = plan.program;
   const bytes = 2 * chunk * BLOCK * Math.ceil(cols / BLOCK);
-  plan.buffer('halves', Math.max(bytes, plan.buffers.get('halves')?.bytes ?? 0), 'scratch');
+  plan.shared('halves', bytes);
   plan.buffer('factors', 4 * chunk, 'scratch');
   return true;
 }
@@ -55,8 +55,7 @@ export function matrixTiles(rows: number, layout: LinearLayout, plan: Plan): Mat
     const constants = constantsOf(cut, matrices!, subgroups, layout.wordCols);
     const blocks = Math.ceil(layout.cols / BLOCK);
     const parts = { SPLIT: split, PART_ROWS: to, PART_COLS: BLOCK * Math.ceil(blocks / split) };
-    if (split > 1)
-      plan.buffer('parts', Math.max(4 * split * to * rows, plan.buffers.get('parts')?.bytes ?? 0), 'scratch');
+    if (split > 1) plan.shared('parts', 4 * split * to * rows);
     return {
       ...{ rowsOfX: cut.BM, rowsOfW: cut.BN, from, to, split },
       constants: { ...constants, ...(split > 1 && parts) },
