@@ -5,26 +5,33 @@
 #include "simd/simd.h"
 #include "step.h"
 
-// e^x; 0 below −104, infinity above 88.73, NaN for NaN. Within 2 ulp.
-static inline f4 exp4(f4 x) {
+// e^x of n vectors at once, which share what constants cost to build; 0 below −104, infinity above 88.73, NaN for NaN.
+// Within 2 ulp.
+INLINE void exp4s(f4 *x, const u32 n) {
+#define EACH UNROLL for (u32 i = 0; i < n; i++)
   const f4 magic = f4_splat(12582912.0f); // 1.5 · 2^23: adding it rounds to an integer
-  f4 clamped = f4_min(f4_max(x, f4_splat(-104.0f)), f4_splat(89.0f));
-  f4 shifted = f4_add(f4_mul(clamped, f4_splat(1.44269504088896341f)), magic);
-  f4 n = f4_sub(shifted, magic);
-  f4 r = f4_sub(f4_sub(clamped, f4_mul(n, f4_splat(0.693359375f))), f4_mul(n, f4_splat(-2.12194440e-4f)));
-  f4 p = f4_splat(1.9875691500e-4f);
-  p = f4_add(f4_mul(p, r), f4_splat(1.3981999507e-3f));
-  p = f4_add(f4_mul(p, r), f4_splat(8.3334519073e-3f));
-  p = f4_add(f4_mul(p, r), f4_splat(4.1665795894e-2f));
-  p = f4_add(f4_mul(p, r), f4_splat(1.6666665459e-1f));
-  p = f4_add(f4_mul(p, r), f4_splat(5.0000001201e-1f));
-  p = f4_add(f4_add(f4_mul(p, f4_mul(r, r)), r), f4_splat(1.0f));
-  // 2^n in two factors, each a normal number: n is −150 to 128
-  i4 k = i4_sub(f4_bits(shifted), f4_bits(magic));
-  i4 half = i4_sra(k, 1);
-  f4 low = i4_floats(i4_shl(i4_add(half, i4_splat(127)), 23));
-  f4 high = i4_floats(i4_shl(i4_add(i4_sub(k, half), i4_splat(127)), 23));
-  return f4_select(f4_eq(x, x), f4_mul(f4_mul(p, low), high), x);
+  static const f32 COEFFICIENTS[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f,
+                                     5.0000001201e-1f};
+  f4 shifted[4], r[4], p[4];
+  EACH r[i] = f4_min(f4_max(x[i], f4_splat(-104.0f)), f4_splat(89.0f));
+  EACH shifted[i] = f4_add(f4_mul(r[i], f4_splat(1.44269504088896341f)), magic);
+  EACH p[i] = f4_sub(shifted[i], magic);
+  EACH r[i] = f4_sub(f4_sub(r[i], f4_mul(p[i], f4_splat(0.693359375f))), f4_mul(p[i], f4_splat(-2.12194440e-4f)));
+  EACH p[i] = f4_splat(1.9875691500e-4f);
+  UNROLL for (u32 k = 0; k < sizeof COEFFICIENTS / sizeof(f32); k++)
+    EACH p[i] = f4_add(f4_mul(p[i], r[i]), f4_splat(COEFFICIENTS[k]));
+  EACH p[i] = f4_add(f4_add(f4_mul(p[i], f4_mul(r[i], r[i])), r[i]), f4_splat(1.0f));
+  EACH { // 2^k in two factors, each a normal number: k is −150 to 128
+    i4 k = i4_sub(f4_bits(shifted[i]), f4_bits(magic)), half = i4_sra(k, 1);
+    f4 low = i4_floats(i4_shl(i4_add(half, i4_splat(127)), 23));
+    f4 high = i4_floats(i4_shl(i4_add(i4_sub(k, half), i4_splat(127)), 23));
+    x[i] = f4_select(f4_eq(x[i], x[i]), f4_mul(f4_mul(p[i], low), high), x[i]);
+  }
+}
+
+static inline f4 exp4(f4 x) {
+  exp4s(&x, 1);
+  return x;
 }
 
 // ln x of positive normal numbers.
@@ -59,8 +66,18 @@ static inline f4 softplus4(f4 x) {
   return f4_select(f4_lt(f4_splat(20.0f), x), x, f4_select(f4_eq(y, one), u, r));
 }
 
+// x / (1 + e^−x) of n ≤ 4 vectors
+INLINE void silu4s(f4 *x, const u32 n) {
+  f4 e[4];
+  EACH e[i] = f4_sub(f4_splat(0.0f), x[i]);
+  exp4s(e, n);
+  EACH x[i] = f4_div(x[i], f4_add(f4_splat(1.0f), e[i]));
+#undef EACH
+}
+
 static inline f4 silu4(f4 x) {
-  return f4_div(x, f4_add(f4_splat(1.0f), exp4(f4_sub(f4_splat(0.0f), x))));
+  silu4s(&x, 1);
+  return x;
 }
 
 static inline f4 erf4(f4 x) {

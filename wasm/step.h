@@ -60,6 +60,7 @@ typedef struct { // one step, as every thread of the team sees it
   u32 first_call;
   u32 last_call;
   u32 threads;
+  u32 narrow; // integer dots are added up in 16 bits where there are such kernels: the same sums, faster on some CPUs
 } step;
 
 typedef struct { // one call of the encoded program

@@ -13,7 +13,7 @@ for (const [simd, threads, numerics] of [
   ['simd', 2, ['exact', 'i16']],
   ['relaxed', 3, ['i8']],
 ] as const)
-  runParity(variant(simd), {
+  runParity(variant(simd, { narrow: false }), {
     label: `wasm ${simd}, ${threads} threads`,
     threads,
     numerics,

@@ -1,12 +1,18 @@
 // Kernels of integer numerics: i8 dots where there is an instruction for them, else i16 ones, which give the same sums.
+// A tile goes after the other: weights are read as one stream, which is what processors fetch ahead.
 #include "weights.h"
 
-enum { ROWS = 2 };  // input rows of the largest kernel here
-enum { TILES = 8 }; // of a kernel for one input row
+enum { ROWS = 2 }; // input rows of the largest kernel here
 
-typedef struct { // of a kernel's `rows` input rows and the 8 rows of a tile
+typedef struct { // of a kernel's input rows and the 8 rows of a tile, over a block
   i4 v[ROWS][2];
+  s8 pairs[ROWS][2]; // 16-bit sums, of FOURS_16
 } sums;
+
+typedef struct { // kept: engines would build them anew in every round of a loop
+  f4 half, magic;
+  b16 nibble; // 15 in every byte
+} constants;
 
 // Adds word `i` of each row's codes; x[r] are pairs of i16.
 INLINE void add_pairs(sums *s, const u8 *codes, const u8 *const *x, u32 i, u32 kind, u32 rows) {
@@ -24,128 +30,146 @@ INLINE void add_pairs(sums *s, const u8 *codes, const u8 *const *x, u32 i, u32 k
 }
 
 #if SIMD_DOT7
-// The same with x[r] as fours of i8: of 4-bit codes (`nibble` 2) both nibbles of a byte, of 8-bit codes one of them.
-INLINE void add_fours(sums *s, const u8 *codes, const u8 *const *x, u32 i, u32 nibble, u32 rows) {
-  const b16 low = b16_load(codes + 32 * i), high = b16_load(codes + 32 * i + 16), mask = b16_splat(15);
-  const u32 fours = nibble == 2 ? 2 : 1;
-  UNROLL for (u32 p = 0; p < fours; p++) {
-    const u32 upper = nibble == 2 ? p : nibble;
-    const b16 a = upper ? b16_high(low) : b16_and(low, mask), b = upper ? b16_high(high) : b16_and(high, mask);
+enum { LOW = 1, HIGH = 2, BOTH = 3 }; // nibbles of a byte
+
+// The same with x[r] as fours of i8: of 4-bit codes both nibbles, of 8-bit codes one of them.
+INLINE void add_fours(sums *s, const u8 *codes, const u8 *const *x, u32 i, u32 nibbles, u32 dot, u32 rows, b16 mask) {
+  const b16 low = b16_load(codes + 32 * i), high = b16_load(codes + 32 * i + 16);
+  UNROLL for (u32 nibble = LOW; nibble <= HIGH; nibble++) {
+    if (!(nibbles & nibble)) continue;
+    const b16 a = nibble == HIGH ? b16_high(low, mask) : b16_and(low, mask);
+    const b16 b = nibble == HIGH ? b16_high(high, mask) : b16_and(high, mask);
+    const u32 four = nibbles == BOTH ? 2 * i + nibble - LOW : i;
     UNROLL for (u32 r = 0; r < rows; r++) {
-      const b16 k = b16_load_splat4(x[r] + 4 * (i * fours + p));
-      s->v[r][0] = b16_dot7(k, a, s->v[r][0]);
-      s->v[r][1] = b16_dot7(k, b, s->v[r][1]);
+      const b16 k = b16_load_splat4(x[r] + 4 * four);
+      if (dot == FOURS_16) {
+        s->pairs[r][0] = s8_add(s->pairs[r][0], b16_dot7_pairs(k, a));
+        s->pairs[r][1] = s8_add(s->pairs[r][1], b16_dot7_pairs(k, b));
+        SETTLE(s->pairs[r][0]);
+        SETTLE(s->pairs[r][1]);
+      } else {
+        s->v[r][0] = b16_dot7(k, a, s->v[r][0]);
+        s->v[r][1] = b16_dot7(k, b, s->v[r][1]);
+      }
     }
   }
 }
+
+// Adds so many words, of which a block has at most 4, or 8 where it is one nibble that is added.
+INLINE void add_words(sums *s, const u8 *codes, const u8 *const *x, u32 words, u32 nibbles, u32 dot, u32 rows, int usual,
+                      b16 mask) {
+  if (dot == FOURS_16) UNROLL for (u32 r = 0; r < rows; r++) s->pairs[r][0] = s->pairs[r][1] = s8_splat(0);
+  if (usual) {
+    UNROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, x, i, nibbles, dot, rows, mask);
+  } else
+    ROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, x, i, nibbles, dot, rows, mask);
+  if (dot == FOURS_16)
+    UNROLL for (u32 r = 0; r < rows; r++)
+      UNROLL for (u32 h = 0; h < 2; h++) s->v[r][h] = i4_add(s->v[r][h], s8_pair_sums(s->pairs[r][h]));
+}
 #endif
 
-INLINE void block_sums(sums *s, const u8 *codes, const u8 *const *x, u32 grains, u32 kind, u32 bytes, u32 rows) {
+INLINE void block_sums(sums *s, const u8 *codes, const u8 *const *x, u32 grains, u32 kind, u32 dot, u32 rows, int usual,
+                       b16 mask) {
   const u32 words = grains * (kind == Q4_WEIGHTS ? 1 : 2);
+  const int halves = kind == Q8_WEIGHTS && dot != PAIRS; // the upper nibbles first, 16-fold
   const u8 *columns[ROWS];
   i4 seeds[ROWS];
   UNROLL for (u32 r = 0; r < rows; r++) {
     columns[r] = x[r] + sizeof(block_head);
     seeds[r] = i4_load_splat(&((const block_head *)(const void *)x[r])->seed);
-    s->v[r][0] = s->v[r][1] = seeds[r];
+    s->v[r][0] = s->v[r][1] = halves ? i4_splat(0) : seeds[r];
   }
 #if SIMD_DOT7
-  if (bytes == 1 && kind == Q4_WEIGHTS) {
-    if (words == BLOCK / GRAIN) { // two halves, so that half as many dots wait for each other
-      sums odd;
-      UNROLL for (u32 r = 0; r < rows; r++) odd.v[r][0] = odd.v[r][1] = i4_splat(0);
-      UNROLL for (u32 i = 0; i < BLOCK / GRAIN; i++) add_fours(i % 2 ? &odd : s, codes, columns, i, 2, rows);
-      UNROLL for (u32 r = 0; r < rows; r++)
-        UNROLL for (u32 h = 0; h < 2; h++) s->v[r][h] = i4_add(s->v[r][h], odd.v[r][h]);
-    } else
-      ROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, columns, i, 2, rows);
-    return;
-  }
-  if (bytes == 1) {
-    UNROLL for (u32 r = 0; r < rows; r++) s->v[r][0] = s->v[r][1] = i4_splat(0);
-    ROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, columns, i, 1, rows);
+  if (halves) {
+    add_words(s, codes, columns, words, HIGH, dot, rows, usual, mask);
     UNROLL for (u32 r = 0; r < rows; r++)
       UNROLL for (u32 h = 0; h < 2; h++) s->v[r][h] = i4_add(i4_shl(s->v[r][h], 4), seeds[r]);
-    ROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, columns, i, 0, rows);
+  }
+  if (dot != PAIRS) {
+    add_words(s, codes, columns, words, halves ? LOW : BOTH, dot, rows, usual, mask);
     return;
   }
 #endif
-  (void)bytes;
+  (void)usual, (void)mask;
   ROLL for (u32 i = 0; i < words; i++) add_pairs(s, codes, columns, i, kind, rows);
 }
 
-// Tiles [tile, tile + tiles) for input rows [row, row + rows), those beyond the last being the last once more.
-INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u32 bytes, u32 rows) {
+// A tile for input rows [row, row + rows), those beyond the last being the last once more.
+// `usual`: whole blocks of 32 columns, scales of 16 bits and no offsets.
+INLINE void dot_tile(const job *j, u32 row, u32 tile, u32 kind, u32 dot, u32 rows, int usual) {
   const weight_ref *w = &j->args->w;
-  const u32 group = w->group, wide = w->wide, has_offset = w->has_offset, block = block_columns(w), cols = w->cols;
-  const f4 half = f4_splat(half_factor(w));
-  const u8 *codes[TILES], *x[ROWS];
-  f4 acc[TILES][ROWS][2];
-  f8 scale[TILES], offset[TILES];
-  UNROLL for (u32 r = 0; r < rows; r++)
+  const u32 wide = usual ? 0 : w->wide, has_offset = usual ? 0 : w->has_offset;
+  const u32 group = w->group, block = usual ? BLOCK : block_columns(w), cols = w->cols;
+  constants k = {f4_splat(half_factor(w)), f4_splat(MAGIC), b16_splat(15)};
+  KEEP(k.magic);
+  KEEP(k.nibble);
+  const u8 *codes = tile_at(w, tile), *x[ROWS];
+  f4 acc[ROWS][2];
+  f8 scale, offset;
+  UNROLL for (u32 r = 0; r < rows; r++) {
     x[r] = j->prepared + (size_t)(row + r < j->rows ? row + r : j->rows - 1) * j->args->row_bytes;
-  UNROLL for (u32 k = 0; k < tiles; k++) {
-    codes[k] = tile_at(w, tile + k);
-    UNROLL for (u32 r = 0; r < rows; r++) acc[k][r][0] = acc[k][r][1] = f4_splat(0.0f);
+    acc[r][0] = acc[r][1] = f4_splat(0.0f);
   }
-  for (u32 c = 0; c < cols; c += group) {
-    const u32 columns = cols - c < group ? cols - c : group;
-    UNROLL for (u32 k = 0; k < tiles; k++) {
-      scale[k] = load_f8(codes[k], wide, half), codes[k] += scale_bytes(wide);
-      if (has_offset) offset[k] = load_f8(codes[k], wide, half), codes[k] += scale_bytes(wide);
+  for (u32 c = 0, left = 0, n; c < cols; c += n, left -= n) { // left: columns of the group
+    if (left == 0) {
+      left = usual || cols - c > group ? group : cols - c;
+      scale = load_f8(codes, wide, k.half), codes += scale_bytes(wide);
+      if (has_offset) offset = load_f8(codes, wide, k.half), codes += scale_bytes(wide);
     }
-    for (u32 i = 0; i < columns; i += block) {
-      const u32 n = columns - i < block ? columns - i : block, grains = (n + GRAIN - 1) / GRAIN;
-      UNROLL for (u32 k = 0; k < tiles; k++) {
-        sums s;
-        block_sums(&s, codes[k], x, grains, kind, bytes, rows);
-        codes[k] += grains * grain_bytes(kind);
-        UNROLL for (u32 r = 0; r < rows; r++) {
-          const block_head *head = (const block_head *)(const void *)x[r];
-          const f4 factor = f4_splat(head->scale), sum = f4_splat(head->sum);
-          UNROLL for (u32 h = 0; h < 2; h++) {
-            acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(sum_floats(s.v[r][h], bytes), f4_mul(scale[k].v[h], factor)));
-            if (has_offset) acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(offset[k].v[h], sum));
-          }
-        }
+    n = usual ? BLOCK : left < block ? left : block;
+    const u32 grains = (n + GRAIN - 1) / GRAIN;
+    sums s;
+    block_sums(&s, codes, x, grains, kind, dot, rows, usual, k.nibble);
+    codes += grains * grain_bytes(kind);
+    UNROLL for (u32 r = 0; r < rows; r++) {
+      const block_head *head = (const block_head *)(const void *)x[r];
+      const f4 factor = f4_splat(head->scale), sum = f4_splat(head->sum);
+      UNROLL for (u32 h = 0; h < 2; h++) {
+        acc[r][h] = f4_add(acc[r][h], f4_mul(sum_floats(s.v[r][h], dot, k.magic), f4_mul(scale.v[h], factor)));
+        if (has_offset) acc[r][h] = f4_add(acc[r][h], f4_mul(offset.v[h], sum));
       }
-      UNROLL for (u32 r = 0; r < rows; r++) x[r] += sizeof(block_head) + grains * GRAIN * bytes;
+      x[r] += sizeof(block_head) + grains * GRAIN * dot_bytes(dot);
     }
   }
-  UNROLL for (u32 k = 0; k < tiles; k++)
-    UNROLL for (u32 r = 0; r < rows && row + r < j->rows; r++)
-      finish(j, row + r, tile + k, acc[k][r][0], acc[k][r][1]);
+  UNROLL for (u32 r = 0; r < rows && row + r < j->rows; r++) finish(j, row + r, tile, acc[r][0], acc[r][1]);
 }
 
-// One input row takes TILES tiles at a time: the processor fetches several streams of weights at once.
-#define ONE(name, kind, bytes) \
-  static void name##_1(const job *j, u32 row, u32 begin, u32 end) { \
-    for (; begin + TILES <= end; begin += TILES) dot_tiles(j, row, begin, TILES, kind, bytes, 1); \
-    for (; begin < end; begin++) dot_tiles(j, row, begin, 1, kind, bytes, 1); \
-  }
-#define MANY(name, kind, bytes, rows) \
+INLINE int is_usual(const weight_ref *w) { return !(w->group % BLOCK || w->cols % w->group || w->has_offset || w->wide); }
+
+#define KERNEL(name, kind, dot, rows) \
   static void name##_##rows(const job *j, u32 row, u32 begin, u32 end) { \
-    for (; begin < end; begin++) dot_tiles(j, row, begin, 1, kind, bytes, rows); \
+    if (!SMALL_CODE && is_usual(&j->args->w)) \
+      for (; begin < end; begin++) dot_tile(j, row, begin, kind, dot, rows, 1); \
+    for (; begin < end; begin++) dot_tile(j, row, begin, kind, dot, rows, 0); \
   }
 #if SMALL_CODE
-#define KERNELS(name, kind, bytes) MANY(name, kind, bytes, 1)
+#define KERNELS(name, kind, dot) KERNEL(name, kind, dot, 1)
 #define CHOICE(name) ((kernels){name##_1, name##_1, name##_1})
 #else
-#define KERNELS(name, kind, bytes) ONE(name, kind, bytes) MANY(name, kind, bytes, 2)
-#define CHOICE(name) ((kernels){name##_1, name##_2, dot_many(w)})
+#define KERNELS(name, kind, dot) KERNEL(name, kind, dot, 1) KERNEL(name, kind, dot, 2)
+#define CHOICE(name) ((kernels){name##_1, name##_2, dot_many(w, narrow)})
 #endif
 
-KERNELS(q4_pairs, Q4_WEIGHTS, 2)
-KERNELS(q8_pairs, Q8_WEIGHTS, 2)
+KERNELS(q4_pairs, Q4_WEIGHTS, PAIRS)
+KERNELS(q8_pairs, Q8_WEIGHTS, PAIRS)
 #if SIMD_DOT7
-KERNELS(q4_fours, Q4_WEIGHTS, 1)
-KERNELS(q8_fours, Q8_WEIGHTS, 1)
+KERNELS(q4_fours, Q4_WEIGHTS, FOURS)
+KERNELS(q8_fours, Q8_WEIGHTS, FOURS)
+#endif
+#if SIMD_NARROW
+KERNELS(q4_fours_16, Q4_WEIGHTS, FOURS_16)
+KERNELS(q8_fours_16, Q8_WEIGHTS, FOURS_16)
 #endif
 
-kernels dot_kernels(const weight_ref *w) {
+kernels dot_kernels(const weight_ref *w, u32 narrow) {
   const int q4 = w->kind == Q4_WEIGHTS;
+#if SIMD_NARROW
+  if (w->numerics == I8 && narrow) return q4 ? CHOICE(q4_fours_16) : CHOICE(q8_fours_16);
+#endif
 #if SIMD_DOT7
   if (w->numerics == I8) return q4 ? CHOICE(q4_fours) : CHOICE(q8_fours);
 #endif
+  (void)narrow;
   return q4 ? CHOICE(q4_pairs) : CHOICE(q8_pairs);
 }

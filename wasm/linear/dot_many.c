@@ -1,7 +1,7 @@
 // Integer numerics for many input rows: a panel of a tile's codes is unpacked once, for all rows of a strip.
 #include "weights.h"
 
-enum { ROWS = 6 };          // input rows that share the loads of a panel
+enum { ROWS = 5 };          // input rows that share the loads of a panel
 enum { PANEL_BLOCKS = 32 }; // blocks of columns in a panel of bytes; of 16-bit codes, or bytes in two halves, half
 enum { PANEL_BYTES = PANEL_BLOCKS * BLOCK * TILE };
 
@@ -33,13 +33,13 @@ INLINE u8 *unpack_block(const u8 *p, u32 grains, u32 kind, u32 bytes, u8 *out) {
       UNROLL for (u32 h = 0; h < 2; h++) {
         const b16 code = b16_load(p + 16 * h);
         b16_store(out + 16 * h, b16_and(code, mask));
-        b16_store(out + 32 + 16 * h, b16_high(code));
+        b16_store(out + 32 + 16 * h, b16_high(code, mask));
       }
     return out;
   }
   for (u32 i = 0; i < 2 * words; i++, p += 16, out += 16) {
     const b16 code = b16_load(p);
-    b16_store(out, b16_high(code));
+    b16_store(out, b16_high(code, mask));
     b16_store(out + 32 * words, b16_and(code, mask));
   }
   return out + 32 * words;
@@ -69,67 +69,83 @@ INLINE void fill_panel(panel *to, const weight_ref *w, const u8 **p, u32 *c, u32
 
 INLINE i4 seed_of(const u8 *x) { return i4_load_splat(&((const block_head *)(const void *)x)->seed); }
 
-INLINE void add_step(i4 *low, i4 *high, b16 a, b16 b, const u8 *x, u32 bytes) {
+typedef struct { // of one input row and the 8 rows of a tile, over a block
+  i4 v[2];
+  s8 pairs[2]; // 16-bit sums, of FOURS_16
+} sums;
+
+// Adds a pair or a four of codes to the sums of ROWS input rows.
+INLINE void add_step(sums *s, const u8 *codes, const u8 *const *columns, u32 offset, u32 dot) {
+  const b16 low = b16_load(codes), high = b16_load(codes + 16);
+  (void)dot;
+  UNROLL for (u32 r = 0; r < ROWS; r++) {
+    const u8 *x = columns[r] + offset;
 #if SIMD_DOT7
-  if (bytes == 1) {
-    const b16 k = b16_load_splat4(x);
-    *low = b16_dot7(k, a, *low);
-    *high = b16_dot7(k, b, *high);
-    return;
-  }
+    if (dot != PAIRS) {
+      const b16 four = b16_load_splat4(x);
+      if (dot == FOURS_16) {
+        s[r].pairs[0] = s8_add(s[r].pairs[0], b16_dot7_pairs(four, low));
+        s[r].pairs[1] = s8_add(s[r].pairs[1], b16_dot7_pairs(four, high));
+        SETTLE(s[r].pairs[0]);
+        SETTLE(s[r].pairs[1]);
+      } else {
+        s[r].v[0] = b16_dot7(four, low, s[r].v[0]);
+        s[r].v[1] = b16_dot7(four, high, s[r].v[1]);
+        SETTLE(s[r].v[0]);
+        SETTLE(s[r].v[1]);
+      }
+      continue;
+    }
 #endif
-  (void)bytes;
-  const s8 k = s8_load_splat2(x);
-  *low = i4_add(*low, s8_dot(k, b16_pairs(a)));
-  *high = i4_add(*high, s8_dot(k, b16_pairs(b)));
+    const s8 pair = s8_load_splat2(x);
+    s[r].v[0] = i4_add(s[r].v[0], s8_dot(pair, b16_pairs(low)));
+    s[r].v[1] = i4_add(s[r].v[1], s8_dot(pair, b16_pairs(high)));
+    SETTLE(s[r].v[0]);
+    SETTLE(s[r].v[1]);
+  }
 }
 
-// Adds `steps` pairs or fours to the sums of ROWS input rows.
-INLINE void add_steps(i4 sums[][2], const u8 *codes, const u8 *const *x, u32 steps, u32 bytes) {
-  for (u32 i = 0; i < steps; i++) {
-    const b16 low = b16_load(codes + 32 * i), high = b16_load(codes + 32 * i + 16);
-    UNROLL for (u32 r = 0; r < ROWS; r++) {
-      add_step(&sums[r][0], &sums[r][1], low, high, x[r] + 4 * i, bytes);
-      SETTLE(sums[r][0]);
-      SETTLE(sums[r][1]);
-    }
-  }
+// Adds `steps` pairs or fours, at most a block's, to the sums of ROWS input rows.
+INLINE void add_steps(sums *s, const u8 *codes, const u8 *const *columns, u32 steps, u32 dot) {
+  const u32 usual = dot == PAIRS ? 16 : 8;
+  if (dot == FOURS_16) UNROLL for (u32 r = 0; r < ROWS; r++) s[r].pairs[0] = s[r].pairs[1] = s8_splat(0);
+  if (steps == usual) {
+    UNROLL for (u32 i = 0; i < usual; i++) add_step(s, codes + 32 * i, columns, 4 * i, dot);
+  } else
+    ROLL for (u32 i = 0; i < steps; i++) add_step(s, codes + 32 * i, columns, 4 * i, dot);
+  if (dot == FOURS_16)
+    UNROLL for (u32 r = 0; r < ROWS; r++)
+      UNROLL for (u32 h = 0; h < 2; h++) s[r].v[h] = i4_add(s[r].v[h], s8_pair_sums(s[r].pairs[h]));
 }
 
 // Sums of one block: seeds, then all steps, of q8 in bytes the upper nibbles 16-fold.
-INLINE void sum_block(i4 sums[][2], const u8 *codes, const u8 *const *x, u32 steps, u32 kind, u32 bytes) {
-  const int halves = kind == Q8_WEIGHTS && bytes == 1;
+INLINE void sum_block(sums *s, const u8 *codes, const u8 *const *x, u32 steps, u32 kind, u32 dot) {
+  const int halves = kind == Q8_WEIGHTS && dot != PAIRS;
   const u8 *columns[ROWS];
   UNROLL for (u32 r = 0; r < ROWS; r++) {
-    sums[r][0] = sums[r][1] = halves ? i4_splat(0) : seed_of(x[r]);
+    s[r].v[0] = s[r].v[1] = halves ? i4_splat(0) : seed_of(x[r]);
     columns[r] = x[r] + sizeof(block_head);
   }
   if (halves) {
-    add_steps(sums, codes, columns, steps, bytes);
+    add_steps(s, codes, columns, steps, dot);
     UNROLL for (u32 r = 0; r < ROWS; r++)
-      UNROLL for (u32 h = 0; h < 2; h++) sums[r][h] = i4_add(i4_shl(sums[r][h], 4), seed_of(x[r]));
+      UNROLL for (u32 h = 0; h < 2; h++) s[r].v[h] = i4_add(i4_shl(s[r].v[h], 4), seed_of(x[r]));
     codes += 32 * steps;
   }
-  if (steps == (bytes == 1 ? 8 : 16)) {
-    UNROLL for (u32 i = 0; i < (bytes == 1 ? 8 : 16); i++) {
-      const u8 *at[ROWS];
-      UNROLL for (u32 r = 0; r < ROWS; r++) at[r] = columns[r] + 4 * i;
-      add_steps(sums, codes + 32 * i, at, 1, bytes);
-    }
-  } else add_steps(sums, codes, columns, steps, bytes);
+  add_steps(s, codes, columns, steps, dot);
 }
 
 // Adds block b of a panel to what ROWS input rows have accumulated, acc[ROWS].
 INLINE void add_block(const panel *from, u32 b, const u8 *codes, const u8 *const *x, f32 (*acc)[TILE], u32 steps,
-                      u32 kind, u32 bytes, u32 has_offset) {
-  i4 sums[ROWS][2];
-  sum_block(sums, codes, x, steps, kind, bytes);
+                      u32 kind, u32 dot, u32 has_offset, f4 magic) {
+  sums s[ROWS];
+  sum_block(s, codes, x, steps, kind, dot);
   UNROLL for (u32 r = 0; r < ROWS; r++) {
     const block_head *head = (const block_head *)(const void *)x[r];
     const f4 factor = f4_splat(head->scale);
     UNROLL for (u32 h = 0; h < 2; h++) {
-      const f4 dot = sum_floats(sums[r][h], bytes);
-      f4 a = f4_add(f4_load(acc[r] + 4 * h), f4_mul(dot, f4_mul(f4_load(from->scale[b] + 4 * h), factor)));
+      const f4 sum = sum_floats(s[r].v[h], dot, magic);
+      f4 a = f4_add(f4_load(acc[r] + 4 * h), f4_mul(sum, f4_mul(f4_load(from->scale[b] + 4 * h), factor)));
       if (has_offset) a = f4_add(a, f4_mul(f4_load(from->offset[b] + 4 * h), f4_splat(head->sum)));
       f4_store(acc[r] + 4 * h, a);
     }
@@ -138,26 +154,28 @@ INLINE void add_block(const panel *from, u32 b, const u8 *codes, const u8 *const
 
 // Adds a panel, `cols` columns without padding, to what ROWS input rows have accumulated.
 INLINE void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8 **x, f32 (*acc)[TILE], u32 kind,
-                      u32 bytes) {
-  const u32 block = block_columns(w), has_offset = w->has_offset, halves = kind == Q8_WEIGHTS && bytes == 1 ? 2 : 1;
+                      u32 dot) {
+  f4 magic = f4_splat(MAGIC);
+  KEEP(magic);
+  const u32 bytes = dot_bytes(dot), usual = BLOCK / (4 / bytes), block = block_columns(w), has_offset = w->has_offset, halves = kind == Q8_WEIGHTS && bytes == 1 ? 2 : 1;
   const u32 whole = block < BLOCK || has_offset ? 0 : cols / BLOCK < from->blocks ? cols / BLOCK : from->blocks;
   const u8 *codes = from->codes;
   u32 b = 0;
   for (; b < whole; b++, cols -= BLOCK) { // the usual case, with nothing left to decide
-    add_block(from, b, codes, x, acc, bytes == 1 ? 8 : 16, kind, bytes, 0);
+    add_block(from, b, codes, x, acc, usual, kind, dot, 0, magic);
     UNROLL for (u32 r = 0; r < ROWS; r++) x[r] += sizeof(block_head) + BLOCK * bytes;
     codes += BLOCK * TILE * bytes * halves;
   }
   for (; b < from->blocks; b++, cols -= block) {
     const u32 n = cols < block ? cols : block, grains = (n + GRAIN - 1) / GRAIN, steps = grains * (bytes == 1 ? 2 : 4);
-    add_block(from, b, codes, x, acc, steps, kind, bytes, has_offset);
+    add_block(from, b, codes, x, acc, steps, kind, dot, has_offset, magic);
     UNROLL for (u32 r = 0; r < ROWS; r++) x[r] += sizeof(block_head) + grains * GRAIN * bytes;
     codes += 32 * steps * halves;
   }
 }
 
 // One tile for input rows [row, row + rows), at most STRIP.
-INLINE void strip_tile(const job *j, u32 row, u32 rows, u32 tile, u32 kind, u32 bytes) {
+INLINE void strip_tile(const job *j, u32 row, u32 rows, u32 tile, u32 kind, u32 dot) {
   const weight_ref *w = &j->args->w;
   panel columns;
   for (u32 i = 0; i < TILE; i++) columns.last_scale[i] = columns.last_offset[i] = 0.0f;
@@ -167,33 +185,41 @@ INLINE void strip_tile(const job *j, u32 row, u32 rows, u32 tile, u32 kind, u32 
   const u8 *p = tile_at(w, tile);
   for (u32 c = 0; c < w->cols;) {
     const u32 begin = c, offset = begin / block_columns(w) * block_bytes(w);
-    fill_panel(&columns, w, &p, &c, kind, bytes);
+    fill_panel(&columns, w, &p, &c, kind, dot_bytes(dot));
     for (u32 r = 0; r < rows; r += ROWS) {
       const u8 *x[ROWS];
       UNROLL for (u32 k = 0; k < ROWS; k++)
         x[k] = j->prepared + (size_t)(row + (r + k < rows ? r + k : rows - 1)) * j->args->row_bytes + offset;
-      add_panel(&columns, w, w->cols - begin, x, acc + r, kind, bytes);
+      add_panel(&columns, w, w->cols - begin, x, acc + r, kind, dot);
     }
   }
   for (u32 r = 0; r < rows; r++) finish(j, row + r, tile, f4_load(acc[r]), f4_load(acc[r] + 4));
 }
 
-#define STRIP_KERNEL(name, kind, bytes) \
+#define STRIP_KERNEL(name, kind, dot) \
   static void name(const job *j, u32 row, u32 begin, u32 end) { \
     const u32 rows = j->rows - row < STRIP ? j->rows - row : STRIP; \
-    for (u32 tile = begin; tile < end; tile++) strip_tile(j, row, rows, tile, kind, bytes); \
+    for (u32 tile = begin; tile < end; tile++) strip_tile(j, row, rows, tile, kind, dot); \
   }
-STRIP_KERNEL(q4_pairs, Q4_WEIGHTS, 2)
-STRIP_KERNEL(q8_pairs, Q8_WEIGHTS, 2)
+STRIP_KERNEL(q4_pairs, Q4_WEIGHTS, PAIRS)
+STRIP_KERNEL(q8_pairs, Q8_WEIGHTS, PAIRS)
 #if SIMD_DOT7
-STRIP_KERNEL(q4_fours, Q4_WEIGHTS, 1)
-STRIP_KERNEL(q8_fours, Q8_WEIGHTS, 1)
+STRIP_KERNEL(q4_fours, Q4_WEIGHTS, FOURS)
+STRIP_KERNEL(q8_fours, Q8_WEIGHTS, FOURS)
+#endif
+#if SIMD_NARROW
+STRIP_KERNEL(q4_fours_16, Q4_WEIGHTS, FOURS_16)
+STRIP_KERNEL(q8_fours_16, Q8_WEIGHTS, FOURS_16)
 #endif
 
-kernel *dot_many(const weight_ref *w) {
+kernel *dot_many(const weight_ref *w, u32 narrow) {
   const int q4 = w->kind == Q4_WEIGHTS;
+#if SIMD_NARROW
+  if (w->numerics == I8 && narrow) return q4 ? q4_fours_16 : q8_fours_16;
+#endif
 #if SIMD_DOT7
   if (w->numerics == I8) return q4 ? q4_fours : q8_fours;
 #endif
+  (void)narrow;
   return q4 ? q4_pairs : q8_pairs;
 }

@@ -33,9 +33,9 @@ static void run_rows(const job *j, const kernels *k, u32 row, u32 last, u32 begi
 }
 
 // Tiles [begin, end) for all input rows, a strip of them at a time: their inputs stay in the second-level cache.
-static void run_tiles(const job *j, u32 begin, u32 end) {
+static void run_tiles(const job *j, u32 narrow, u32 begin, u32 end) {
   const weight_ref *w = &j->args->w;
-  const kernels k = w->numerics == EXACT ? exact_kernels(w) : dot_kernels(w);
+  const kernels k = w->numerics == EXACT ? exact_kernels(w) : dot_kernels(w, narrow);
   if (j->rows == 1 && column_bytes(w->numerics) == 1) { // as fast as memory
     run_rows(j, &k, 0, 1, begin, end);
     return;
@@ -65,5 +65,5 @@ void run_linear(const linear_args *a, const step *s, const thread *t) {
   if (rows > OWN_ROWS) team_barrier(t);
   job j = {a, prepared, rows, AT(f32, a->y.base ? a->y.base : s->logits), a->y.base ? a->y.stride : s->logits_stride};
   share(t, (a->w.rows + TILE - 1) / TILE, 2, &begin, &end);
-  if (rows) run_tiles(&j, begin, end);
+  if (rows) run_tiles(&j, s->narrow, begin, end);
 }

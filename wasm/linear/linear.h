@@ -81,9 +81,9 @@ typedef struct { // with SMALL_CODE all for one input row
 } kernels;
 
 kernel exact_many;
-kernel *dot_many(const weight_ref *w);
+kernel *dot_many(const weight_ref *w, u32 narrow);
 kernels exact_kernels(const weight_ref *w);
-kernels dot_kernels(const weight_ref *w);
+kernels dot_kernels(const weight_ref *w, u32 narrow);
 
 // Bytes of one prepared column.
 INLINE u32 column_bytes(u32 numerics) { return numerics == EXACT ? 4 : numerics == I8 && SIMD_DOT7 ? 1 : 2; }

@@ -3,6 +3,10 @@
 #define EDGE_LINEAR_WEIGHTS_H
 #include "linear.h"
 
+// How integers are multiplied: pairs of i16; fours of i8; the same with sums of 16 bits within a block.
+enum { PAIRS, FOURS, FOURS_16 };
+INLINE u32 dot_bytes(u32 dot) { return dot == PAIRS ? 2 : 1; } // of a prepared column
+
 typedef struct { f4 v[2]; } f8; // of the 8 rows of a tile
 
 INLINE f32 half_factor(const weight_ref *w) { return *AT(const f32, w->base); }
@@ -47,8 +51,9 @@ INLINE f4 code_floats(i4 codes, u32 bits, u32 i) {
 // too large: processors have more room for a subtraction than for a conversion.
 #define MAGIC 12582912.0f
 #define MAGIC_BITS 0x4b400000u
-INLINE f4 sum_floats(i4 sums, u32 bytes) {
-  return bytes == 1 ? f4_sub(i4_floats(sums), f4_splat(MAGIC)) : i4_convert(sums);
+INLINE f4 sum_floats(i4 sums, u32 dot, f4 magic) {
+  (void)magic;
+  return dot != PAIRS ? f4_sub(i4_floats(sums), magic) : i4_convert(sums);
 }
 
 #endif

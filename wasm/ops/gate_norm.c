@@ -4,13 +4,26 @@
 // y = x ⊙ silu(z) (or x itself), over n columns; returns the sum of squares of y in 16 running sums.
 static f32 gate_and_square(const f32 *x, const f32 *z, f32 *y, u32 n) {
   f4 sums[4] = {f4_splat(0.0f), f4_splat(0.0f), f4_splat(0.0f), f4_splat(0.0f)};
-  for (u32 i = 0; i < n; i += 4) {
+  u32 i = 0;
+  for (; i + 16 <= n; i += 16) {
+    f4 v[4];
+    if (z) {
+      UNROLL for (u32 k = 0; k < 4; k++) v[k] = f4_load(z + i + 4 * k);
+      silu4s(v, 4);
+    }
+    UNROLL for (u32 k = 0; k < 4; k++) {
+      const f4 input = f4_load(x + i + 4 * k);
+      v[k] = z ? f4_mul(input, v[k]) : input;
+      if (z) f4_store(y + i + 4 * k, v[k]);
+      sums[k] = f4_add(sums[k], f4_mul(v[k], v[k]));
+    }
+  }
+  for (u32 k = 0; i < n; i += 4, k++) {
     f4 v = load_up_to(x + i, n - i);
     if (z) {
       v = f4_mul(v, silu4(load_up_to(z + i, n - i)));
       store_up_to(y + i, v, n - i);
     }
-    u32 k = i / 4 % 4;
     sums[k] = f4_add(sums[k], f4_mul(v, v));
   }
   return f4_sum(f4_add(f4_add(sums[0], sums[1]), f4_add(sums[2], sums[3])));

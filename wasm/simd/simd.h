@@ -24,12 +24,16 @@
 #define SMALL_CODE 0
 #define UNROLL _Pragma("GCC unroll 16") // a loop of few and constant rounds: vectors in arrays become registers
 #endif
+#define SIMD_NARROW (SIMD_DOT7 && !SMALL_CODE) // kernels with 16-bit sums, too
 // Compilers turn an accumulator's whole chain into one expression and run out of registers for what else it reads;
 // behind this, operations on a vector stay.
 #if defined(__wasm_simd128__)
 #define SETTLE(v) __asm__ volatile("" : "+r"(v) : : "memory")
+// Engines build a constant anew, by three instructions, in every round of a loop; not what they can't tell for one.
+#define KEEP(v) __asm__("" : "+r"(v))
 #else
 #define SETTLE(v) (void)(v)
+#define KEEP(v) (void)(v)
 #endif
 #define ROLL _Pragma("GCC unroll 1") // leaves a loop as it is
 

@@ -63,6 +63,16 @@ INLINE f4 i4_floats(i4 a) {
   __builtin_memcpy(&r, &a, 16);
   return r;
 }
+INLINE i4 shuffle_bytes(i4 a, i4 b, const u8 *from) {
+  u8 bytes[32], picked[16];
+  __builtin_memcpy(bytes, &a, 16);
+  __builtin_memcpy(bytes + 16, &b, 16);
+  for (u32 i = 0; i < 16; i++) picked[i] = bytes[from[i]];
+  __builtin_memcpy(&a, picked, 16);
+  return a;
+}
+#define i4_shuffle(a, b, ...) shuffle_bytes(a, b, (const u8[16]){__VA_ARGS__})
+INLINE void i4_store_half(void *p, i4 a) { __builtin_memcpy(p, &a, 8); }
 INLINE f4 i4_convert(i4 a) { LANES(f4, 4, (f32)a.v[i]); }
 
 INLINE s8 s8_load(const void *p) { LOAD(s8); }
@@ -75,6 +85,8 @@ INLINE s8 s8_load_splat2(const void *p) {
 }
 INLINE s8 s8_and(s8 a, s8 b) { LANES(s8, 8, (i16)(a.v[i] & b.v[i])); }
 INLINE s8 s8_shr(s8 a, u32 n) { LANES(s8, 8, (i16)((u16)a.v[i] >> n)); }
+INLINE s8 s8_add(s8 a, s8 b) { LANES(s8, 8, (i16)((u16)a.v[i] + (u16)b.v[i])); }
+INLINE i4 s8_pair_sums(s8 a) { LANES(i4, 4, a.v[2 * i] + a.v[2 * i + 1]); }
 INLINE i4 s8_dot(s8 a, s8 b) {
   LANES(i4, 4, (i32)((u32)(a.v[2 * i] * b.v[2 * i]) + (u32)(a.v[2 * i + 1] * b.v[2 * i + 1])));
 }
@@ -93,12 +105,15 @@ INLINE b16 b16_load_splat4(const void *p) {
   LANES(b16, 16, x[i & 3]);
 }
 INLINE b16 b16_and(b16 a, b16 b) { LANES(b16, 16, a.v[i] & b.v[i]); }
-INLINE b16 b16_high(b16 a) { LANES(b16, 16, a.v[i] >> 4); }
+INLINE b16 b16_high(b16 a, b16 nibble) { LANES(b16, 16, (a.v[i] >> 4) & nibble.v[i]); }
 
 #define SIMD_DOT7 1
 INLINE i4 b16_dot7(b16 x, b16 w, i4 acc) {
   for (int i = 0; i < 16; i++) acc.v[i / 4] = (i32)((u32)acc.v[i / 4] + (u32)((i8)x.v[i] * (i8)w.v[i]));
   return acc;
+}
+INLINE s8 b16_dot7_pairs(b16 x, b16 w) {
+  LANES(s8, 8, (i16)((i8)x.v[2 * i] * (i8)w.v[2 * i] + (i8)x.v[2 * i + 1] * (i8)w.v[2 * i + 1]));
 }
 
 #undef LOAD

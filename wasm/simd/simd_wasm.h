@@ -36,6 +36,9 @@ INLINE i4 i4_shr(i4 a, u32 n) { return wasm_u32x4_shr(a, n); } // zeros come in
 INLINE i4 i4_sra(i4 a, u32 n) { return wasm_i32x4_shr(a, n); } // the sign comes in
 INLINE i4 i4_select(i4 mask, i4 a, i4 b) { return wasm_v128_bitselect(a, b, mask); }
 INLINE f4 i4_floats(i4 a) { return a; }
+// 16 of the bytes of a, 0 to 15, and b, 16 to 31.
+#define i4_shuffle(a, b, ...) wasm_i8x16_shuffle(a, b, __VA_ARGS__)
+INLINE void i4_store_half(void *p, i4 a) { wasm_v128_store64_lane(p, a, 0); } // its first 8 bytes
 INLINE f4 i4_convert(i4 a) { return wasm_f32x4_convert_i32x4(a); }
 
 INLINE s8 s8_load(const void *p) { return wasm_v128_load(p); }
@@ -44,6 +47,8 @@ INLINE s8 s8_splat(i16 x) { return wasm_i16x8_splat(x); }
 INLINE s8 s8_load_splat2(const void *p) { return wasm_v128_load32_splat(p); } // 2 integers, 4 times
 INLINE s8 s8_and(s8 a, s8 b) { return wasm_v128_and(a, b); }
 INLINE s8 s8_shr(s8 a, u32 n) { return wasm_u16x8_shr(a, n); } // zeros come in
+INLINE s8 s8_add(s8 a, s8 b) { return wasm_i16x8_add(a, b); }
+INLINE i4 s8_pair_sums(s8 a) { return wasm_i32x4_extadd_pairwise_i16x8(a); } // sums of 2 neighbours
 INLINE i4 s8_dot(s8 a, s8 b) { return wasm_i32x4_dot_i16x8(a, b); } // sums of 2 neighbouring products
 
 INLINE b16 b16_load(const void *p) { return wasm_v128_load(p); }
@@ -52,12 +57,14 @@ INLINE s8 b16_pairs(b16 a) { return a; }
 INLINE b16 b16_splat(u8 x) { return wasm_u8x16_splat(x); }
 INLINE b16 b16_load_splat4(const void *p) { return wasm_v128_load32_splat(p); } // 4 bytes, 4 times
 INLINE b16 b16_and(b16 a, b16 b) { return wasm_v128_and(a, b); }
-INLINE b16 b16_high(b16 a) { return wasm_v128_and(wasm_u16x8_shr(a, 4), wasm_u8x16_splat(15)); } // upper nibbles
+INLINE b16 b16_high(b16 a, b16 nibble) { return wasm_v128_and(wasm_u16x8_shr(a, 4), nibble); } // upper nibbles; 15 in every byte is to be given
 
 #ifdef __wasm_relaxed_simd__
 #define SIMD_DOT7 1
 // acc + sums of 4 neighbouring products of x, signed, and w, 0 to 127: then the same on every engine.
 INLINE i4 b16_dot7(b16 x, b16 w, i4 acc) { return __builtin_wasm_relaxed_dot_i8x16_i7x16_add_s_i32x4(x, w, acc); }
+// Sums of 2 neighbouring products.
+INLINE s8 b16_dot7_pairs(b16 x, b16 w) { return __builtin_wasm_relaxed_dot_i8x16_i7x16_s_i16x8(x, w); }
 #else
 #define SIMD_DOT7 0
 #endif

@@ -19,6 +19,7 @@ export interface Parts {
   team: Team | null;
   info: ExecutorInfo;
   pace: Pace | null; // null: always all threads
+  narrow: boolean; // integer dots have sums of 16 bits
 }
 
 /** One model in one WebAssembly memory. A whole step is one call into the module. */
@@ -31,12 +32,12 @@ export class WasmExecutor implements Executor {
   private parts: Parts | null; // null once disposed
 
   constructor(parts: Parts) {
-    const { layout, memory } = parts;
+    const { layout, memory, narrow } = parts;
     this.parts = parts;
     this.layout = layout;
     this.memory = layout.plan;
     this.weights = new Weights(memory.buffer, layout, parts.kernels, parts.team);
-    this.steps = new StepWriter(memory.buffer, layout);
+    this.steps = new StepWriter(memory.buffer, layout, narrow);
     this.outputs = new Outputs(memory.buffer, layout, layout.program.vocabSize);
     writeProgram(memory.buffer, layout);
   }

@@ -8,6 +8,7 @@ import { type Layout, layOut } from './layout.ts';
 import { addressOf, createMemory, REACH } from './memory.ts';
 import { instantiate } from './module.ts';
 import { Pace } from './pace.ts';
+import { narrowIsFaster } from './race.ts';
 import { MAX_THREADS, type SpawnThread, Team } from './threads.ts';
 import {
   detectAtomics,
@@ -43,6 +44,7 @@ export interface WasmOverrides {
   gap?: number; // bytes between the regions of the memory
   lift?: number; // bytes left out below its weights
   allThreads?: boolean; // in every step, however slow
+  narrow?: boolean; // sums of 16 bits for integer dots, whichever is faster
   wrap?: (parts: Parts) => Parts; // sees and may replace what the executor is made of
 }
 
@@ -75,7 +77,7 @@ export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Back
       const choice = choose(host, overrides, program, formats, options);
       checkReach(choice);
       checkBudget('WASM', choice.layout.plan.totalBytes, options.memoryBudget);
-      const parts = await start(host, compiled, choice, options, overrides.allThreads ?? false);
+      const parts = await start(host, compiled, choice, options, overrides);
       return new WasmExecutor(overrides.wrap?.(parts) ?? parts);
     },
   };
@@ -168,8 +170,8 @@ async function start(
   host: WasmHost,
   compiled: (name: ModuleName) => Promise<WebAssembly.Module>,
   choice: Choice,
-  options: ExecutorOptions,
-  allThreads: boolean,
+  { numerics }: ExecutorOptions,
+  overrides: WasmOverrides,
 ): Promise<Parts> {
   const { simd, threaded, memory64, layout, why } = choice;
   const memory = createMemory(layout.plan.totalBytes, { shared: threaded || memory64, memory64 });
@@ -179,13 +181,22 @@ async function start(
     host.spawnThread && layout.threads > 1
       ? await Team.start(host.spawnThread, { module, memory, team: addressOf(layout.team) }, layout.stacks)
       : null;
+  const narrow = overrides.narrow ?? (numerics === 'i8' && narrowIsFaster(kernels, addressOf(layout.step)));
   const info = {
     backend: 'wasm' as const,
     variant: `${simd === 'relaxed' ? 'relaxed SIMD' : simd === 'simd' ? 'SIMD' : 'scalar'}${threaded ? ', threads' : ''}${memory64 ? ', memory64' : ''}`,
     device: `${host.device}, ${host.cores} cores`,
-    why,
+    why: narrow ? `${why}; integer dots with sums of 16 bits are faster here` : why,
     threads: team?.size ?? 1,
-    numerics: options.numerics,
+    numerics,
   };
-  return { layout, memory, kernels, team, info, pace: allThreads ? null : new Pace() };
+  return {
+    layout,
+    memory,
+    kernels,
+    team,
+    info,
+    pace: overrides.allThreads ? null : new Pace(),
+    narrow,
+  };
 }

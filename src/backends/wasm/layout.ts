@@ -13,7 +13,7 @@ const STACK_BYTES = 64 * 1024;
 /** Rows of logits that one pass over the head makes; a step that wants more runs its tail again. */
 const MAX_OUTPUTS = 64;
 const TEAM_BYTES = 384; // team_block of wasm/team.h
-const STEP_BYTES = 56; // step of wasm/step.h
+const STEP_BYTES = 60; // step of wasm/step.h
 const SEGMENT_BYTES = 16;
 
 export interface LayoutOptions {

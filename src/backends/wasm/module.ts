@@ -8,6 +8,8 @@ export interface Kernels {
   step(team: number, program: number, step: number): number;
   /** Rows of a quantized weight into their tiles; see wasm/pack.c. 1 if a scale or offset is not finite. */
   pack(args: number): number;
+  /** Runs integer dots in order to time them; see wasm/linear/race.c. */
+  race?(address: number, rounds: number, narrow: number): number;
   team_run?(team: number, index: number): void;
   team_stop?(team: number): void;
   readonly __stack_pointer: WebAssembly.Global<'i32' | 'i64'>;

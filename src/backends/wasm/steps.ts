@@ -13,7 +13,8 @@ const SEGMENTS = 3; // and ids, outputs, scratch
 const N_LOGITS = 7;
 const LOGIT_ROWS = 8; // and logits, logits_stride
 const FIRST_CALL = 11; // and last_call, threads
-const STEP_WORDS = 14;
+const NARROW = 14;
+const STEP_WORDS = 15;
 const SEGMENT_WORDS = 4;
 
 /** Writes a step's description to where the module reads it. Allocates nothing. */
@@ -26,6 +27,7 @@ export class StepWriter {
   constructor(
     buffer: ArrayBufferLike,
     private readonly layout: Layout,
+    narrow: boolean,
   ) {
     const { program, maxSegments, maxOutputs, segments, ids, outputs, scratch, logitRows, logits } = layout;
     this.words = new Uint32Array(buffer, layout.step, STEP_WORDS);
@@ -34,6 +36,7 @@ export class StepWriter {
     this.logitRows = new Uint32Array(buffer, layout.logitRows, maxOutputs);
     this.words.set([segments, ids, outputs, scratch].map(addressOf), SEGMENTS);
     this.words.set([addressOf(logitRows), addressOf(logits), layout.logitsStride], LOGIT_ROWS);
+    this.words[NARROW] = Number(narrow);
   }
 
   /** Rows and segments. Throws INTERNAL for a step that contradicts itself or the program. */
