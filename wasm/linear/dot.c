@@ -12,21 +12,32 @@ typedef struct { // of a kernel's input rows and the 8 rows of a tile, over a bl
 typedef struct { // kept: engines would build them anew in every round of a loop
   f4 half, magic;
   b16 nibble; // 15 in every byte
+  s8 code;    // the bits of a code in every 16
 } constants;
 
-// Adds word `i` of each row's codes; x[r] are pairs of i16.
-INLINE void add_pairs(sums *s, const u8 *codes, const u8 *const *x, u32 i, u32 kind, u32 rows) {
-  const u32 bits = kind == Q4_WEIGHTS ? 4 : 8, pairs = 16 / bits;
-  const s8 low = s8_load(codes + 32 * i), high = s8_load(codes + 32 * i + 16), mask = s8_splat((i16)((1 << bits) - 1));
-  UNROLL for (u32 p = 0; p < pairs; p++) {
-    s8 a = p ? s8_shr(low, bits * p) : low, b = p ? s8_shr(high, bits * p) : high;
-    if (p + 1 < pairs) a = s8_and(a, mask), b = s8_and(b, mask);
-    UNROLL for (u32 r = 0; r < rows; r++) {
-      const s8 k = s8_load_splat2(x[r] + 4 * (i * pairs + p));
-      s->v[r][0] = i4_add(s->v[r][0], s8_dot(k, a));
-      s->v[r][1] = i4_add(s->v[r][1], s8_dot(k, b));
-    }
+INLINE s8 code_pair(s8 codes, u32 bits, u32 p, s8 mask) {
+  const s8 shifted = p ? s8_shr(codes, bits * p) : codes;
+  return (p + 1) * bits < 16 ? s8_and(shifted, mask) : shifted;
+}
+
+// Adds pair p of word i of each row's codes; x[r] are pairs of i16.
+INLINE void add_pair(sums *s, s8 low, s8 high, const u8 *const *x, u32 i, u32 p, u32 bits, u32 rows, s8 mask) {
+  const s8 a = code_pair(low, bits, p, mask), b = code_pair(high, bits, p, mask);
+  UNROLL for (u32 r = 0; r < rows; r++) {
+    const s8 k = s8_load_splat2(x[r] + 4 * (i * (16 / bits) + p));
+    s->v[r][0] = i4_add(s->v[r][0], s8_dot(k, a));
+    s->v[r][1] = i4_add(s->v[r][1], s8_dot(k, b));
   }
+}
+
+INLINE void add_pairs(sums *s, const u8 *codes, const u8 *const *x, u32 i, u32 kind, u32 rows, s8 mask) {
+  const u32 bits = kind == Q4_WEIGHTS ? 4 : 8;
+  const s8 low = s8_load(codes + 32 * i), high = s8_load(codes + 32 * i + 16);
+  add_pair(s, low, high, x, i, 0, bits, rows, mask);
+  add_pair(s, low, high, x, i, 1, bits, rows, mask);
+  if (bits == 8) return;
+  add_pair(s, low, high, x, i, 2, bits, rows, mask);
+  add_pair(s, low, high, x, i, 3, bits, rows, mask);
 }
 
 #if SIMD_DOT7
@@ -70,7 +81,7 @@ INLINE void add_words(sums *s, const u8 *codes, const u8 *const *x, u32 words, u
 #endif
 
 INLINE void block_sums(sums *s, const u8 *codes, const u8 *const *x, u32 grains, u32 kind, u32 dot, u32 rows, int usual,
-                       b16 mask) {
+                       const constants *k) {
   const u32 words = grains * (kind == Q4_WEIGHTS ? 1 : 2);
   const int halves = kind == Q8_WEIGHTS && dot != PAIRS; // the upper nibbles first, 16-fold
   const u8 *columns[ROWS];
@@ -82,17 +93,20 @@ INLINE void block_sums(sums *s, const u8 *codes, const u8 *const *x, u32 grains,
   }
 #if SIMD_DOT7
   if (halves) {
-    add_words(s, codes, columns, words, HIGH, dot, rows, usual, mask);
+    add_words(s, codes, columns, words, HIGH, dot, rows, usual, k->nibble);
     UNROLL for (u32 r = 0; r < rows; r++)
       UNROLL for (u32 h = 0; h < 2; h++) s->v[r][h] = i4_add(i4_shl(s->v[r][h], 4), seeds[r]);
   }
   if (dot != PAIRS) {
-    add_words(s, codes, columns, words, halves ? LOW : BOTH, dot, rows, usual, mask);
+    add_words(s, codes, columns, words, halves ? LOW : BOTH, dot, rows, usual, k->nibble);
     return;
   }
 #endif
-  (void)usual, (void)mask;
-  ROLL for (u32 i = 0; i < words; i++) add_pairs(s, codes, columns, i, kind, rows);
+  (void)usual;
+  for (u32 i = 0; i < words; i++) { // not unrolled: TurboFan would load all inputs of a block before it uses any
+    add_pairs(s, codes, columns, i, kind, rows, k->code);
+    SETTLE(s->v[0][0]);
+  }
 }
 
 // A tile for input rows [row, row + rows), those beyond the last being the last once more.
@@ -101,9 +115,11 @@ INLINE void dot_tile(const job *j, u32 row, u32 tile, u32 kind, u32 dot, u32 row
   const weight_ref *w = &j->args->w;
   const u32 wide = usual ? 0 : w->wide, has_offset = usual ? 0 : w->has_offset;
   const u32 group = w->group, block = usual ? BLOCK : block_columns(w), cols = w->cols;
-  constants k = {f4_splat(half_factor(w)), f4_splat(MAGIC), b16_splat(15)};
+  constants k = {f4_splat(half_factor(w)), f4_splat(MAGIC), b16_splat(15),
+                 s8_splat(kind == Q4_WEIGHTS ? 15 : 255)};
   KEEP(k.magic);
   KEEP(k.nibble);
+  KEEP(k.code);
   const u8 *codes = tile_at(w, tile), *x[ROWS];
   f4 acc[ROWS][2];
   f8 scale, offset;
@@ -120,7 +136,7 @@ INLINE void dot_tile(const job *j, u32 row, u32 tile, u32 kind, u32 dot, u32 row
     n = usual ? BLOCK : left < block ? left : block;
     const u32 grains = (n + GRAIN - 1) / GRAIN;
     sums s;
-    block_sums(&s, codes, x, grains, kind, dot, rows, usual, k.nibble);
+    block_sums(&s, codes, x, grains, kind, dot, rows, usual, &k);
     codes += grains * grain_bytes(kind);
     UNROLL for (u32 r = 0; r < rows; r++) {
       const block_head *head = (const block_head *)(const void *)x[r];

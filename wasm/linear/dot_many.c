@@ -109,7 +109,7 @@ INLINE void add_step(sums *s, const u8 *codes, const u8 *const *columns, u32 off
 INLINE void add_steps(sums *s, const u8 *codes, const u8 *const *columns, u32 steps, u32 dot) {
   const u32 usual = dot == PAIRS ? 16 : 8;
   if (dot == FOURS_16) UNROLL for (u32 r = 0; r < ROWS; r++) s[r].pairs[0] = s[r].pairs[1] = s8_splat(0);
-  if (steps == usual) {
+  if (steps == usual && dot != PAIRS) {
     UNROLL for (u32 i = 0; i < usual; i++) add_step(s, codes + 32 * i, columns, 4 * i, dot);
   } else
     ROLL for (u32 i = 0; i < steps; i++) add_step(s, codes + 32 * i, columns, 4 * i, dot);
