@@ -1,8 +1,10 @@
 // Kernels of integer numerics: i8 dots where there is an instruction for them, else i16 ones, which give the same sums.
-// A tile goes after the other: weights are read as one stream, which is what processors fetch ahead.
+// One input row: STREAMS tiles at a time, each the next of its own part of the weights. Processors fetch ahead what is
+// read in order, but of one stream too little.
 #include "weights.h"
 
-enum { ROWS = 2 }; // input rows of the largest kernel here
+enum { ROWS = 2 };    // input rows of the largest kernel here
+enum { STREAMS = 4 };
 
 typedef struct { // of a kernel's input rows and the 8 rows of a tile, over a block
   i4 v[ROWS][2];
@@ -109,61 +111,79 @@ INLINE void block_sums(sums *s, const u8 *codes, const u8 *const *x, u32 grains,
   }
 }
 
-// A tile for input rows [row, row + rows), those beyond the last being the last once more.
+// Tiles `tile`, tile + apart, … for input rows [row, row + rows), those beyond the last being the last once more.
 // `usual`: whole blocks of 32 columns, scales of 16 bits and no offsets.
-INLINE void dot_tile(const job *j, u32 row, u32 tile, u32 kind, u32 dot, u32 rows, int usual) {
+INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 apart, u32 kind, u32 dot, u32 rows, int usual) {
   const weight_ref *w = &j->args->w;
   const u32 wide = usual ? 0 : w->wide, has_offset = usual ? 0 : w->has_offset;
   const u32 group = w->group, block = usual ? BLOCK : block_columns(w), cols = w->cols;
-  constants k = {f4_splat(half_factor(w)), f4_splat(MAGIC), b16_splat(15),
-                 s8_splat(kind == Q4_WEIGHTS ? 15 : 255)};
+  constants k = {f4_splat(half_factor(w)), f4_splat(MAGIC), b16_splat(15), s8_splat(kind == Q4_WEIGHTS ? 15 : 255)};
   KEEP(k.magic);
   KEEP(k.nibble);
   KEEP(k.code);
-  const u8 *codes = tile_at(w, tile), *x[ROWS];
-  f4 acc[ROWS][2];
-  f8 scale, offset;
-  UNROLL for (u32 r = 0; r < rows; r++) {
+  const u8 *codes[STREAMS], *x[ROWS];
+  f4 acc[STREAMS][ROWS][2];
+  f8 scale[STREAMS], offset[STREAMS];
+  UNROLL for (u32 r = 0; r < rows; r++)
     x[r] = j->prepared + (size_t)(row + r < j->rows ? row + r : j->rows - 1) * j->args->row_bytes;
-    acc[r][0] = acc[r][1] = f4_splat(0.0f);
+  UNROLL for (u32 t = 0; t < tiles; t++) {
+    codes[t] = tile_at(w, tile + t * apart);
+    UNROLL for (u32 r = 0; r < rows; r++) acc[t][r][0] = acc[t][r][1] = f4_splat(0.0f);
   }
   for (u32 c = 0, left = 0, n; c < cols; c += n, left -= n) { // left: columns of the group
     if (left == 0) {
       left = usual || cols - c > group ? group : cols - c;
-      scale = load_f8(codes, wide, k.half), codes += scale_bytes(wide);
-      if (has_offset) offset = load_f8(codes, wide, k.half), codes += scale_bytes(wide);
+      UNROLL for (u32 t = 0; t < tiles; t++) {
+        scale[t] = load_f8(codes[t], wide, k.half), codes[t] += scale_bytes(wide);
+        if (has_offset) offset[t] = load_f8(codes[t], wide, k.half), codes[t] += scale_bytes(wide);
+      }
     }
     n = usual ? BLOCK : left < block ? left : block;
     const u32 grains = (n + GRAIN - 1) / GRAIN;
-    sums s;
-    block_sums(&s, codes, x, grains, kind, dot, rows, usual, &k);
-    codes += grains * grain_bytes(kind);
-    UNROLL for (u32 r = 0; r < rows; r++) {
-      const block_head *head = (const block_head *)(const void *)x[r];
-      const f4 factor = f4_splat(head->scale), sum = f4_splat(head->sum);
-      UNROLL for (u32 h = 0; h < 2; h++) {
-        acc[r][h] = f4_add(acc[r][h], f4_mul(sum_floats(s.v[r][h], dot, k.magic), f4_mul(scale.v[h], factor)));
-        if (has_offset) acc[r][h] = f4_add(acc[r][h], f4_mul(offset.v[h], sum));
+    UNROLL for (u32 t = 0; t < tiles; t++) {
+      sums s;
+      block_sums(&s, codes[t], x, grains, kind, dot, rows, usual, &k);
+      codes[t] += grains * grain_bytes(kind);
+      UNROLL for (u32 r = 0; r < rows; r++) {
+        const block_head *head = (const block_head *)(const void *)x[r];
+        const f4 factor = f4_splat(head->scale), sum = f4_splat(head->sum);
+        UNROLL for (u32 h = 0; h < 2; h++) {
+          f4 *a = &acc[t][r][h];
+          *a = f4_add(*a, f4_mul(sum_floats(s.v[r][h], dot, k.magic), f4_mul(scale[t].v[h], factor)));
+          if (has_offset) *a = f4_add(*a, f4_mul(offset[t].v[h], sum));
+          SETTLE(*a);
+        }
       }
-      x[r] += sizeof(block_head) + grains * GRAIN * dot_bytes(dot);
     }
+    UNROLL for (u32 r = 0; r < rows; r++) x[r] += sizeof(block_head) + grains * GRAIN * dot_bytes(dot);
   }
-  UNROLL for (u32 r = 0; r < rows && row + r < j->rows; r++) finish(j, row + r, tile, acc[r][0], acc[r][1]);
+  UNROLL for (u32 t = 0; t < tiles; t++)
+    UNROLL for (u32 r = 0; r < rows && row + r < j->rows; r++)
+      finish(j, row + r, tile + t * apart, acc[t][r][0], acc[t][r][1]);
 }
 
 INLINE int is_usual(const weight_ref *w) { return !(w->group % BLOCK || w->cols % w->group || w->has_offset || w->wide); }
 
-#define KERNEL(name, kind, dot, rows) \
-  static void name##_##rows(const job *j, u32 row, u32 begin, u32 end) { \
-    if (!SMALL_CODE && is_usual(&j->args->w)) \
-      for (; begin < end; begin++) dot_tile(j, row, begin, kind, dot, rows, 1); \
-    for (; begin < end; begin++) dot_tile(j, row, begin, kind, dot, rows, 0); \
+#define ONE(name, kind, dot) \
+  static void name##_1(const job *j, u32 row, u32 begin, u32 end) { \
+    if (!SMALL_CODE && is_usual(&j->args->w)) { \
+      const u32 apart = (end - begin) / STREAMS; \
+      for (u32 i = 0; i < apart; i++) dot_tiles(j, row, begin + i, STREAMS, apart, kind, dot, 1, 1); \
+      begin += STREAMS * apart; \
+    } \
+    for (; begin < end; begin++) dot_tiles(j, row, begin, 1, 1, kind, dot, 1, 0); \
+  }
+#define TWO(name, kind, dot) \
+  static void name##_2(const job *j, u32 row, u32 begin, u32 end) { \
+    if (is_usual(&j->args->w)) \
+      for (; begin < end; begin++) dot_tiles(j, row, begin, 1, 1, kind, dot, 2, 1); \
+    for (; begin < end; begin++) dot_tiles(j, row, begin, 1, 1, kind, dot, 2, 0); \
   }
 #if SMALL_CODE
-#define KERNELS(name, kind, dot) KERNEL(name, kind, dot, 1)
+#define KERNELS(name, kind, dot) ONE(name, kind, dot)
 #define CHOICE(name) ((kernels){name##_1, name##_1, name##_1})
 #else
-#define KERNELS(name, kind, dot) KERNEL(name, kind, dot, 1) KERNEL(name, kind, dot, 2)
+#define KERNELS(name, kind, dot) ONE(name, kind, dot) TWO(name, kind, dot)
 #define CHOICE(name) ((kernels){name##_1, name##_2, dot_many(w, narrow)})
 #endif
 

@@ -36,7 +36,7 @@ static void run_rows(const job *j, const kernels *k, u32 row, u32 last, u32 begi
 static void run_tiles(const job *j, u32 narrow, u32 begin, u32 end) {
   const weight_ref *w = &j->args->w;
   const kernels k = w->numerics == EXACT ? exact_kernels(w) : dot_kernels(w, narrow);
-  if (j->rows == 1 && column_bytes(w->numerics) == 1) { // as fast as memory
+  if (j->rows == 1 && w->numerics != EXACT) { // as fast as memory
     run_rows(j, &k, 0, 1, begin, end);
     return;
   }
