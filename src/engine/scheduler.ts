@@ -33,10 +33,15 @@ interface Job {
 
 type Part = { job: Job; rows: number };
 
+/** Steps of one sequence may follow each other for so long before the event loop gets a turn, which takes its time. */
+const TURN_MS = 10;
+/** Microtasks that whoever waits for a step may take to ask for the next. */
+const HOPS = 64;
+
 /**
  * All steps of one executor, one after the other. What several sequences want at the same time is merged into one
  * ragged batch: a row of each sequence that decodes, and in the room that is left chunks of those that prefill, in
- * turn. Between two steps the event loop gets its turn, so that aborts and messages come through.
+ * turn. The event loop gets its turns, so that aborts and messages come through.
  */
 export class Scheduler {
   private decodes: Job[] = []; // one row to go
@@ -46,6 +51,8 @@ export class Scheduler {
   private running: Promise<void> | null = null;
   private closed: EdgeError | null = null;
   private starved = false; // prefills had to wait in the last step
+  private alone = false; // nobody shared the last step, or waited for it
+  private lastTurn = 0; // ms
 
   constructor(
     private readonly executor: Executor,
@@ -94,7 +101,7 @@ export class Scheduler {
 
   private async loop(): Promise<void> {
     for (;;) {
-      await this.events.turn();
+      await this.others();
       for (const operation of this.operations.splice(0)) await operation();
       this.dropAborted();
       const parts = this.compose();
@@ -103,6 +110,17 @@ export class Scheduler {
     }
     this.events.rest();
     this.running = null; // in the same turn: what comes next must start a loop of its own
+  }
+
+  /** Waits for whoever may want a part in the next step. */
+  private async others(): Promise<void> {
+    const idle = () => this.decodes.length + this.prefills.length + this.operations.length === 0;
+    if (this.alone && performance.now() - this.lastTurn < TURN_MS)
+      for (let hop = 0; hop < HOPS && idle(); hop++) await null;
+    else {
+      await this.events.turn();
+      this.lastTurn = performance.now();
+    }
   }
 
   private dropAborted(): void {
@@ -141,6 +159,7 @@ export class Scheduler {
   }
 
   private async step(parts: Part[], count: number): Promise<void> {
+    this.alone = parts.length === 1 && this.decodes.length + this.prefills.length === 0;
     const wanted = parts.map(({ job, rows }) => outputsWithin(job, rows));
     let steps: (OutputResult | null)[][]; // [count][outputs]
     try {
