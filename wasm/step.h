@@ -78,6 +78,10 @@ typedef struct { // one thread's place in the team
 // run_step places one after every op. Compiles to nothing in single-threaded modules.
 void team_barrier(const thread *t);
 
+// Numbers 0, 1, … that count since the last barrier, each to one thread: who is done with a part of an op's work takes the
+// next, so that nobody waits for a thread that got less of its processor. Not for teams of one.
+u32 team_next(const thread *t);
+
 // The share [*begin, *end) of n units that a thread works on; shares are multiples of `unit` but for the last.
 static inline void share(const thread *t, u32 n, u32 unit, u32 *begin, u32 *end) {
   u32 units = (n + unit - 1) / unit;

@@ -42,12 +42,15 @@ void team_barrier(const thread *t) {
   u32 phase = ACQUIRE(&b->phase);
   if (ADD(&b->arrived, 1) + 1 == t->count) {
     STORE(&b->arrived, 0);
+    STORE(&b->claimed, 0);
     change(&b->phase, phase + 1, &b->sleepers);
   } else if (!wait_change(&b->phase, phase, &b->sleepers, TRIES)) {
     STORE(&b->lost, 1);
     change(&b->phase, phase + 1, &b->sleepers); // the others must not wait for ever either
   }
 }
+
+u32 team_next(const thread *t) { return ADD(&AT(team_block, t->team)->claimed, 1); }
 
 static void give_order(team_block *b, u32 threads) {
   change(&b->order, ((b->order >> 8) + 1) << 8 | threads, &b->starters);
@@ -83,5 +86,9 @@ EXPORT("team_stop") void team_stop(u32 team) {
 }
 #else
 void team_barrier(const thread *t) { (void)t; }
+u32 team_next(const thread *t) {
+  (void)t;
+  return 0;
+}
 void team_start(u32 team, u32 program, u32 step, u32 threads) { (void)team, (void)program, (void)step, (void)threads; }
 #endif

@@ -17,7 +17,9 @@ typedef struct {
   u32 phase;    // bumped when all have arrived
   u32 sleepers; // threads asleep on `phase`
   u32 line2[30];
-} team_block; // 384 bytes
+  u32 claimed; // see team_next; 0 after every barrier
+  u32 line3[31];
+} team_block; // 512 bytes
 
 // Publishes a step to the waiting threads.
 void team_start(u32 team, u32 program, u32 step, u32 threads);

@@ -11,12 +11,6 @@ typedef struct { // of a kernel's input rows and the 8 rows of a tile, over a bl
   s8 pairs[ROWS][2]; // 16-bit sums, of FOURS_16
 } sums;
 
-typedef struct { // kept: engines would build them anew in every round of a loop
-  f4 half, magic;
-  b16 nibble; // 15 in every byte
-  s8 code;    // the bits of a code in every 16
-} constants;
-
 INLINE s8 code_pair(s8 codes, u32 bits, u32 p, s8 mask) {
   const s8 shifted = p ? s8_shr(codes, bits * p) : codes;
   return (p + 1) * bits < 16 ? s8_and(shifted, mask) : shifted;
@@ -70,15 +64,15 @@ INLINE void add_fours(sums *s, const u8 *codes, const u8 *const *x, u32 i, u32 n
 
 // Adds so many words, of which a block has at most 4, or 8 where it is one nibble that is added.
 INLINE void add_words(sums *s, const u8 *codes, const u8 *const *x, u32 words, u32 nibbles, u32 dot, u32 rows, int usual,
-                      b16 mask) {
+                      const constants *k) {
   if (dot == FOURS_16) UNROLL for (u32 r = 0; r < rows; r++) s->pairs[r][0] = s->pairs[r][1] = s8_splat(0);
   if (usual) {
-    UNROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, x, i, nibbles, dot, rows, mask);
+    UNROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, x, i, nibbles, dot, rows, k->nibble);
   } else
-    ROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, x, i, nibbles, dot, rows, mask);
+    ROLL for (u32 i = 0; i < words; i++) add_fours(s, codes, x, i, nibbles, dot, rows, k->nibble);
   if (dot == FOURS_16)
     UNROLL for (u32 r = 0; r < rows; r++)
-      UNROLL for (u32 h = 0; h < 2; h++) s->v[r][h] = i4_add(s->v[r][h], s8_pair_sums(s->pairs[r][h]));
+      UNROLL for (u32 h = 0; h < 2; h++) s->v[r][h] = i4_add(s->v[r][h], s8_dot(s->pairs[r][h], k->one));
 }
 #endif
 
@@ -95,12 +89,12 @@ INLINE void block_sums(sums *s, const u8 *codes, const u8 *const *x, u32 grains,
   }
 #if SIMD_DOT7
   if (halves) {
-    add_words(s, codes, columns, words, HIGH, dot, rows, usual, k->nibble);
+    add_words(s, codes, columns, words, HIGH, dot, rows, usual, k);
     UNROLL for (u32 r = 0; r < rows; r++)
       UNROLL for (u32 h = 0; h < 2; h++) s->v[r][h] = i4_add(i4_shl(s->v[r][h], 4), seeds[r]);
   }
   if (dot != PAIRS) {
-    add_words(s, codes, columns, words, halves ? LOW : BOTH, dot, rows, usual, k->nibble);
+    add_words(s, codes, columns, words, halves ? LOW : BOTH, dot, rows, usual, k);
     return;
   }
 #endif
@@ -117,10 +111,7 @@ INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 apart, u32
   const weight_ref *w = &j->args->w;
   const u32 wide = usual ? 0 : w->wide, has_offset = usual ? 0 : w->has_offset;
   const u32 group = w->group, block = usual ? BLOCK : block_columns(w), cols = w->cols;
-  constants k = {f4_splat(half_factor(w)), f4_splat(MAGIC), b16_splat(15), s8_splat(kind == Q4_WEIGHTS ? 15 : 255)};
-  KEEP(k.magic);
-  KEEP(k.nibble);
-  KEEP(k.code);
+  const constants k = constants_of(w, kind);
   const u8 *codes[STREAMS], *x[ROWS];
   f4 acc[STREAMS][ROWS][2];
   f8 scale[STREAMS], offset[STREAMS];

@@ -106,7 +106,7 @@ INLINE void add_step(sums *s, const u8 *codes, const u8 *const *columns, u32 off
 }
 
 // Adds `steps` pairs or fours, at most a block's, to the sums of ROWS input rows.
-INLINE void add_steps(sums *s, const u8 *codes, const u8 *const *columns, u32 steps, u32 dot) {
+INLINE void add_steps(sums *s, const u8 *codes, const u8 *const *columns, u32 steps, u32 dot, s8 one) {
   const u32 usual = dot == PAIRS ? 16 : 8;
   if (dot == FOURS_16) UNROLL for (u32 r = 0; r < ROWS; r++) s[r].pairs[0] = s[r].pairs[1] = s8_splat(0);
   if (steps == usual && dot != PAIRS) {
@@ -115,11 +115,11 @@ INLINE void add_steps(sums *s, const u8 *codes, const u8 *const *columns, u32 st
     ROLL for (u32 i = 0; i < steps; i++) add_step(s, codes + 32 * i, columns, 4 * i, dot);
   if (dot == FOURS_16)
     UNROLL for (u32 r = 0; r < ROWS; r++)
-      UNROLL for (u32 h = 0; h < 2; h++) s[r].v[h] = i4_add(s[r].v[h], s8_pair_sums(s[r].pairs[h]));
+      UNROLL for (u32 h = 0; h < 2; h++) s[r].v[h] = i4_add(s[r].v[h], s8_dot(s[r].pairs[h], one));
 }
 
 // Sums of one block: seeds, then all steps, of q8 in bytes the upper nibbles 16-fold.
-INLINE void sum_block(sums *s, const u8 *codes, const u8 *const *x, u32 steps, u32 kind, u32 dot) {
+INLINE void sum_block(sums *s, const u8 *codes, const u8 *const *x, u32 steps, u32 kind, u32 dot, s8 one) {
   const int halves = kind == Q8_WEIGHTS && dot != PAIRS;
   const u8 *columns[ROWS];
   UNROLL for (u32 r = 0; r < ROWS; r++) {
@@ -127,24 +127,24 @@ INLINE void sum_block(sums *s, const u8 *codes, const u8 *const *x, u32 steps, u
     columns[r] = x[r] + sizeof(block_head);
   }
   if (halves) {
-    add_steps(s, codes, columns, steps, dot);
+    add_steps(s, codes, columns, steps, dot, one);
     UNROLL for (u32 r = 0; r < ROWS; r++)
       UNROLL for (u32 h = 0; h < 2; h++) s[r].v[h] = i4_add(i4_shl(s[r].v[h], 4), seed_of(x[r]));
     codes += 32 * steps;
   }
-  add_steps(s, codes, columns, steps, dot);
+  add_steps(s, codes, columns, steps, dot, one);
 }
 
 // Adds block b of a panel to what ROWS input rows have accumulated, acc[ROWS].
 INLINE void add_block(const panel *from, u32 b, const u8 *codes, const u8 *const *x, f32 (*acc)[TILE], u32 steps,
-                      u32 kind, u32 dot, u32 has_offset, f4 magic) {
+                      u32 kind, u32 dot, u32 has_offset, const constants *k) {
   sums s[ROWS];
-  sum_block(s, codes, x, steps, kind, dot);
+  sum_block(s, codes, x, steps, kind, dot, k->one);
   UNROLL for (u32 r = 0; r < ROWS; r++) {
     const block_head *head = (const block_head *)(const void *)x[r];
     const f4 factor = f4_splat(head->scale);
     UNROLL for (u32 h = 0; h < 2; h++) {
-      const f4 sum = sum_floats(s[r].v[h], dot, magic);
+      const f4 sum = sum_floats(s[r].v[h], dot, k->magic);
       f4 a = f4_add(f4_load(acc[r] + 4 * h), f4_mul(sum, f4_mul(f4_load(from->scale[b] + 4 * h), factor)));
       if (has_offset) a = f4_add(a, f4_mul(f4_load(from->offset[b] + 4 * h), f4_splat(head->sum)));
       f4_store(acc[r] + 4 * h, a);
@@ -155,20 +155,19 @@ INLINE void add_block(const panel *from, u32 b, const u8 *codes, const u8 *const
 // Adds a panel, `cols` columns without padding, to what ROWS input rows have accumulated.
 INLINE void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8 **x, f32 (*acc)[TILE], u32 kind,
                       u32 dot) {
-  f4 magic = f4_splat(MAGIC);
-  KEEP(magic);
+  const constants k = constants_of(w, kind);
   const u32 bytes = dot_bytes(dot), usual = BLOCK / (4 / bytes), block = block_columns(w), has_offset = w->has_offset, halves = kind == Q8_WEIGHTS && bytes == 1 ? 2 : 1;
   const u32 whole = block < BLOCK || has_offset ? 0 : cols / BLOCK < from->blocks ? cols / BLOCK : from->blocks;
   const u8 *codes = from->codes;
   u32 b = 0;
   for (; b < whole; b++, cols -= BLOCK) { // the usual case, with nothing left to decide
-    add_block(from, b, codes, x, acc, usual, kind, dot, 0, magic);
+    add_block(from, b, codes, x, acc, usual, kind, dot, 0, &k);
     UNROLL for (u32 r = 0; r < ROWS; r++) x[r] += sizeof(block_head) + BLOCK * bytes;
     codes += BLOCK * TILE * bytes * halves;
   }
   for (; b < from->blocks; b++, cols -= block) {
     const u32 n = cols < block ? cols : block, grains = (n + GRAIN - 1) / GRAIN, steps = grains * (bytes == 1 ? 2 : 4);
-    add_block(from, b, codes, x, acc, steps, kind, dot, has_offset, magic);
+    add_block(from, b, codes, x, acc, steps, kind, dot, has_offset, &k);
     UNROLL for (u32 r = 0; r < ROWS; r++) x[r] += sizeof(block_head) + grains * GRAIN * bytes;
     codes += 32 * steps * halves;
   }

@@ -1,6 +1,8 @@
 // A linear on a team of threads: input rows are prepared, then each thread computes its share of the output rows.
 #include "weights.h"
 
+enum { PARTS = 8 }; // a thread, on average
+
 void finish(const job *j, u32 row, u32 tile, f4 low, f4 high) {
   const linear_args *a = j->args;
   const u32 o = tile * TILE;
@@ -64,6 +66,14 @@ void run_linear(const linear_args *a, const step *s, const thread *t) {
   for (u32 i = begin; i < end; i++) prepare(a, s, i, prepared);
   if (rows > OWN_ROWS) team_barrier(t);
   job j = {a, prepared, rows, AT(f32, a->y.base ? a->y.base : s->logits), a->y.base ? a->y.stride : s->logits_stride};
-  share(t, (a->w.rows + TILE - 1) / TILE, 2, &begin, &end);
-  if (rows) run_tiles(&j, s->narrow, begin, end);
+  if (rows == 0) return;
+  const u32 tiles = (a->w.rows + TILE - 1) / TILE;
+  if (rows <= OWN_ROWS || t->count == 1) {
+    share(t, tiles, 2, &begin, &end);
+    run_tiles(&j, s->narrow, begin, end);
+    return;
+  }
+  const u32 part = (tiles / (PARTS * t->count) + 1 + 1) & ~1u;
+  while ((begin = team_next(t) * part) < tiles)
+    run_tiles(&j, s->narrow, begin, tiles - begin < part ? tiles : begin + part);
 }

@@ -26,7 +26,7 @@ INLINE i32 run(const u8 *codes, u32 rounds, u32 narrow) {
     sums[0] = i4_add(sums[0], sums[k]);
     pairs[0] = s8_add(pairs[0], pairs[k]);
   }
-  return i4_sum(narrow ? s8_pair_sums(pairs[0]) : sums[0]);
+  return i4_sum(narrow ? s8_dot(pairs[0], s8_splat(1)) : sums[0]);
 }
 
 // Adds up `rounds` times 8 dots of what lies at an address, in sums of 16 bits or 32. What it returns only keeps it from

@@ -51,6 +51,24 @@ INLINE f4 code_floats(i4 codes, u32 bits, u32 i) {
 // too large: processors have more room for a subtraction than for a conversion.
 #define MAGIC 12582912.0f
 #define MAGIC_BITS 0x4b400000u
+
+typedef struct {
+  f4 half, magic;
+  b16 nibble; // 15 in every byte
+  s8 code;    // the bits of a code
+  s8 one;
+} constants;
+
+INLINE constants constants_of(const weight_ref *w, u32 kind) {
+  constants k = {f4_splat(half_factor(w)), f4_splat(MAGIC), b16_splat(15), s8_splat(kind == Q4_WEIGHTS ? 15 : 255),
+                 s8_splat(1)};
+  KEEP(k.magic);
+  KEEP(k.nibble);
+  KEEP(k.code);
+  KEEP(k.one);
+  return k;
+}
+
 INLINE f4 sum_floats(i4 sums, u32 dot, f4 magic) {
   (void)magic;
   return dot != PAIRS ? f4_sub(i4_floats(sums), magic) : i4_convert(sums);

@@ -66,16 +66,25 @@ static void scan(const ssd_scan_args *a, const segment *g, const decays *d, u32 
   else scan_block(a, g, d, 1, h, p, live);
 }
 
-OP(ssd_scan) {
-  const ssd_scan_args *a = arguments;
-  const segment *segments = AT(const segment, s->segments);
-  const u32 blocks = (a->headdim + SSD_BLOCK - 1) / SSD_BLOCK;
-  u32 begin, end;
-  share(t, a->nheads * blocks, 1, &begin, &end);
+// Blocks [begin, end) of all heads.
+static void scan_blocks(const ssd_scan_args *a, const step *s, u32 begin, u32 end, const decays *d) {
+  const u32 blocks = (a->headdim + SSD_BLOCK - 1) / SSD_BLOCK; // of a head
   if (begin == end) return;
-  decays d = {AT(f32, s->scratch + t->index * a->scratch_stride), (a->nheads + 3) & ~3u};
-  prepare_dt(a, s->rows, begin / blocks, (end - 1) / blocks + 1, &d);
+  prepare_dt(a, s->rows, begin / blocks, (end - 1) / blocks + 1, d);
   for (u32 i = 0; i < s->n_segments; i++)
     for (u32 unit = begin; unit < end; unit++)
-      scan(a, segments + i, &d, unit / blocks, unit % blocks * SSD_BLOCK);
+      scan(a, AT(const segment, s->segments) + i, d, unit / blocks, unit % blocks * SSD_BLOCK);
+}
+
+OP(ssd_scan) {
+  const ssd_scan_args *a = arguments;
+  const u32 blocks = (a->headdim + SSD_BLOCK - 1) / SSD_BLOCK;
+  const decays d = {AT(f32, s->scratch + t->index * a->scratch_stride), (a->nheads + 3) & ~3u};
+  if (s->rows == 1 || t->count == 1) {
+    u32 begin, end;
+    share(t, a->nheads * blocks, 1, &begin, &end);
+    scan_blocks(a, s, begin, end, &d);
+    return;
+  }
+  for (u32 head; (head = team_next(t)) < a->nheads;) scan_blocks(a, s, head * blocks, (head + 1) * blocks, &d);
 }

@@ -86,7 +86,6 @@ INLINE s8 s8_load_splat2(const void *p) {
 INLINE s8 s8_and(s8 a, s8 b) { LANES(s8, 8, (i16)(a.v[i] & b.v[i])); }
 INLINE s8 s8_shr(s8 a, u32 n) { LANES(s8, 8, (i16)((u16)a.v[i] >> n)); }
 INLINE s8 s8_add(s8 a, s8 b) { LANES(s8, 8, (i16)((u16)a.v[i] + (u16)b.v[i])); }
-INLINE i4 s8_pair_sums(s8 a) { LANES(i4, 4, a.v[2 * i] + a.v[2 * i + 1]); }
 INLINE i4 s8_dot(s8 a, s8 b) {
   LANES(i4, 4, (i32)((u32)(a.v[2 * i] * b.v[2 * i]) + (u32)(a.v[2 * i + 1] * b.v[2 * i + 1])));
 }

@@ -48,7 +48,6 @@ INLINE s8 s8_load_splat2(const void *p) { return wasm_v128_load32_splat(p); } //
 INLINE s8 s8_and(s8 a, s8 b) { return wasm_v128_and(a, b); }
 INLINE s8 s8_shr(s8 a, u32 n) { return wasm_u16x8_shr(a, n); } // zeros come in
 INLINE s8 s8_add(s8 a, s8 b) { return wasm_i16x8_add(a, b); }
-INLINE i4 s8_pair_sums(s8 a) { return wasm_i32x4_extadd_pairwise_i16x8(a); } // sums of 2 neighbours
 INLINE i4 s8_dot(s8 a, s8 b) { return wasm_i32x4_dot_i16x8(a, b); } // sums of 2 neighbouring products
 
 INLINE b16 b16_load(const void *p) { return wasm_v128_load(p); }

@@ -12,7 +12,7 @@ import { type StateLayout, stateLayout } from './states.ts';
 const STACK_BYTES = 64 * 1024;
 /** Rows of logits that one pass over the head makes; a step that wants more runs its tail again. */
 const MAX_OUTPUTS = 64;
-const TEAM_BYTES = 384; // team_block of wasm/team.h
+const TEAM_BYTES = 512; // team_block of wasm/team.h
 const STEP_BYTES = 60; // step of wasm/step.h
 const SEGMENT_BYTES = 16;
 
