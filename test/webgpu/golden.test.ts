@@ -13,7 +13,20 @@ runGolden(
   { label: 'webgpu, subgroups', required: REQUIRED },
   FULL ? undefined : [ON_LAVAPIPE ? 'falcon-h1' : 'rene-a'],
 );
-if (!ON_LAVAPIPE)
+if (ON_LAVAPIPE)
+  runGolden(
+    dawn(),
+    {
+      label: 'webgpu, f16',
+      numerics: 'i16',
+      format: quant(4, 32),
+      against: 'reference',
+      tolerance: 5e-3,
+      required: REQUIRED,
+    },
+    FULL ? undefined : ['mamba2-a'],
+  );
+else
   runGolden(
     dawn({ subgroups: 0, defaultLimits: true }),
     { label: 'webgpu, no subgroups, default limits, chunks of 3', chunk: 3, required: REQUIRED },

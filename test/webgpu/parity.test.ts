@@ -37,7 +37,12 @@ const OTHER_CASES = [
   '1024 tokens',
 ];
 
+// Many rows, for which lavapipe has arithmetic of halves.
+const HALF_CASES = ['in_proj of nano, chunk of 64', 'out_proj of nano, chunk of 64'];
+const HALF_TOLERANCE = 5e-3;
+
 function small(op: string, { name }: OpCase): boolean {
+  if (ON_LAVAPIPE && HALF_CASES.includes(name)) return true;
   if (op === 'gate_norm' || op === 'activation') return true;
   return [...LINEAR_CASES, ...OTHER_CASES].includes(name);
 }
@@ -64,6 +69,7 @@ for (const { subgroups, numerics, formats } of VARIANTS) {
     label: `webgpu, ${subgroups ? 'subgroups' : 'no subgroups, default limits'}, ${numerics}`,
     numerics: [numerics],
     required: REQUIRED,
+    ...(ON_LAVAPIPE && packed && { tolerance: HALF_TOLERANCE }),
     ops: (packed ? PACKED : ALL).filter(runs),
     formats: (format, index, all) =>
       (!packed || format.kind === 'quant') && (FULL || all.length === 1 || index % 8 === formats),

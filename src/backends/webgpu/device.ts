@@ -14,6 +14,8 @@ export interface WebgpuHost {
 export interface WebgpuOverrides {
   subgroups?: number; // the most threads of one; 0: none
   packedDots?: boolean;
+  halves?: boolean; // f16 arithmetic, or never
+  matrices?: false; // of subgroups: never
   defaultLimits?: boolean; // those that the specification guarantees
   software?: boolean; // a software adapter is as good as any
 }
@@ -51,6 +53,7 @@ export function factsOf(gpu: GPU, adapter: GPUAdapter, overrides: WebgpuOverride
   const { limits, info } = adapter;
   const names = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
   const name = info.description || info.device || names.join(' ') || 'unnamed adapter';
+  const halves = overrides.halves ?? adapter.features.has('shader-f16');
   const limit = (value: number, spec: number) => (overrides.defaultLimits ? spec : value);
   const offered = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize, MOST_BINDING);
   return {
@@ -60,7 +63,9 @@ export function factsOf(gpu: GPU, adapter: GPUAdapter, overrides: WebgpuOverride
       subgroups: adapter.features.has('subgroups') ? (overrides.subgroups ?? subgroupSize(info)) : 0,
       packedDots:
         overrides.packedDots ?? gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true,
-      matrices: overrides.subgroups === 0 ? null : matricesOf(adapter),
+      halves,
+      matrices:
+        overrides.subgroups === 0 || overrides.matrices === false || !halves ? null : matricesOf(adapter),
       maxBinding: limit(offered - (offered % 256), SPEC_BINDING),
       maxWorkgroupMemory: limit(limits.maxComputeWorkgroupStorageSize, SPEC_WORKGROUP_MEMORY),
       maxThreads: limit(
@@ -80,7 +85,7 @@ const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
 
 /** The largest product of halves with sums in f32, if every subgroup has the same size. */
 function matricesOf({ features, info }: GPUAdapter): MatrixShape | null {
-  if (!(features.has('shader-f16') && features.has(SUBGROUP_MATRIX as GPUFeatureName))) return null;
+  if (!features.has(SUBGROUP_MATRIX as GPUFeatureName)) return null;
   if (info.subgroupMinSize !== info.subgroupMaxSize) return null;
   const { subgroupMatrixConfigs = [] } = info as GPUAdapterInfo & {
     subgroupMatrixConfigs?: Iterable<MatrixShape & { componentType: string; resultComponentType: string }>;
@@ -99,7 +104,8 @@ export async function requestDevice(adapter: GPUAdapter, features: Features): Pr
     return await adapter.requestDevice({
       requiredFeatures: [
         ...(features.subgroups > 0 ? ['subgroups'] : []),
-        ...(features.matrices ? ['shader-f16', SUBGROUP_MATRIX] : []),
+        ...(features.halves ? ['shader-f16'] : []),
+        ...(features.matrices ? [SUBGROUP_MATRIX] : []),
       ] as GPUFeatureName[],
       requiredLimits: {
         maxStorageBufferBindingSize: features.maxBinding,

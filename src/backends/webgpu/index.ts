@@ -19,6 +19,7 @@ export type { WebgpuHost, WebgpuOverrides } from './device.ts';
 export const SPEC_FEATURES: Features = {
   subgroups: 0,
   packedDots: false,
+  halves: false,
   matrices: null,
   maxBinding: 2 ** 27,
   maxWorkgroupMemory: 16_384,
@@ -79,6 +80,6 @@ function variantOf({ features, numerics }: Plan): string {
   return [
     features.subgroups > 0 ? 'subgroups' : 'no subgroups',
     ...(features.packedDots && numerics !== 'exact' ? ['packed dots'] : []),
-    ...(features.matrices && numerics !== 'exact' ? ['subgroup matrices'] : []),
+    ...(features.halves && numerics !== 'exact' ? [features.matrices ? 'subgroup matrices' : 'f16'] : []),
   ].join(', ');
 }

@@ -16,6 +16,7 @@ import type { Settings, Slice } from './wgsl.ts';
 export interface Features {
   subgroups: number; // the most threads of one; 0 where they are not used
   packedDots: boolean; // dot products of 8-bit integers
+  halves: boolean; // f16 arithmetic
   matrices: MatrixShape | null; // products of matrices of halves that a subgroup makes, summed in f32
   maxBinding: number; // bytes of a storage binding
   maxWorkgroupMemory: number; // bytes
@@ -106,10 +107,10 @@ export class Plan {
     return { weightBytes, stateBytes, scratchBytes, totalBytes: weightBytes + stateBytes + scratchBytes };
   }
 
-  /** Of activations where they meet weights: 'i16' stands for halves, too, in products of matrices. */
+  /** Of activations where they meet weights: 'i16' stands for halves, too. */
   get numerics(): Numerics {
-    const { subgroups, packedDots, matrices } = this.features;
-    return this.options.numerics !== 'exact' && subgroups > 0 && (packedDots || matrices) ? 'i16' : 'exact';
+    const { subgroups, packedDots, halves } = this.features;
+    return this.options.numerics !== 'exact' && (halves || (subgroups > 0 && packedDots)) ? 'i16' : 'exact';
   }
 
   /** Constants that every kernel with a batch needs. */

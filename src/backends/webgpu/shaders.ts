@@ -13,11 +13,13 @@ import reduce from '../../../shaders/wgsl/lib/reduce.wgsl';
 import rows from '../../../shaders/wgsl/lib/rows.wgsl';
 import select from '../../../shaders/wgsl/lib/select.wgsl';
 import team from '../../../shaders/wgsl/lib/team.wgsl';
+import tiles from '../../../shaders/wgsl/lib/tiles.wgsl';
 import unit from '../../../shaders/wgsl/lib/unit.wgsl';
 import values from '../../../shaders/wgsl/lib/values.wgsl';
 import weight from '../../../shaders/wgsl/lib/weight.wgsl';
 import mamba2_decode from '../../../shaders/wgsl/mamba2_decode.wgsl';
 import matmul from '../../../shaders/wgsl/matmul.wgsl';
+import matmul_half from '../../../shaders/wgsl/matmul_half.wgsl';
 import matmul_matrix from '../../../shaders/wgsl/matmul_matrix.wgsl';
 import matvec from '../../../shaders/wgsl/matvec.wgsl';
 import matvec_packed from '../../../shaders/wgsl/matvec_packed.wgsl';
@@ -35,7 +37,8 @@ export const shaders = {
   matvec_packed: [batch, rows, input, linear, weight, team, matvec_packed],
   matmul: [batch, rows, input, linear, weight, unit, matmul],
   to_half: [batch, rows, input, halves, to_half],
-  matmul_matrix: [batch, rows, linear, weight, halves, matmul_matrix],
+  matmul_half: [batch, rows, linear, weight, halves, tiles, matmul_half],
+  matmul_matrix: [batch, rows, linear, weight, halves, tiles, matmul_matrix],
   sum_parts: [linear, sum_parts],
   conv1d: [batch, math, conv1d],
   ssd_scan: [batch, math, dt, ssd_scan],

@@ -69,7 +69,8 @@ export function link(sources: readonly string[], settings: Settings, slices: Rec
   });
   const header = [
     ...(flags.SUBGROUPS ? ['enable subgroups;'] : []),
-    ...(flags.MATRICES ? ['enable f16;', 'enable chromium_experimental_subgroup_matrix;'] : []),
+    ...(flags.HALVES ? ['enable f16;'] : []),
+    ...(flags.MATRICES ? ['enable chromium_experimental_subgroup_matrix;'] : []),
     ...(flags.PACKED ? ['requires packed_4x8_integer_dot_product;'] : []),
     ...Object.entries(constants).map(([name, value]) => `const ${name} = ${u32(name, value)};`),
     ...Object.entries(floats).map(([name, value]) => `const ${name} = ${f32(value)};`),

@@ -7,7 +7,15 @@ import { isAligned, type LinearLayout } from '../linear.ts';
 import type { Launch, LinearPart, Plan, Shape } from '../plan.ts';
 import type { Settings } from '../wgsl.ts';
 import type { Stats } from './mamba2.ts';
-import { MATRICES_FROM, type MatrixTile, matrixTiles, type Tile, takesMatrices } from './matrix.ts';
+import {
+  halfTile,
+  MATRICES_FROM,
+  type MatrixTile,
+  matrixTiles,
+  type Tile,
+  takeHalves,
+  waysOfHalves,
+} from './matrix.ts';
 import { MOST_GROUPS, teams } from './matvec.ts';
 
 const MATMUL_GROUPS = 256; // of matmul
@@ -64,24 +72,26 @@ function linear(call: Linear, plan: Plan): Launch[] {
   const { layout, parts } = plan.linears.get(call.w)!;
   const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
   const most = call.y === 'logits' ? plan.maxOutputs : plan.program.chunk; // rows of x
-  const matrices = most >= MATRICES_FROM && takesMatrices(layout, isAligned(layout), plan);
-  const reached = ({ from }: Tile) => from <= most;
+  const ways = waysOfHalves(layout, isAligned(layout), plan);
+  const from = ways === 'matrices' ? MATRICES_FROM : FEW + 1; // more rows are matvec's no longer
+  const halves = most >= from ? ways : null;
+  if (halves) takeHalves(layout, plan);
+  const reached = (tile: Tile) => tile.from <= most;
   const launches = parts.flatMap((part): Launch[] => {
     const base = {
       slices: linearSlices(call, part, plan),
       settings: linearSettings(call, layout, part, plan),
     };
-    const few = fewRows(base, matrices ? MATRICES_FROM - 1 : FEW, count, teams(layout, part, plan));
-    const many = matrices
-      ? matrixTiles(part.rows, layout, plan)
-          .filter(reached)
-          .flatMap((tile) => matmulMatrix(base, part, tile, count))
-      : tiles(part, plan)
-          .filter(reached)
-          .map((tile) => matmul(base, part, tile, count));
-    return [few, ...many];
+    const few = fewRows(base, from - 1, count, teams(layout, part, plan));
+    if (halves === 'matrices') {
+      const tiles = matrixTiles(part.rows, layout, plan).filter(reached);
+      return [few, ...tiles.flatMap((tile) => matmulMatrix(base, part, tile, count))];
+    }
+    if (halves) return [few, matmulHalf(base, part, halfTile(from, layout, plan), count)];
+    const tiles = floatTiles(part, plan).filter(reached);
+    return [few, ...tiles.map((tile) => matmul(base, part, tile, count))];
   });
-  return matrices ? [toHalf(call, layout, parts[0]!, count, plan), ...launches] : launches;
+  return halves ? [toHalf(call, layout, parts[0]!, halves, from, count, plan), ...launches] : launches;
 }
 
 type Base = Pick<Launch, 'settings' | 'slices'>;
@@ -115,6 +125,15 @@ function matmul({ settings, slices }: Base, part: LinearPart, tile: FloatTile, c
   };
 }
 
+function matmulHalf({ settings, slices }: Base, part: LinearPart, tile: MatrixTile, count: Count): Launch {
+  return {
+    entry: 'matmul_half',
+    settings: with_(settings, tile.constants, { HALVES: true }),
+    slices: { ...slices, ...HALVES },
+    workgroups: tiled(part, tile, count),
+  };
+}
+
 function matmulMatrix(
   { settings, slices }: Base,
   part: LinearPart,
@@ -125,7 +144,7 @@ function matmulMatrix(
   const workgroups = tiled(part, tile, count, split);
   const product: Launch = {
     entry: 'matmul_matrix',
-    settings: with_(settings, constants, { MATRICES: true, PARTS: split > 1 }),
+    settings: with_(settings, constants, { HALVES: true, MATRICES: true, PARTS: split > 1 }),
     slices: { ...slices, ...HALVES, ...(split > 1 && PARTS) },
     workgroups,
   };
@@ -152,13 +171,23 @@ function tiled(
   };
 }
 
-/** Rows of x as matmul_matrix takes them. */
-function toHalf(call: Linear, layout: LinearLayout, part: LinearPart, count: Count, plan: Plan): Launch {
+/** From so many rows of x on, those rows as halves. Sums of halves have less room than those of f32. */
+function toHalf(
+  call: Linear,
+  layout: LinearLayout,
+  part: LinearPart,
+  ways: 'matrices' | 'f16',
+  from: number,
+  count: Count,
+  plan: Plan,
+): Launch {
+  const settings = with_(linearSettings(call, layout, part, plan), { THREADS: 128 });
+  const LARGEST = ways === 'matrices' ? 1024 : 1;
   return {
     entry: 'to_half',
-    settings: with_(linearSettings(call, layout, part, plan), { THREADS: 128 }),
+    settings: { ...settings, floats: { ...settings.floats, LARGEST } },
     slices: { ...linearSlices(call, part, plan), ...HALVES },
-    workgroups: (shape) => (count(shape) < MATRICES_FROM ? null : [count(shape), 1, 1]),
+    workgroups: (shape) => (count(shape) < from ? null : [count(shape), 1, 1]),
   };
 }
 
@@ -168,7 +197,7 @@ interface FloatTile extends Tile {
 }
 
 /** What a workgroup of matmul makes: large tiles, where there is memory for them and enough of them. */
-function tiles(part: LinearPart, { features, program }: Plan): FloatTile[] {
+function floatTiles(part: LinearPart, { features, program }: Plan): FloatTile[] {
   const tile = (NJ: number, X_PITCH: number, from: number, to: number): FloatTile => ({
     ...{ NJ, X_PITCH, from, to },
     rowsOfX: 64,

@@ -34,17 +34,37 @@ export interface MatrixTile extends Tile {
   split: number; // parts of the columns, a workgroup each
 }
 
-/** Is a weight multiplied as matrices of halves, where rows of x are many? Takes the room for those rows. */
-export function takesMatrices({ format, cols }: LinearLayout, aligned: boolean, plan: Plan): boolean {
-  const { subgroups, matrices, maxThreads } = plan.features;
+/** How a weight meets many rows of x as halves: matrices of subgroups, or each thread for itself; null: not at all. */
+export function waysOfHalves(
+  { format }: LinearLayout,
+  aligned: boolean,
+  plan: Plan,
+): 'matrices' | 'f16' | null {
+  const { subgroups, halves, matrices, maxThreads } = plan.features;
   const f32 = format.kind === 'float' && format.dtype === 'f32';
-  if (matrices === null || f32 || plan.options.numerics === 'exact' || !aligned) return false;
-  if (!fits(SMALL, matrices, plan) || 4 * subgroups > maxThreads) return false;
+  if (!halves || f32 || plan.options.numerics === 'exact' || !aligned) return null;
+  return matrices && fits(SMALL, matrices, plan) && 4 * subgroups <= maxThreads ? 'matrices' : 'f16';
+}
+
+/** Takes the room for rows of x as halves. */
+export function takeHalves({ cols }: LinearLayout, plan: Plan): void {
   const { chunk } = plan.program;
-  const bytes = 2 * chunk * BLOCK * Math.ceil(cols / BLOCK);
-  plan.shared('halves', bytes);
+  plan.shared('halves', 2 * chunk * BLOCK * Math.ceil(cols / BLOCK));
   plan.buffer('factors', 4 * chunk, 'scratch');
-  return true;
+}
+
+/** What a workgroup of matmul_half makes. */
+export function halfTile(from: number, { wordCols }: LinearLayout, { features, program }: Plan): MatrixTile {
+  const [BM, BN] = features.maxWorkgroupMemory < 32_768 ? [32, 64] : [64, 128];
+  const threads = 128;
+  return {
+    ...{ rowsOfX: BM, rowsOfW: BN, from, to: program.chunk, split: 1 },
+    constants: {
+      ...{ BM, BN, BK: BLOCK, M_ROWS: BM / 8, N_ROWS: BN / 16 },
+      X_PAIRS: (BM * BLOCK) / 2 / threads,
+      W_WORDS: (BN * BLOCK) / wordCols / threads,
+    },
+  };
 }
 
 /** The tiles for so many rows of a weight. */
