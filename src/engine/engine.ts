@@ -43,6 +43,7 @@ export interface EngineParts {
   findDamage?: () => Promise<string | null>;
   /** A known-answer test of every op on this device. */
   testOps?: () => Promise<{ ok: boolean; detail: string }>;
+  testFormats?: () => Promise<{ ok: boolean; detail: string }>;
   /** Frees what the engine was made of, after its executor. */
   onDispose?: () => Promise<void>;
 }

@@ -6,7 +6,7 @@ import type { Numerics, Tensor, WeightFormat } from '../types.ts';
 import { KNOWN_LOGITS } from './known_answer_data.ts';
 
 /** Relative error of the logits that a backend may have against the reference. */
-const TOLERANCE: Record<Numerics, number> = { exact: 1e-4, i16: 2e-3, i8: 1e-1 };
+export const TOLERANCE: Record<Numerics, number> = { exact: 1e-4, i16: 2e-3, i8: 1e-1 };
 
 const view = (buffer: string, offset: number, width: number): View => ({ buffer, offset, width });
 const quant = (bits: 4 | 8, group: 16 | 32, hasBias: boolean): WeightFormat => ({

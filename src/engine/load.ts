@@ -22,6 +22,7 @@ import { DamageWatch } from './damage.ts';
 import { hostBytes, SHADOW_SLOTS } from './device.ts';
 import { Engine } from './engine.ts';
 import { knownAnswer } from './known_answer.ts';
+import { knownFormatsAnswer } from './known_formats.ts';
 import { type LoadSettings, readLoadOptions } from './load_options.ts';
 import { readGolden } from './selftest.ts';
 import type { EngineOptions, ModelInfo, Progress } from './types.ts';
@@ -82,6 +83,7 @@ export async function loadEngine(
         golden: readGolden(plan.checkpoint.name, plan.checkpoint.metadata.selftest, plan.program.vocabSize),
         findDamage: async () => watch.report(),
         testOps: () => knownAnswer(backend, plan.settings.numerics),
+        testFormats: () => knownFormatsAnswer(backend, plan.settings.numerics, linearFormats(plan)),
       });
       throwIfAborted(signal);
       const { bytes } = plan.weights;
@@ -291,6 +293,12 @@ function eosTokens({ checkpoint, blueprint, program }: Plan): readonly number[] 
     'INVALID_FILE',
     `${checkpoint.name}: the eos token is ${odd}, but the vocabulary has ${program.vocabSize} ids`,
   );
+}
+
+/** What the kernels of linears of a model read. */
+function linearFormats({ program, weights }: Plan): WeightFormat[] {
+  const linears = Object.entries(program.weights).filter(([, { role }]) => role === 'linear');
+  return linears.map(([name]) => weights.formats[name]!);
 }
 
 /** The format that most values of linear weights have. */

@@ -39,7 +39,8 @@ export interface SelfTestParts {
   info: ModelInfo;
   golden?: readonly Golden[];
   findDamage?: () => Promise<string | null>;
-  testOps?: () => Promise<{ ok: boolean; detail: string }>;
+  testOps?: () => Promise<Outcome>;
+  testFormats?: () => Promise<Outcome>;
 }
 
 type Outcome = { ok: boolean; detail: string };
@@ -55,8 +56,9 @@ export async function selfTest(parts: SelfTestParts): Promise<SelfTestReport> {
   const check = async (name: string, run: () => Promise<Outcome>) => {
     checks.push({ name, ...(await run().catch(failure)) });
   };
-  const { testOps, golden = [] } = parts;
+  const { testOps, testFormats, golden = [] } = parts;
   if (testOps) await check('ops', testOps);
+  if (testFormats) await check('formats', testFormats);
   await check('numbers', () => numbers(parts));
   await check('prefill', () => prefill(parts));
   for (const [i, known] of golden.entries())

@@ -124,7 +124,7 @@ describe('nano', () => {
   test('tests itself', async () => {
     const report = await engine.selfTest();
     expect(report).toMatchObject({ ok: true });
-    expect(report.checks.map(({ name }) => name)).toEqual(['ops', 'numbers', 'prefill']);
+    expect(report.checks.map(({ name }) => name)).toEqual(['ops', 'formats', 'numbers', 'prefill']);
   });
 });
 
