@@ -34,7 +34,7 @@ interface Job {
 type Part = { job: Job; rows: number };
 
 /** Steps of one sequence may follow each other for so long before the event loop gets a turn, which takes its time. */
-const TURN_MS = 10;
+const TURN_MS = 16;
 /** Microtasks that whoever waits for a step may take to ask for the next. */
 const HOPS = 64;
 

@@ -12,14 +12,21 @@ export interface DecodeStream {
 /** Tokens that stand for bytes: UTF-8 is decoded as a stream. */
 export class ByteStream implements DecodeStream {
   private readonly decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  private complete = true; // the decoder holds no part of a character
 
   constructor(private readonly bytes: (id: number) => Uint8Array) {}
 
   push(id: number): string {
-    return this.decoder.decode(this.bytes(id), { stream: true });
+    const bytes = this.bytes(id);
+    const ascii = bytes.every((byte) => byte < 0x80);
+    // Most tokens are a few plain letters, for which a decoder takes longer to call than to run.
+    if (this.complete && ascii && bytes.length <= 32) return String.fromCharCode(...bytes);
+    if (bytes.length > 0) this.complete = bytes.at(-1)! < 0x80;
+    return this.decoder.decode(bytes, { stream: true });
   }
 
   flush(): string {
+    this.complete = true;
     return this.decoder.decode();
   }
 }
