@@ -4,18 +4,21 @@ import { Plan } from '../../src/backends/webgpu/plan.ts';
 import { knownFormats, knownProgram, knownSteps } from '../../src/engine/known_answer.ts';
 
 const LARGE = { ...SPEC_FEATURES, subgroups: 32, packedDots: true, maxWorkgroupMemory: 32_768 };
-const MATRICES = { ...LARGE, matrices: { M: 16, N: 16, K: 16 } };
+const F16 = { ...LARGE, halves: true };
+const MATRICES = { ...F16, matrices: { M: 16, N: 16, K: 16 } };
 
 /** Two sessions are never the many rows for which these are: after mamba2_decode, and of the head. */
 const MANY = ['matmul of a layer', 'matmul'];
-const HALVES = ['to_half', 'matmul_matrix', 'matmul_matrix'];
-const MANY_HALVES = [...HALVES.map((entry) => `${entry} of a layer`), ...HALVES];
+const both = (entries: readonly string[]) => [...entries.map((entry) => `${entry} of a layer`), ...entries];
+const MANY_F16 = both(['to_half', 'matmul_half']);
+const MANY_MATRICES = both(['to_half', 'matmul_matrix', 'matmul_matrix']);
 
 test.each([
   ['no subgroups', SPEC_FEATURES, 'exact', MANY],
   ['subgroups', LARGE, 'exact', MANY],
   ['packed dots', LARGE, 'i16', MANY],
-  ['subgroup matrices', MATRICES, 'i16', MANY_HALVES],
+  ['f16', F16, 'i16', MANY_F16],
+  ['subgroup matrices', MATRICES, 'i16', MANY_MATRICES],
 ] as const)(
   'the known answer depends on every WebGPU kernel of its model: %s',
   (_, features, numerics, unreachable) => {
