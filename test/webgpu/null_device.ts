@@ -8,6 +8,7 @@ export function changedAdapter(host: WebgpuHost, change: (adapter: GPUAdapter) =
       const gpu = await host.gpu();
       if (typeof gpu === 'string') return gpu;
       return {
+        wgslLanguageFeatures: gpu.wgslLanguageFeatures,
         requestAdapter: async (options: GPURequestAdapterOptions) => {
           const adapter = await gpu.requestAdapter(options);
           if (adapter) change(adapter);

@@ -25,6 +25,7 @@ const VARIANTS = {
     dawn({ subgroups: 0, defaultLimits: true }, ['backend=null']),
     'exact',
   ],
+  'with f16, without subgroups': [webgpuBackend(withMatrices, { software: true, subgroups: 0 }), 'i16'],
   'with f16': [webgpuBackend(withMatrices, { software: true, matrices: false }), 'i16'],
   'with subgroup matrices': [webgpuBackend(withMatrices, { software: true }), 'i16'],
 } as const;

@@ -76,10 +76,10 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
   };
 }
 
-function variantOf({ features, numerics }: Plan): string {
+function variantOf({ features, packedDots, halves }: Plan): string {
   return [
     features.subgroups > 0 ? 'subgroups' : 'no subgroups',
-    ...(features.packedDots && numerics !== 'exact' ? ['packed dots'] : []),
-    ...(features.halves && numerics !== 'exact' ? [features.matrices ? 'subgroup matrices' : 'f16'] : []),
+    ...(packedDots ? ['packed dots'] : []),
+    ...(halves ? [features.matrices ? 'subgroup matrices' : 'f16'] : []),
   ].join(', ');
 }

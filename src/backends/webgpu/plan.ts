@@ -107,10 +107,20 @@ export class Plan {
     return { weightBytes, stateBytes, scratchBytes, totalBytes: weightBytes + stateBytes + scratchBytes };
   }
 
+  /** Do a few rows of x meet quantized weights as integers? */
+  get packedDots(): boolean {
+    const { subgroups, packedDots } = this.features;
+    return packedDots && subgroups > 0 && this.options.numerics !== 'exact';
+  }
+
+  /** Do many rows of x meet weights as halves? */
+  get halves(): boolean {
+    return this.features.halves && this.options.numerics !== 'exact';
+  }
+
   /** Of activations where they meet weights: 'i16' stands for halves, too. */
   get numerics(): Numerics {
-    const { subgroups, packedDots, halves } = this.features;
-    return this.options.numerics !== 'exact' && (halves || (subgroups > 0 && packedDots)) ? 'i16' : 'exact';
+    return this.packedDots || this.halves ? 'i16' : 'exact';
   }
 
   /** Constants that every kernel with a batch needs. */

@@ -40,9 +40,9 @@ export function waysOfHalves(
   aligned: boolean,
   plan: Plan,
 ): 'matrices' | 'f16' | null {
-  const { subgroups, halves, matrices, maxThreads } = plan.features;
+  const { subgroups, matrices, maxThreads } = plan.features;
   const f32 = format.kind === 'float' && format.dtype === 'f32';
-  if (!halves || f32 || plan.options.numerics === 'exact' || !aligned) return null;
+  if (!plan.halves || f32 || !aligned) return null;
   return matrices && fits(SMALL, matrices, plan) && 4 * subgroups <= maxThreads ? 'matrices' : 'f16';
 }
 

@@ -12,7 +12,7 @@ const MANY_ROWS = 4096; // of W: enough for teams of one subgroup, in smaller wo
  * How matvec cuts a weight: as many lanes as a row has vec4<u32>; several teams a workgroup, and blocks of rows a team
  * of few lanes, as long as there are workgroups for a whole GPU: they share the row of x. Measured on an H100.
  */
-export function teams(layout: LinearLayout, part: LinearPart, { features, numerics }: Plan) {
+export function teams(layout: LinearLayout, part: LinearPart, { features, packedDots }: Plan) {
   const units = layout.rowWords / 4;
   const fitting = lanesFor(units, features.subgroups);
   const many = features.subgroups > 0 && part.rows >= MANY_ROWS && units % fitting !== 0;
@@ -24,11 +24,7 @@ export function teams(layout: LinearLayout, part: LinearPart, { features, numeri
   const room = features.maxWorkgroupMemory - sums;
   const eights = layout.wordCols / 2; // of a unit's columns
   const packed =
-    numerics === 'i16' &&
-    features.packedDots &&
-    layout.format.kind === 'quant' &&
-    isAligned(layout) &&
-    units * 16 * (eights + 1) <= room;
+    packedDots && layout.format.kind === 'quant' && isAligned(layout) && units * 16 * (eights + 1) <= room;
   const fit = Math.floor(room / (16 * (layout.wordCols + 1))); // units of x as floats
   const tile = Math.min(units, fit < lanes ? fit : fit - (fit % lanes));
   const unitsALane = Math.ceil(units / lanes);
