@@ -154,6 +154,7 @@ describe('one name for an op everywhere', () => {
       'matvec',
       'matvec_packed',
       'matmul',
+      'matmul_half',
       'matmul_matrix',
       'to_half',
       'sum_parts',

@@ -76,32 +76,23 @@ typedef struct { // of one input row and the 8 rows of a tile, over a block
 
 // Adds a pair or a four of codes to the sums of ROWS input rows.
 INLINE void add_step(sums *s, const u8 *codes, const u8 *const *columns, u32 offset, u32 dot) {
-  const b16 low = b16_load(codes), high = b16_load(codes + 16);
-  (void)dot;
+  const b16 code[2] = {b16_load(codes), b16_load(codes + 16)};
   UNROLL for (u32 r = 0; r < ROWS; r++) {
     const u8 *x = columns[r] + offset;
 #if SIMD_DOT7
-    if (dot != PAIRS) {
-      const b16 four = b16_load_splat4(x);
-      if (dot == FOURS_16) {
-        s[r].pairs[0] = s8_add(s[r].pairs[0], b16_dot7_pairs(four, low));
-        s[r].pairs[1] = s8_add(s[r].pairs[1], b16_dot7_pairs(four, high));
-        SETTLE(s[r].pairs[0]);
-        SETTLE(s[r].pairs[1]);
-      } else {
-        s[r].v[0] = b16_dot7(four, low, s[r].v[0]);
-        s[r].v[1] = b16_dot7(four, high, s[r].v[1]);
-        SETTLE(s[r].v[0]);
-        SETTLE(s[r].v[1]);
-      }
-      continue;
-    }
+    const b16 four = b16_load_splat4(x);
+    if (dot == FOURS_16)
+      UNROLL for (u32 h = 0; h < 2; h++) s[r].pairs[h] = s8_add(s[r].pairs[h], b16_dot7_pairs(four, code[h]));
+    else if (dot == FOURS)
+      UNROLL for (u32 h = 0; h < 2; h++) s[r].v[h] = b16_dot7(four, code[h], s[r].v[h]);
+    else
 #endif
-    const s8 pair = s8_load_splat2(x);
-    s[r].v[0] = i4_add(s[r].v[0], s8_dot(pair, b16_pairs(low)));
-    s[r].v[1] = i4_add(s[r].v[1], s8_dot(pair, b16_pairs(high)));
-    SETTLE(s[r].v[0]);
-    SETTLE(s[r].v[1]);
+      UNROLL for (u32 h = 0; h < 2; h++)
+        s[r].v[h] = i4_add(s[r].v[h], s8_dot(s8_load_splat2(x), b16_pairs(code[h])));
+    UNROLL for (u32 h = 0; h < 2; h++) {
+      if (dot == FOURS_16) SETTLE(s[r].pairs[h]);
+      else SETTLE(s[r].v[h]);
+    }
   }
 }
 
