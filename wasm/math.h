@@ -5,11 +5,13 @@
 #include "simd/simd.h"
 #include "step.h"
 
+#define EACH UNROLL for (u32 i = 0; i < n; i++)
+// All of one step before the next: compilers would go on vector by vector.
+#define SET(v, value) do { v[i] = value; SETTLE(v[i]); } while (0)
+
 // e^x of n vectors at once, which share what constants cost to build; 0 below −104, infinity above 88.73, NaN for NaN.
 // Within 2 ulp. `normal`: no less than e^−87, infinity above 88.37, and of NaN anything.
 INLINE void exp4s(f4 *x, const u32 n, int normal) {
-#define EACH UNROLL for (u32 i = 0; i < n; i++)
-#define SET(v, value) do { v[i] = value; SETTLE(v[i]); } while (0) // or compilers would go on vector by vector
   const f4 magic = f4_splat(12582912.0f); // 1.5 · 2^23: adding it rounds to an integer
   static const f32 COEFFICIENTS[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f,
                                      5.0000001201e-1f};
@@ -23,12 +25,13 @@ INLINE void exp4s(f4 *x, const u32 n, int normal) {
     EACH SET(p, f4_add(f4_mul(p[i], r[i]), f4_splat(COEFFICIENTS[k])));
   EACH SET(p, f4_add(f4_add(f4_mul(p[i], f4_mul(r[i], r[i])), r[i]), f4_splat(1.0f)));
   EACH {
-    const i4 k = i4_sub(f4_bits(shifted[i]), f4_bits(magic)), half = i4_sra(k, 1);
+    const i4 k = i4_sub(f4_bits(shifted[i]), f4_bits(magic));
     if (normal) {
       x[i] = f4_mul(p[i], i4_floats(i4_shl(i4_add(k, i4_splat(127)), 23)));
       continue;
     }
     // 2^k in two factors, each a normal number: k is −150 to 128
+    const i4 half = i4_sra(k, 1);
     f4 low = i4_floats(i4_shl(i4_add(half, i4_splat(127)), 23));
     f4 high = i4_floats(i4_shl(i4_add(i4_sub(k, half), i4_splat(127)), 23));
     x[i] = f4_select(f4_eq(x[i], x[i]), f4_mul(f4_mul(p[i], low), high), x[i]);
@@ -78,9 +81,10 @@ INLINE void silu4s(f4 *x, const u32 n) {
   EACH e[i] = f4_sub(f4_splat(0.0f), x[i]);
   exp4s(e, n, 1);
   EACH x[i] = f4_div(x[i], f4_add(f4_splat(1.0f), e[i]));
+}
+
 #undef EACH
 #undef SET
-}
 
 static inline f4 silu4(f4 x) {
   silu4s(&x, 1);

@@ -178,25 +178,12 @@ INLINE int is_usual(const weight_ref *w) { return !(w->group % BLOCK || w->cols 
 #define CHOICE(name) ((kernels){name##_1, name##_2, dot_many(w, narrow)})
 #endif
 
-KERNELS(q4_pairs, Q4_WEIGHTS, PAIRS)
-KERNELS(q8_pairs, Q8_WEIGHTS, PAIRS)
-#if SIMD_DOT7
-KERNELS(q4_fours, Q4_WEIGHTS, FOURS)
-KERNELS(q8_fours, Q8_WEIGHTS, FOURS)
-#endif
-#if SIMD_NARROW
-KERNELS(q4_fours_16, Q4_WEIGHTS, FOURS_16)
-KERNELS(q8_fours_16, Q8_WEIGHTS, FOURS_16)
-#endif
+EACH_DOT(KERNELS)
 
 kernels dot_kernels(const weight_ref *w, u32 narrow) {
-  const int q4 = w->kind == Q4_WEIGHTS;
-#if SIMD_NARROW
-  if (w->numerics == I8 && narrow) return q4 ? CHOICE(q4_fours_16) : CHOICE(q8_fours_16);
-#endif
-#if SIMD_DOT7
-  if (w->numerics == I8) return q4 ? CHOICE(q4_fours) : CHOICE(q8_fours);
-#endif
-  (void)narrow;
-  return q4 ? CHOICE(q4_pairs) : CHOICE(q8_pairs);
+  const u32 dot = dot_of(w, narrow);
+#define CHOOSE(name, of_kind, of_dot) \
+  if (w->kind == of_kind && dot == of_dot) return CHOICE(name);
+  EACH_DOT(CHOOSE)
+  __builtin_unreachable();
 }

@@ -2,6 +2,7 @@
 #include "weights.h"
 
 enum { ROWS = 5 };          // input rows that share the loads of a panel
+enum { FOURS_OF_BLOCK = BLOCK / 4 };
 enum { PANEL_BLOCKS = 32 }; // blocks of columns in a panel of bytes; of 16-bit codes, or bytes in two halves, half
 enum { PANEL_BYTES = PANEL_BLOCKS * BLOCK * TILE };
 
@@ -98,10 +99,9 @@ INLINE void add_step(sums *s, const u8 *codes, const u8 *const *columns, u32 off
 
 // Adds `steps` pairs or fours, at most a block's, to the sums of ROWS input rows.
 INLINE void add_steps(sums *s, const u8 *codes, const u8 *const *columns, u32 steps, u32 dot, s8 one) {
-  const u32 usual = dot == PAIRS ? 16 : 8;
   if (dot == FOURS_16) UNROLL for (u32 r = 0; r < ROWS; r++) s[r].pairs[0] = s[r].pairs[1] = s8_splat(0);
-  if (steps == usual && dot != PAIRS) {
-    UNROLL for (u32 i = 0; i < usual; i++) add_step(s, codes + 32 * i, columns, 4 * i, dot);
+  if (dot != PAIRS && steps == FOURS_OF_BLOCK) {
+    UNROLL for (u32 i = 0; i < FOURS_OF_BLOCK; i++) add_step(s, codes + 32 * i, columns, 4 * i, dot);
   } else
     ROLL for (u32 i = 0; i < steps; i++) add_step(s, codes + 32 * i, columns, 4 * i, dot);
   if (dot == FOURS_16)
@@ -147,12 +147,14 @@ INLINE void add_block(const panel *from, u32 b, const u8 *codes, const u8 *const
 INLINE void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8 **x, f32 (*acc)[TILE], u32 kind,
                       u32 dot) {
   const constants k = constants_of(w, kind);
-  const u32 bytes = dot_bytes(dot), usual = BLOCK / (4 / bytes), block = block_columns(w), has_offset = w->has_offset, halves = kind == Q8_WEIGHTS && bytes == 1 ? 2 : 1;
+  const u32 bytes = dot_bytes(dot), halves = kind == Q8_WEIGHTS && bytes == 1 ? 2 : 1;
+  const u32 steps_of_block = FOURS_OF_BLOCK * bytes;
+  const u32 block = block_columns(w), has_offset = w->has_offset;
   const u32 whole = block < BLOCK || has_offset ? 0 : cols / BLOCK < from->blocks ? cols / BLOCK : from->blocks;
   const u8 *codes = from->codes;
   u32 b = 0;
   for (; b < whole; b++, cols -= BLOCK) { // the usual case, with nothing left to decide
-    add_block(from, b, codes, x, acc, usual, kind, dot, 0, &k);
+    add_block(from, b, codes, x, acc, steps_of_block, kind, dot, 0, &k);
     UNROLL for (u32 r = 0; r < ROWS; r++) x[r] += sizeof(block_head) + BLOCK * bytes;
     codes += BLOCK * TILE * bytes * halves;
   }
@@ -191,25 +193,12 @@ INLINE void strip_tile(const job *j, u32 row, u32 rows, u32 tile, u32 kind, u32 
     const u32 rows = j->rows - row < STRIP ? j->rows - row : STRIP; \
     for (u32 tile = begin; tile < end; tile++) strip_tile(j, row, rows, tile, kind, dot); \
   }
-STRIP_KERNEL(q4_pairs, Q4_WEIGHTS, PAIRS)
-STRIP_KERNEL(q8_pairs, Q8_WEIGHTS, PAIRS)
-#if SIMD_DOT7
-STRIP_KERNEL(q4_fours, Q4_WEIGHTS, FOURS)
-STRIP_KERNEL(q8_fours, Q8_WEIGHTS, FOURS)
-#endif
-#if SIMD_NARROW
-STRIP_KERNEL(q4_fours_16, Q4_WEIGHTS, FOURS_16)
-STRIP_KERNEL(q8_fours_16, Q8_WEIGHTS, FOURS_16)
-#endif
+EACH_DOT(STRIP_KERNEL)
 
 kernel *dot_many(const weight_ref *w, u32 narrow) {
-  const int q4 = w->kind == Q4_WEIGHTS;
-#if SIMD_NARROW
-  if (w->numerics == I8 && narrow) return q4 ? q4_fours_16 : q8_fours_16;
-#endif
-#if SIMD_DOT7
-  if (w->numerics == I8) return q4 ? q4_fours : q8_fours;
-#endif
-  (void)narrow;
-  return q4 ? q4_pairs : q8_pairs;
+  const u32 dot = dot_of(w, narrow);
+#define CHOOSE(name, of_kind, of_dot) \
+  if (w->kind == of_kind && dot == of_dot) return name;
+  EACH_DOT(CHOOSE)
+  __builtin_unreachable();
 }

@@ -73,7 +73,7 @@ void run_linear(const linear_args *a, const step *s, const thread *t) {
     run_tiles(&j, s->narrow, begin, end);
     return;
   }
-  const u32 part = (tiles / (PARTS * t->count) + 1 + 1) & ~1u;
+  const u32 part = (tiles / (PARTS * t->count) + 2) & ~1u; // even, as shares are
   while ((begin = team_next(t) * part) < tiles)
     run_tiles(&j, s->narrow, begin, tiles - begin < part ? tiles : begin + part);
 }

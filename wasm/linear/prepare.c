@@ -30,7 +30,7 @@ INLINE void quantize_block(const weight_ref *w, const f32 *x, u32 n, u32 kind, u
   const f4 magic = f4_splat(12582912.0f); // 1.5 · 2^23: adding it rounds to an integer
   f4 largest = f4_splat(0.0f), zero = f4_splat(0.0f);
   for (u32 i = 0; i < n; i += 4) {
-    const f4 v = f4_load(x + i);
+    f4 v = f4_load(x + i);
     largest = f4_max(largest, f4_abs(v));
     zero = f4_add(zero, f4_mul(v, f4_splat(0.0f)));
   }
@@ -88,7 +88,7 @@ INLINE void prepare_blocks(const weight_ref *w, const f32 *x, const f32 *g, f32 
     }
     block_head *head = (block_head *)(void *)out;
     if (bytes == 4) float_block(w, block, padded, head);
-    else if (padded == BLOCK) quantize_block(w, block, BLOCK, kind, bytes, head);
+    else if (!SMALL_CODE && padded == BLOCK) quantize_block(w, block, BLOCK, kind, bytes, head);
     else quantize_block(w, block, padded, kind, bytes, head);
   }
 }

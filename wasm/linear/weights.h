@@ -6,6 +6,24 @@
 // How integers are multiplied: pairs of i16; fours of i8; the same with sums of 16 bits within a block.
 enum { PAIRS, FOURS, FOURS_16 };
 INLINE u32 dot_bytes(u32 dot) { return dot == PAIRS ? 2 : 1; } // of a prepared column
+INLINE u32 dot_of(const weight_ref *w, u32 narrow) {
+  if (w->numerics != I8 || !SIMD_DOT7) return PAIRS;
+  return narrow && SIMD_NARROW ? FOURS_16 : FOURS;
+}
+
+// What there are kernels of, X(name, kind of weights, dot).
+#if SIMD_DOT7
+#define DOTS_OF_FOURS(X) X(q4_fours, Q4_WEIGHTS, FOURS) X(q8_fours, Q8_WEIGHTS, FOURS)
+#else
+#define DOTS_OF_FOURS(X)
+#endif
+#if SIMD_NARROW
+#define NARROW_DOTS(X) X(q4_fours_16, Q4_WEIGHTS, FOURS_16) X(q8_fours_16, Q8_WEIGHTS, FOURS_16)
+#else
+#define NARROW_DOTS(X)
+#endif
+#define EACH_DOT(X) \
+  X(q4_pairs, Q4_WEIGHTS, PAIRS) X(q8_pairs, Q8_WEIGHTS, PAIRS) DOTS_OF_FOURS(X) NARROW_DOTS(X)
 
 typedef struct { f4 v[2]; } f8; // of the 8 rows of a tile
 
@@ -70,7 +88,6 @@ INLINE constants constants_of(const weight_ref *w, u32 kind) {
 }
 
 INLINE f4 sum_floats(i4 sums, u32 dot, f4 magic) {
-  (void)magic;
   return dot != PAIRS ? f4_sub(i4_floats(sums), magic) : i4_convert(sums);
 }
 

@@ -56,7 +56,8 @@ INLINE s8 b16_pairs(b16 a) { return a; }
 INLINE b16 b16_splat(u8 x) { return wasm_u8x16_splat(x); }
 INLINE b16 b16_load_splat4(const void *p) { return wasm_v128_load32_splat(p); } // 4 bytes, 4 times
 INLINE b16 b16_and(b16 a, b16 b) { return wasm_v128_and(a, b); }
-INLINE b16 b16_high(b16 a, b16 nibble) { return wasm_v128_and(wasm_u16x8_shr(a, 4), nibble); } // upper nibbles; 15 in every byte is to be given
+// Upper nibbles; `nibble` is 15 in every byte.
+INLINE b16 b16_high(b16 a, b16 nibble) { return wasm_v128_and(wasm_u16x8_shr(a, 4), nibble); }
 
 #ifdef __wasm_relaxed_simd__
 #define SIMD_DOT7 1
