@@ -43,6 +43,7 @@ export interface EngineParts {
   findDamage?: () => Promise<string | null>;
   /** A known-answer test of every op on this device. */
   testOps?: () => Promise<{ ok: boolean; detail: string }>;
+  /** Likewise of linears in the model's own formats. */
   testFormats?: () => Promise<{ ok: boolean; detail: string }>;
   /** Frees what the engine was made of, after its executor. */
   onDispose?: () => Promise<void>;
@@ -320,6 +321,6 @@ export class Engine implements EngineService {
 }
 
 /** Weights as snapshots name them. */
-function formatName(format: WeightFormat): string {
+export function formatName(format: WeightFormat): string {
   return format.kind === 'float' ? format.dtype : `q${format.bits} in groups of ${format.group}`;
 }

@@ -3,10 +3,8 @@ import type { View } from '../ops/contract.ts';
 import type { Program } from '../ops/program.ts';
 import { GREEDY } from '../ops/sample.ts';
 import type { Numerics, Tensor, WeightFormat } from '../types.ts';
+import { pseudoRandomBits, relativeError, TOLERANCE } from './known.ts';
 import { KNOWN_LOGITS } from './known_answer_data.ts';
-
-/** Relative error of the logits that a backend may have against the reference. */
-export const TOLERANCE: Record<Numerics, number> = { exact: 1e-4, i16: 2e-3, i8: 1e-1 };
 
 const view = (buffer: string, offset: number, width: number): View => ({ buffer, offset, width });
 const quant = (bits: 4 | 8, group: 16 | 32, hasBias: boolean): WeightFormat => ({
@@ -181,7 +179,7 @@ export async function knownAnswer(
   const executor = await backend.create(knownProgram, knownFormats, { slots: 2, numerics, threads: 1 });
   try {
     const { logits, picked } = await knownLogits(executor);
-    const errors = knownSteps.map((_, step) => relativeError(logits, step)); // NaN if a logit is
+    const errors = knownSteps.map((_, step) => errorAfter(logits, step)); // NaN if a logit is
     const error = Math.max(...errors);
     const wrong = picked.findIndex((id, i) => {
       const row = logits.subarray(i * 32, i * 32 + 32);
@@ -203,23 +201,14 @@ export async function knownAnswer(
 }
 
 /** Of the logits after the two segments of a step. */
-function relativeError(logits: Float32Array, step: number): number {
-  let difference = 0;
-  let norm = 0;
-  for (let i = step * 64; i < step * 64 + 64; i++) {
-    difference += (logits[i]! - KNOWN_LOGITS[i]!) ** 2;
-    norm += KNOWN_LOGITS[i]! ** 2;
-  }
-  return Math.sqrt(difference / norm);
+function errorAfter(logits: Float32Array, step: number): number {
+  const [begin, end] = [step * 64, step * 64 + 64];
+  return relativeError(logits.subarray(begin, end), KNOWN_LOGITS.slice(begin, end));
 }
 
 /** The weights: the same bits on every machine. */
 function* knownTensors(): Generator<[string, Tensor]> {
-  let x = 1;
-  const bits = () => {
-    x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
-    return x >>> 8;
-  };
+  const bits = pseudoRandomBits();
   for (const [name, { shape, format, from, to }] of Object.entries(weights)) {
     const uniform = () => from + ((to - from) * bits()) / 2 ** 24;
     const [rows, cols] = shape.length === 2 ? (shape as [number, number]) : [1, shape[0]!];

@@ -3,7 +3,8 @@ import type { Program } from '../ops/program.ts';
 import type { Numerics, Tensor, WeightFormat } from '../types.ts';
 import { toF32 } from '../weights/dequantize.ts';
 import { f32ToF16 } from '../weights/half.ts';
-import { TOLERANCE } from './known_answer.ts';
+import { formatName } from './engine.ts';
+import { pseudoRandomBits, relativeError, TOLERANCE } from './known.ts';
 
 const VOCAB = 80;
 const CHUNK = 40;
@@ -31,9 +32,8 @@ export async function knownFormatsAnswer(
 }
 
 function nameOf(format: WeightFormat): string {
-  if (format.kind === 'float') return format.dtype;
-  const { bits, group, scaleDtype, hasBias } = format;
-  return `q${bits} in groups of ${group}, ${scaleDtype} scales${hasBias ? ' and offsets' : ''}`;
+  if (format.kind === 'float') return formatName(format);
+  return `${formatName(format)}, ${format.scaleDtype} scales${format.hasBias ? ' and offsets' : ''}`;
 }
 
 /** Logits of tokens right after their embedding, which has the head's weight. */
@@ -87,27 +87,24 @@ async function stepError(executor: Executor, values: Float32Array, norm: Float32
     outputs: Array.from(ids, (_, row) => ({ row, logits: true })),
   };
   await executor.resetSlot(0);
-  let [difference, size] = [0, 0];
+  const found: number[] = [];
+  const expected: number[] = [];
   for (const [row, { logits }] of (await executor.step(step)).entries()) {
+    found.push(...logits!);
     const x = values.subarray(ids[row]! * cols, (ids[row]! + 1) * cols);
     const inverse = 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / cols + EPS);
     for (let out = 0; out < VOCAB; out++) {
-      let expected = 0;
-      for (let c = 0; c < cols; c++) expected += values[out * cols + c]! * x[c]! * inverse * norm[c]!;
-      difference += (logits![out]! - expected) ** 2;
-      size += expected ** 2;
+      let sum = 0;
+      for (let c = 0; c < cols; c++) sum += values[out * cols + c]! * x[c]! * inverse * norm[c]!;
+      expected.push(sum);
     }
   }
-  return Math.sqrt(difference / size);
+  return relativeError(found, expected);
 }
 
 /** The same bits on every machine. */
 function tableOf(format: WeightFormat, cols: number): Tensor {
-  let state = 1;
-  const bits = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state >>> 8;
-  };
+  const bits = pseudoRandomBits();
   const uniform = (from: number, to: number) => from + ((to - from) * bits()) / 2 ** 24;
   const floats = (length: number, from: number, to: number) =>
     Float32Array.from({ length }, () => uniform(from, to));

@@ -3,6 +3,7 @@ import { GREEDY } from '../ops/sample.ts';
 import type { JsonValue } from '../types.ts';
 import { Call } from './call.ts';
 import type { Device } from './device.ts';
+import { relativeError } from './known.ts';
 import { onFreshSequence } from './score.ts';
 import type { Sequence } from './sequence.ts';
 import type { ModelInfo, SelfTestReport } from './types.ts';
@@ -157,14 +158,4 @@ function examplePrompt({ vocabSize, bosTokenId, eosTokenIds, maxContext }: Model
   const ids = Int32Array.from({ length }, (_, i) => Math.floor((((i * 7) % PROMPT) * vocabSize) / PROMPT));
   ids[0] = bosTokenId ?? eosTokenIds[0] ?? 0;
   return ids;
-}
-
-function relativeError(a: Float32Array, b: Float32Array): number {
-  let difference = 0;
-  let norm = 0;
-  for (let i = 0; i < a.length; i++) {
-    difference += (a[i]! - b[i]!) ** 2;
-    norm += b[i]! ** 2;
-  }
-  return Math.sqrt(difference / norm);
 }

@@ -22,6 +22,8 @@ const MATMUL_GROUPS = 256; // of matmul
 const HALVES = { halves: { buffer: 'halves' }, factors: { buffer: 'factors' } }; // rows of x, as to_half leaves them
 const PARTS = { parts: { buffer: 'parts' } }; // of products
 const FEW = 32; // rows of x that matvec takes: to read W again from the cache is no dearer than half-empty tiles
+/** From how many rows of x on, and their largest value: sums of halves have less room than those of f32. */
+const WAYS = { matrices: { from: MATRICES_FROM, LARGEST: 1024 }, f16: { from: FEW + 1, LARGEST: 1 } };
 
 interface Linear {
   x: View;
@@ -73,7 +75,7 @@ function linear(call: Linear, plan: Plan): Launch[] {
   const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
   const most = call.y === 'logits' ? plan.maxOutputs : plan.program.chunk; // rows of x
   const ways = waysOfHalves(layout, isAligned(layout), plan);
-  const from = ways === 'matrices' ? MATRICES_FROM : FEW + 1; // more rows are matvec's no longer
+  const from = ways ? WAYS[ways].from : FEW + 1; // fewer are matvec's
   const halves = most >= from ? ways : null;
   if (halves) takeHalves(layout, plan);
   const reached = (tile: Tile) => tile.from <= most;
@@ -91,7 +93,7 @@ function linear(call: Linear, plan: Plan): Launch[] {
     const tiles = floatTiles(part, plan).filter(reached);
     return [few, ...tiles.map((tile) => matmul(base, part, tile, count))];
   });
-  return halves ? [toHalf(call, layout, parts[0]!, halves, from, count, plan), ...launches] : launches;
+  return halves ? [toHalf(call, layout, parts[0]!, WAYS[halves], count, plan), ...launches] : launches;
 }
 
 type Base = Pick<Launch, 'settings' | 'slices'>;
@@ -171,18 +173,16 @@ function tiled(
   };
 }
 
-/** From so many rows of x on, those rows as halves. Sums of halves have less room than those of f32. */
+/** Rows of x as halves. */
 function toHalf(
   call: Linear,
   layout: LinearLayout,
   part: LinearPart,
-  ways: 'matrices' | 'f16',
-  from: number,
+  { from, LARGEST }: (typeof WAYS)['f16'],
   count: Count,
   plan: Plan,
 ): Launch {
   const settings = with_(linearSettings(call, layout, part, plan), { THREADS: 128 });
-  const LARGEST = ways === 'matrices' ? 1024 : 1;
   return {
     entry: 'to_half',
     settings: { ...settings, floats: { ...settings.floats, LARGEST } },
