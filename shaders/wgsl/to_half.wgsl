@@ -1,5 +1,5 @@
-// Rows of x as halves, for matmul_matrix and matmul_half: x ⊙ g, scaled to LARGEST at most, so that no half overflows. `factors` has what
-// takes the scale back, and the norm with it. One workgroup a row.
+// Rows of x as halves, for matmul_matrix and matmul_half: x ⊙ g, scaled to LARGEST at most, so that no half overflows.
+// `factors` has what takes the scale back, and the norm with it. One workgroup a row.
 @group(0) @binding(9) var<storage, read_write> halves: array<u32>; // [rows][STRIDE]
 @group(0) @binding(10) var<storage, read_write> factors: array<f32>; // [rows]
 var<workgroup> parts: array<vec2<f32>, THREADS>; // sum of squares, largest
