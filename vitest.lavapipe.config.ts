@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { FULL } from './test/helpers/full.ts';
 import { LAVAPIPE, LAVAPIPE_LIBRARIES } from './test/helpers/provided.ts';
 import { assets } from './vitest.config.ts';
 
@@ -10,7 +11,8 @@ process.env.LD_LIBRARY_PATH = LAVAPIPE_LIBRARIES;
 export default defineConfig({
   plugins: [assets],
   test: {
-    include: ['test/webgpu/{adapter,parity,golden}.test.ts'],
+    // That of `tiny` compiles for two minutes.
+    include: [`test/webgpu/{adapter,parity,golden${FULL ? ',tiny' : ''}}.test.ts`],
     testTimeout: 300_000,
     pool: 'forks',
     maxWorkers: 2,

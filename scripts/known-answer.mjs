@@ -41,7 +41,7 @@ for (let i = 0; i < logits.length; i += 8)
   rows.push(`  ${[...logits.subarray(i, i + 8)].map((x) => Number(x.toPrecision(7))).join(', ')},`);
 await writeFile(
   target,
-  `/** Made by scripts/known-answer.mjs: the reference backend's logits of \`knownProgram\`, [8, 32]. */
+  `/** Made by scripts/known-answer.mjs: the reference backend's logits of \`knownProgram\`, [9, 32]. */
 // biome-ignore format: a table
 export const KNOWN_LOGITS: readonly number[] = [
 ${rows.join('\n')}

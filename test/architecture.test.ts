@@ -152,7 +152,6 @@ describe('one name for an op everywhere', () => {
     const linears = ['norm_linear', 'linear_residual', 'logits']; // all of them are matvec or matmul
     const others = [
       'matvec',
-      'matvec_packed',
       'matmul',
       'matmul_half',
       'matmul_matrix',

@@ -1,9 +1,5 @@
 // y = scale · table[id]. One thread a column; the table's rows here are FIRST … FIRST + ROWS.
 @group(0) @binding(0) var<storage, read> batch: Batch;
-@group(0) @binding(1) var<storage, read> words: array<vec4<u32>>;
-#if QUANT
-@group(0) @binding(2) var<storage, read> numbers: array<u32>;
-#endif
 @group(0) @binding(3) var<storage, read_write> y_out: array<f32>;
 
 @compute @workgroup_size(64)

@@ -2,13 +2,19 @@
 // projection that follows: `stats` gets the sum of squares of each workgroup's channels. A workgroup has BLOCK
 // channels p of one head, the states n of a channel are spread over SLICES threads; see ssd_scan.wgsl. The ring has
 // room for K inputs: what this row overwrites, none of its workgroups reads.
+// Where a step has but one row, as mamba2_project, each workgroup also multiplies its channels by their columns of the projection's
+// W, and leaves its share of the products, unnormed, to be added up by whoever reads the residual next (lib/shares.wgsl).
 @group(0) @binding(0) var<storage, read> batch: Batch;
 @group(0) @binding(1) var<storage, read> projection: array<f32>; // z, x B C, dt
 @group(0) @binding(2) var<storage, read> v: array<f32>;
 @group(0) @binding(3) var<storage, read_write> ring: array<f32>; // [slots][K][CHANNELS]
 @group(0) @binding(4) var<storage, read_write> state: array<f32>; // [slots][NHEADS][D_STATE][HEADDIM]
+#if PROJECT
+@group(0) @binding(5) var<storage, read_write> shares: array<vec4<f32>>; // [NHEADS · BLOCKS][ROWS / 4 + 1]
+#else
 @group(0) @binding(5) var<storage, read_write> y_out: array<f32>;
 @group(0) @binding(6) var<storage, read_write> stats: array<f32>; // [rows][NHEADS · BLOCKS]
+#endif
 
 const THREADS = BLOCK * SLICES;
 const FULL = D_STATE == SLICE * SLICES; // no thread has less
@@ -19,6 +25,15 @@ var<workgroup> b_row: array<f32, D_STATE>;
 var<workgroup> c_row: array<f32, D_STATE>;
 var<workgroup> sums: array<f32, THREADS>;
 var<workgroup> squares: array<f32, BLOCK>;
+#if PROJECT
+const SHARE = ROWS / 4u; // vec4s of products; the sum of squares follows
+const ITEMS = SHARE * TILE_UNITS; // of four rows and a unit of columns
+var<workgroup> gated: array<f32, BLOCK>;
+var<workgroup> items: array<vec4<f32>, ITEMS>;
+fn gated_at(i: u32) -> vec4<f32> {
+  return vec4<f32>(gated[4u * i], gated[4u * i + 1u], gated[4u * i + 2u], gated[4u * i + 3u]);
+}
+#endif
 
 // One channel of the convolution; `owner` also puts the input into the ring.
 fn convolve(row: Row, at: u32, c: u32, owner: bool) -> f32 {
@@ -42,7 +57,11 @@ fn convolve(row: Row, at: u32, c: u32, owner: bool) -> f32 {
 }
 
 @compute @workgroup_size(BLOCK * SLICES)
+#if PROJECT
+fn mamba2_project(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+#else
 fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+#endif
   let head = group.y;
   let row = batch.row[group.z];
   let p0 = group.x * BLOCK;
@@ -69,6 +88,12 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
 #else
   let gain = 1.0;
 #endif
+#if PROJECT
+#repeat LOADS
+  let item$i = min(lane + $i * THREADS, ITEMS - 1u);
+  let block$i = load_block(item$i / TILE_UNITS * 4u, (head * HEADDIM + p0) / UNIT + item$i % TILE_UNITS);
+#end
+#endif
   let g = head * NGROUPS / NHEADS;
   let first = group.x == 0u && head * NGROUPS % NHEADS == 0u; // of its group: owns the channels of B and C
   let x = convolve(row, group.z, channel, live && slice == 0u);
@@ -80,6 +105,13 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
       c_row[i - D_STATE] = convolve(row, group.z, D_INNER + BC + c, first);
     }
   }
+#if PROJECT
+  // Compilers put loads off until their use: a store that may depend on them, to where this step's sums go later, keeps them
+  // above (7.3 or 7.9 µs become 6.5).
+#repeat LOADS
+  if (is_zero(block$i)) { sums[lane] = 0.0; }
+#end
+#endif
   workgroupBarrier();
   let dt = dt_of(dt_raw);
   let decay = exp(dt * a);
@@ -106,14 +138,41 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
 #if GATE_FIRST
       square = y * y;
 #endif
+#if PROJECT
+      gated[lane] = gain * y;
+#else
       y_out[group.z * Y_STRIDE + Y_OFFSET + channel] = gain * y;
+#endif
     }
     squares[lane] = square;
   }
   workgroupBarrier();
+#if PROJECT
+#if PACKED
+  let i = min(lane, BLOCK / 8u - 1u);
+  round_eight(i, gated_at(2u * i), gated_at(2u * i + 1u), lane < BLOCK / 8u);
+#else
+  if (lane < BLOCK / 4u) { x_tile[lane / PARTS * PITCH + lane % PARTS] = SHRINK * gated_at(lane); }
+#endif
+  workgroupBarrier();
+#repeat LOADS
+  if (lane + $i * THREADS < ITEMS) { items[item$i] = products(block$i, item$i % TILE_UNITS); }
+#end
+  workgroupBarrier();
+  let share = (head * BLOCKS + group.x) * (SHARE + 1u);
+  for (var i = lane; i < SHARE; i += THREADS) {
+    var sum = vec4<f32>();
+    for (var u = 0u; u < TILE_UNITS; u++) { sum += items[i * TILE_UNITS + u]; }
+    shares[share + i] = sum;
+  }
+#endif
   if (lane == 0u) {
     var all = 0.0;
     for (var i = 0u; i < BLOCK; i++) { all += squares[i]; }
+#if PROJECT
+    shares[share + SHARE] = vec4<f32>(all);
+#else
     stats[(group.z * NHEADS + head) * BLOCKS + group.x] = all;
+#endif
   }
 }

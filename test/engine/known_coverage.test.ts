@@ -23,13 +23,14 @@ test.each([
   'the known answer depends on every WebGPU kernel of its model: %s',
   (_, features, numerics, unreachable) => {
     const { launches, tail } = new Plan(knownProgram, knownFormats, features, { slots: 2, numerics });
-    expect(launches.map(({ entry }) => entry)).toContain('mamba2_decode');
+    const entries = launches.map(({ entry }) => entry);
+    expect(entries).toEqual(expect.arrayContaining(['mamba2_decode', 'mamba2_project']));
     const shapes = knownSteps.map(({ rows: [a, b] }) => ({
       rows: a + b,
-      segments: 2,
-      logitRows: 2,
-      outputs: 2,
-      single: a + b === 2,
+      segments: Math.min(2, a + b),
+      logitRows: Math.min(2, a + b),
+      outputs: Math.min(2, a + b),
+      single: a + b <= 2,
     }));
     const unreached = launches.flatMap(({ entry, workgroups }, i) =>
       shapes.some((shape) => workgroups(shape) !== null) ? [] : [`${entry}${i >= tail ? '' : ' of a layer'}`],

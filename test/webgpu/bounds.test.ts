@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import type { Step } from '../../src/backends/types.ts';
+import { quant } from '../helpers/tensors.ts';
 import { openFixture } from '../models/golden.ts';
 import { skipUnavailable } from '../ops/parity.ts';
 import { GREEDY } from '../ops/sample_cases.ts';
@@ -51,7 +52,7 @@ const step = (ids: number[], slots: number, position: number): Step => {
 test('a model that prefills and decodes stays inside', async (context) => {
   const { backend, outside } = boundsChecked(dawnHost());
   await skipUnavailable(backend, REQUIRED, context);
-  const { executor } = await openFixture(backend, 'nano', { chunk: 6, slots: 2 });
+  const { executor } = await openFixture(backend, 'nano', { chunk: 6, slots: 2, format: quant(4, 32) });
   await executor.step(step([1, 2, 3, 4, 5, 6], 2, 0));
   await executor.step(step([1, 2], 2, 3));
   await executor.stepAhead!(step([7], 1, 4), 6);

@@ -13,6 +13,20 @@ runGolden(
   { label: 'webgpu, subgroups', required: REQUIRED },
   FULL ? undefined : [ON_LAVAPIPE ? 'falcon-h1' : 'rene-a'],
 );
+// The residual of one row goes from block to block in shares (mamba2_project).
+for (const numerics of ['exact', 'i16'] as const)
+  runGolden(
+    dawn(),
+    {
+      label: `webgpu, one row at a time, ${numerics}`,
+      numerics,
+      chunk: 1,
+      format: quant(8, 32),
+      against: 'reference',
+      required: REQUIRED,
+    },
+    FULL ? undefined : [numerics === 'exact' ? 'rene-a' : 'mamba2-a'],
+  );
 if (ON_LAVAPIPE)
   runGolden(
     dawn(),

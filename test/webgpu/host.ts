@@ -47,16 +47,17 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>) {
     if (logit(o, id) > logit(o, best)) { best = id; }
   }
   results[outputs[o].ahead * batch.outputs + o].id = best;
-}`;
+  if (batch.goes_on != 0u) { follow(o, best); }
+}
+`;
 
 function greedyOnly(host: WebgpuHost): WebgpuHost {
   return changedDevice(host, (device) => {
     const create = device.createShaderModule.bind(device);
     device.createShaderModule = (module) => {
-      const kernel = module.code.indexOf('@compute');
-      return create(
-        module.label === 'sample' ? { ...module, code: module.code.slice(0, kernel) + GREEDY } : module,
-      );
+      if (module.label !== 'sample') return create(module);
+      const [before, , follow] = module.code.split(/(?=^@compute|^fn follow)/m);
+      return create({ ...module, code: before! + GREEDY + follow! });
     };
   });
 }

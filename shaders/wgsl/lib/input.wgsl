@@ -14,6 +14,9 @@
 
 // Columns c … c + 3 of x, before the norm; zero beyond the last.
 fn x_at(row: u32, c: u32) -> vec4<f32> {
+#if SHARES
+  return row_sum[c / 4u];
+#else
 #if X_VECTORS
   return x_in[(row * X_STRIDE + X_OFFSET + c) / 4u];
 #else
@@ -23,6 +26,7 @@ fn x_at(row: u32, c: u32) -> vec4<f32> {
     if (c + i < COLS) { x[i] = x_in[at + i]; }
   }
   return x;
+#endif
 #endif
 }
 fn g_at(c: u32) -> vec4<f32> {

@@ -1,8 +1,4 @@
 // What the kernels of all linears share: y = residual + scale · (W · (inverse · x ⊙ g) + b).
-@group(0) @binding(1) var<storage, read> words: array<vec4<u32>>;
-#if QUANT
-@group(0) @binding(2) var<storage, read> numbers: array<u32>;
-#endif
 @group(0) @binding(4) var<storage, read_write> y_out: array<f32>;
 #if BIAS
 @group(0) @binding(6) var<storage, read> b_in: array<f32>;

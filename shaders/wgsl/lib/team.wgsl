@@ -1,27 +1,6 @@
 // What the kernels of few rows of x share. A workgroup has TEAMS teams of LANES threads; a team streams 4 · BLOCKS rows
 // of W past one row of x, a thread a unit of each row at a time.
 const THREADS = LANES * TEAMS;
-fn weight_row(out: u32) -> u32 { return min(out, ROWS - 1u); }
-
-#if ALIGNED
-const UNITS = COLS / UNIT;
-
-// A unit of each of 4 rows, and the numbers of its group.
-struct Block {
-  w: array<vec4<u32>, 4>,
-#if QUANT
-  number: array<vec2<f32>, 4>,
-#endif
-}
-fn load_block(first: u32, unit: u32) -> Block {
-  var block: Block;
-  for (var r = 0u; r < 4u; r++) { block.w[r] = words[weight_row(first + r) * ROW_VECTORS + unit]; }
-#if QUANT
-  for (var r = 0u; r < 4u; r++) { block.number[r] = number_at(weight_row(first + r) * GROUPS + unit * UNIT / GROUP); }
-#endif
-  return block;
-}
-#endif
 
 #if SUBGROUPS
 const SUMS = 64u; // subgroups of a workgroup, at most

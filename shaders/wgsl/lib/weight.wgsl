@@ -1,4 +1,10 @@
-// One value of a linear weight, wherever its columns end. The layout is that of src/backends/webgpu/layout/linear.ts.
+// A linear weight. The layout is that of src/backends/webgpu/linear.ts.
+@group(0) @binding(1) var<storage, read> words: array<vec4<u32>>;
+#if QUANT
+@group(0) @binding(2) var<storage, read> numbers: array<u32>;
+#endif
+
+// One value, wherever columns end.
 fn weight_at(row: u32, c: u32) -> f32 {
   let word = words[row * ROW_VECTORS + c / WORD_COLS / 4u][(c / WORD_COLS) % 4u];
 #if F32
@@ -16,18 +22,36 @@ fn weight_at(row: u32, c: u32) -> f32 {
 
 #if QUANT
 // Scale and offset of a group.
-fn number_at(group: u32) -> vec2<f32> {
-#if HAS_BIAS
+fn number_at(group: u32) -> vec2<f32> { return number_of(bits_at(group), group); }
+
+// What holds them. To ask for bits is one thing, to make numbers of them another: that waits until they are there.
+fn bits_at(group: u32) -> vec2<u32> {
+#if OFFSETS
 #if F32_SCALES
-  return bitcast<vec2<f32>>(vec2<u32>(numbers[2u * group], numbers[2u * group + 1u]));
+  return vec2<u32>(numbers[2u * group], numbers[2u * group + 1u]);
 #else
-  return unpack2x16float(numbers[group]);
+  return vec2<u32>(numbers[group], 0u);
 #endif
 #else
 #if F32_SCALES
-  let scale = bitcast<f32>(numbers[group]);
+  return vec2<u32>(numbers[group], 0u);
 #else
-  let scale = unpack2x16float(numbers[group / 2u])[group % 2u];
+  return vec2<u32>(numbers[group / 2u], 0u);
+#endif
+#endif
+}
+fn number_of(bits: vec2<u32>, group: u32) -> vec2<f32> {
+#if OFFSETS
+#if F32_SCALES
+  return bitcast<vec2<f32>>(bits);
+#else
+  return unpack2x16float(bits.x);
+#endif
+#else
+#if F32_SCALES
+  let scale = bitcast<f32>(bits.x);
+#else
+  let scale = unpack2x16float(bits.x)[group % 2u];
 #endif
   return vec2<f32>(scale, -MIDDLE * scale);
 #endif

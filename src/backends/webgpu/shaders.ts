@@ -3,15 +3,19 @@ import conv1d from '../../../shaders/wgsl/conv1d.wgsl';
 import embed from '../../../shaders/wgsl/embed.wgsl';
 import gate_norm from '../../../shaders/wgsl/gate_norm.wgsl';
 import batch from '../../../shaders/wgsl/lib/batch.wgsl';
+import block from '../../../shaders/wgsl/lib/block.wgsl';
 import dt from '../../../shaders/wgsl/lib/dt.wgsl';
 import halves from '../../../shaders/wgsl/lib/halves.wgsl';
 import input from '../../../shaders/wgsl/lib/input.wgsl';
 import linear from '../../../shaders/wgsl/lib/linear.wgsl';
 import math from '../../../shaders/wgsl/lib/math.wgsl';
 import output from '../../../shaders/wgsl/lib/output.wgsl';
+import packed from '../../../shaders/wgsl/lib/packed.wgsl';
+import products from '../../../shaders/wgsl/lib/products.wgsl';
 import reduce from '../../../shaders/wgsl/lib/reduce.wgsl';
 import rows from '../../../shaders/wgsl/lib/rows.wgsl';
 import select from '../../../shaders/wgsl/lib/select.wgsl';
+import shares from '../../../shaders/wgsl/lib/shares.wgsl';
 import team from '../../../shaders/wgsl/lib/team.wgsl';
 import tiles from '../../../shaders/wgsl/lib/tiles.wgsl';
 import unit from '../../../shaders/wgsl/lib/unit.wgsl';
@@ -22,7 +26,6 @@ import matmul from '../../../shaders/wgsl/matmul.wgsl';
 import matmul_half from '../../../shaders/wgsl/matmul_half.wgsl';
 import matmul_matrix from '../../../shaders/wgsl/matmul_matrix.wgsl';
 import matvec from '../../../shaders/wgsl/matvec.wgsl';
-import matvec_packed from '../../../shaders/wgsl/matvec_packed.wgsl';
 import rotary from '../../../shaders/wgsl/rotary.wgsl';
 import sample from '../../../shaders/wgsl/sample.wgsl';
 import ssd_scan from '../../../shaders/wgsl/ssd_scan.wgsl';
@@ -33,8 +36,7 @@ import window_attention from '../../../shaders/wgsl/window_attention.wgsl';
 /** The sources of each entry point. */
 export const shaders = {
   embed: [batch, weight, embed],
-  matvec: [batch, rows, input, linear, weight, unit, team, matvec],
-  matvec_packed: [batch, rows, input, linear, weight, team, matvec_packed],
+  matvec: [batch, rows, input, shares, linear, weight, unit, block, packed, products, team, matvec],
   matmul: [batch, rows, input, linear, weight, unit, matmul],
   to_half: [batch, rows, input, halves, to_half],
   matmul_half: [batch, rows, linear, weight, halves, tiles, matmul_half],
@@ -43,6 +45,7 @@ export const shaders = {
   conv1d: [batch, math, conv1d],
   ssd_scan: [batch, math, dt, ssd_scan],
   mamba2_decode: [batch, math, dt, mamba2_decode],
+  mamba2_project: [batch, math, dt, weight, unit, block, packed, products, mamba2_decode],
   gate_norm: [math, reduce, gate_norm],
   activation: [math, activation],
   rotary: [batch, rotary],

@@ -6,7 +6,6 @@ import type { NormLinearCall } from '../../../ops/norm_linear.ts';
 import { isAligned, type LinearLayout } from '../linear.ts';
 import type { Launch, LinearPart, Plan, Shape } from '../plan.ts';
 import type { Settings } from '../wgsl.ts';
-import type { Stats } from './mamba2.ts';
 import {
   halfTile,
   MATRICES_FROM,
@@ -17,6 +16,8 @@ import {
   waysOfHalves,
 } from './matrix.ts';
 import { MOST_GROUPS, teams } from './matvec.ts';
+import type { Shares, Stats } from './mixer.ts';
+import { weightSettings, weightSlices } from './weight.ts';
 
 const MATMUL_GROUPS = 256; // of matmul
 const HALVES = { halves: { buffer: 'halves' }, factors: { buffer: 'factors' } }; // rows of x, as to_half leaves them
@@ -37,17 +38,20 @@ interface Linear {
   scale?: number | undefined;
   /** Where the norm's sum of squares comes from, if not from x. */
   stats?: Stats | null;
+  /** The buffer that the residual of the only row lies in, if not where the program has it. */
+  from?: string | undefined;
 }
 
 export function embed(call: EmbedCall, plan: Plan): Launch[] {
   const { layout, parts } = plan.linears.get(call.table)!;
   return parts.map((part) => ({
     entry: 'embed',
-    settings: {
-      flags: formatFlags(layout),
-      constants: { ...plan.batch, ...formatConstants(layout, part), ...plan.view('Y', call.y) },
-      floats: { SCALE: call.scale ?? 1, ...middle(layout) },
-    },
+    settings: with_(
+      weightSettings(layout, part),
+      { ...plan.batch, ...plan.view('Y', call.y) },
+      {},
+      { SCALE: call.scale ?? 1 },
+    ),
     slices: {
       batch: { buffer: 'batch' },
       ...weightSlices(part),
@@ -61,8 +65,37 @@ export function norm_linear(call: NormLinearCall, plan: Plan): Launch[] {
   return linear(call, plan);
 }
 
-export function linear_residual(call: LinearResidualCall, plan: Plan, stats: Stats | null = null): Launch[] {
-  return linear({ ...call, eps: stats?.eps ?? 1, stats }, plan);
+export function linear_residual(
+  call: LinearResidualCall,
+  plan: Plan,
+  stats: Stats | null = null,
+  from?: string,
+): Launch[] {
+  return linear({ ...call, eps: stats?.eps ?? 1, stats, from }, plan);
+}
+
+/** In a step of one row, whose x has yet to be added up; the sum goes to the buffer `to`. */
+export function linear_of_shares(
+  call: NormLinearCall,
+  plan: Plan,
+  { count, norm, scale }: Shares,
+  from: string,
+  to: string,
+): Launch[] {
+  const { layout, parts } = plan.linears.get(call.w)!;
+  return parts.map((part) => {
+    const settings = with_(
+      linearSettings(call, layout, part, plan),
+      { N_SHARES: count },
+      { SHARES: true, SHARES_NORMED: norm !== null },
+      { SHARE_SCALE: scale, ...(norm && { SHARE_COLS: norm.cols, SHARE_EPS: norm.eps }) },
+    );
+    const slices = {
+      ...linearSlices(call, part, plan),
+      ...{ x_in: { buffer: from }, x_out: { buffer: to }, shares: { buffer: 'shares' } },
+    };
+    return fewRows({ settings, slices }, 1, ({ rows }) => rows, teams(layout, part, plan));
+  });
 }
 
 export function logits(call: LogitsCall, plan: Plan): Launch[] {
@@ -73,7 +106,8 @@ export function logits(call: LogitsCall, plan: Plan): Launch[] {
 function linear(call: Linear, plan: Plan): Launch[] {
   const { layout, parts } = plan.linears.get(call.w)!;
   const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
-  const most = call.y === 'logits' ? plan.maxOutputs : plan.program.chunk; // rows of x
+  const all = call.y === 'logits' ? plan.maxOutputs : plan.program.chunk; // rows of x
+  const most = call.from === undefined ? all : 1;
   const ways = waysOfHalves(layout, isAligned(layout), plan);
   const from = ways ? WAYS[ways].from : FEW + 1; // fewer are matvec's
   const halves = most >= from ? ways : null;
@@ -84,7 +118,7 @@ function linear(call: Linear, plan: Plan): Launch[] {
       slices: linearSlices(call, part, plan),
       settings: linearSettings(call, layout, part, plan),
     };
-    const few = fewRows(base, from - 1, count, teams(layout, part, plan));
+    const few = fewRows(base, Math.min(from - 1, most), count, teams(layout, part, plan));
     if (halves === 'matrices') {
       const tiles = matrixTiles(part.rows, layout, plan).filter(reached);
       return [few, ...tiles.flatMap((tile) => matmulMatrix(base, part, tile, count))];
@@ -106,7 +140,7 @@ function fewRows(
   { packed, groups, constants, early }: ReturnType<typeof teams>,
 ): Launch {
   return {
-    entry: packed ? 'matvec_packed' : 'matvec',
+    entry: 'matvec',
     settings: with_(settings, constants, { EARLY: early, PACKED: packed }),
     slices,
     workgroups(shape) {
@@ -215,16 +249,17 @@ function with_(
   settings: Settings,
   constants: Record<string, number>,
   flags: Record<string, boolean> = {},
+  floats: Record<string, number> = {},
 ): Settings {
   return {
-    ...settings,
     flags: { ...settings.flags, ...flags },
     constants: { ...settings.constants, ...constants },
+    floats: { ...settings.floats, ...floats },
   };
 }
 
 function linearSlices(call: Linear, part: LinearPart, plan: Plan): Launch['slices'] {
-  const { x, y, g, b, residual, stats } = call;
+  const { x, y, g, b, residual, stats, from } = call;
   return {
     batch: { buffer: 'batch' },
     ...weightSlices(part),
@@ -232,21 +267,19 @@ function linearSlices(call: Linear, part: LinearPart, plan: Plan): Launch['slice
     y_out: y === 'logits' ? { buffer: 'logits' } : plan.activation(y),
     ...(g !== undefined && { g_in: plan.region({ G: g }).slice }),
     ...(b !== undefined && { b_in: plan.region({ B: b }).slice }),
-    ...(residual && { residual_in: plan.activation(residual) }),
+    ...(residual && { residual_in: from ? { buffer: from } : plan.activation(residual) }),
     ...(stats && { stats: { buffer: stats.buffer } }),
   };
 }
 
 function linearSettings(call: Linear, layout: LinearLayout, part: LinearPart, plan: Plan): Settings {
   const { x, y, g, b, residual, stats, eps, scale } = call;
-  const { format, cols } = layout;
-  const vectors = [x.offset, plan.stride(x.buffer), cols].every((n) => n % 4 === 0);
-  const quant = format.kind === 'quant';
+  const weight = weightSettings(layout, part);
+  const vectors = [x.offset, plan.stride(x.buffer), layout.cols].every((n) => n % 4 === 0);
   return {
     flags: {
-      ...formatFlags(layout),
+      ...weight.flags,
       SUBGROUPS: plan.features.subgroups > 0,
-      ALIGNED: isAligned(layout),
       X_VECTORS: vectors,
       NORM: g !== undefined,
       STATS: Boolean(stats),
@@ -254,55 +287,17 @@ function linearSettings(call: Linear, layout: LinearLayout, part: LinearPart, pl
       G: g !== undefined,
       BIAS: b !== undefined,
       RESIDUAL: residual !== undefined,
-      OFFSETS: quant && format.hasBias,
       LOGITS: y === 'logits',
     },
     constants: {
       ...plan.batch,
-      ...formatConstants(layout, part),
-      ...(isAligned(layout) && { UNIT: 4 * layout.wordCols }),
+      ...weight.constants,
       ...plan.view('X', x),
       ...(y === 'logits' ? { Y_STRIDE: plan.logitsStride, Y_OFFSET: 0 } : plan.view('Y', y)),
       ...(residual && plan.view('R', residual)),
       ...(stats && { N_STATS: stats.count }),
-      NORM_COLS: stats?.cols ?? cols,
+      NORM_COLS: stats?.cols ?? layout.cols,
     },
-    floats: {
-      SCALE: scale ?? 1,
-      EPS: eps,
-      ...middle(layout),
-      ...(quant && { CENTER_CODE: format.hasBias ? 0 : 2 ** (format.bits - 1) }),
-    },
+    floats: { ...weight.floats, SCALE: scale ?? 1, EPS: eps },
   };
-}
-
-function weightSlices({ words, numbers }: LinearPart): Launch['slices'] {
-  return { words: { buffer: words }, ...(numbers !== null && { numbers: { buffer: numbers } }) };
-}
-
-function formatFlags({ format }: LinearLayout): Record<string, boolean> {
-  if (format.kind === 'float') return { F32: format.dtype === 'f32', F16: format.dtype === 'f16' };
-  return {
-    QUANT: true,
-    QUANT4: format.bits === 4,
-    QUANT8: format.bits === 8,
-    HAS_BIAS: format.hasBias,
-    F32_SCALES: format.scaleDtype === 'f32',
-  };
-}
-
-function formatConstants(layout: LinearLayout, { first, rows }: LinearPart): Record<string, number> {
-  const { format, cols, rowWords, wordCols, groups } = layout;
-  return {
-    COLS: cols,
-    ROWS: rows,
-    FIRST: first,
-    ROW_VECTORS: rowWords / 4,
-    WORD_COLS: wordCols,
-    ...(format.kind === 'quant' && { GROUP: format.group, GROUPS: groups, BITS: format.bits }),
-  };
-}
-
-function middle({ format }: LinearLayout): Record<string, number> {
-  return format.kind === 'quant' ? { MIDDLE: 2 ** (format.bits - 1) } : {};
 }

@@ -1,11 +1,9 @@
 import type { Conv1dCall } from '../../../ops/conv1d.ts';
-import type { GateNormCall } from '../../../ops/gate_norm.ts';
-import type { OpCall } from '../../../ops/index.ts';
 import type { SsdScanCall } from '../../../ops/ssd_scan.ts';
 import type { Launch, Plan } from '../plan.ts';
 import type { Settings } from '../wgsl.ts';
 
-const SLICES = 8; // threads that share a channel's states
+export const SLICES = 8; // threads that share a channel's states
 const MOST_BLOCK = 32; // channels of a workgroup
 const MOST_TILE = 16; // rows whose B and C lie in workgroup memory
 
@@ -41,7 +39,7 @@ export function conv1d(call: Conv1dCall, plan: Plan): Launch[] {
   ];
 }
 
-interface SsdDims {
+export interface SsdDims {
   nheads: number;
   headdim: number;
   d_state: number;
@@ -49,10 +47,10 @@ interface SsdDims {
 }
 
 /** How the work of a head is cut, and the constants that say so. */
-function blocks(dims: SsdDims, ngroups: number) {
+export function blocks(dims: SsdDims, ngroups: number, most = MOST_BLOCK, slices = SLICES) {
   const { nheads, headdim, d_state } = dims;
-  const block = Math.min(MOST_BLOCK, 2 ** Math.ceil(Math.log2(headdim)));
-  const slice = Math.ceil(d_state / SLICES);
+  const block = Math.min(most, 2 ** Math.ceil(Math.log2(headdim)));
+  const slice = Math.ceil(d_state / slices);
   return {
     count: Math.ceil(headdim / block),
     constants: {
@@ -61,13 +59,13 @@ function blocks(dims: SsdDims, ngroups: number) {
       D_STATE: d_state,
       NGROUPS: ngroups,
       BLOCK: block,
-      SLICES,
+      SLICES: slices,
       SLICE: slice,
     },
   };
 }
 
-function dtSettings({ dtMin, dtMax }: SsdScanCall): Required<Pick<Settings, 'flags' | 'floats'>> {
+export function dtSettings({ dtMin, dtMax }: SsdScanCall): Required<Pick<Settings, 'flags' | 'floats'>> {
   const limited = dtMax !== Number.POSITIVE_INFINITY;
   return { flags: { DT_LIMIT: limited }, floats: { DT_MIN: dtMin, ...(limited && { DT_MAX: dtMax }) } };
 }
@@ -119,102 +117,4 @@ export function ssd_scan(call: SsdScanCall, plan: Plan): Launch[] {
       workgroups: ({ segments }) => [count, dims.nheads, segments],
     },
   ];
-}
-
-/** conv1d, ssd_scan and gate_norm of one block, where the norm spans the whole row. */
-export interface Mixer {
-  conv: Conv1dCall;
-  ssd: SsdScanCall;
-  gate: GateNormCall;
-}
-
-/** The mixer that begins at call `index`, if these calls are one: each reads what the one before wrote. */
-export function mixerAt(calls: readonly OpCall[], index: number): Mixer | null {
-  const [conv, ssd, gate] = calls.slice(index, index + 3);
-  if (conv?.op !== 'conv1d' || ssd?.op !== 'ssd_scan' || gate?.op !== 'gate_norm') return null;
-  const bc = ssd.B.width;
-  const inside = (offset: number, width: number) => ({
-    buffer: conv.y.buffer,
-    offset: conv.y.offset + offset,
-    width,
-  });
-  const same = (a: object, b: object) => JSON.stringify(a) === JSON.stringify(b);
-  const fits =
-    same(ssd.x, inside(0, ssd.x.width)) &&
-    same(ssd.B, inside(ssd.x.width, bc)) &&
-    same(ssd.C, inside(ssd.x.width + bc, bc)) &&
-    conv.y.width === ssd.x.width + 2 * bc &&
-    same(gate.x, ssd.y) &&
-    [ssd.dt, gate.z].every((view) => view.buffer === conv.x.buffer) &&
-    gate.y.buffer !== conv.x.buffer &&
-    conv.activation === 'silu' &&
-    (gate.mode === 'gate' || gate.ngroups === 1);
-  return fits ? { conv, ssd, gate } : null;
-}
-
-/** The sums of squares that `mamba2_decode` leaves for the projection after it. */
-export interface Stats {
-  buffer: string;
-  count: number; // of a row
-  cols: number; // that the norm spans
-  eps: number;
-}
-
-/** Launches that replace a mixer's in steps of one row a slot; `stats` is null where there is no norm. */
-export function mamba2_decode(mixer: Mixer, plan: Plan): { launch: Launch; stats: Stats | null } {
-  const { conv, ssd, gate } = mixer;
-  const dims = plan.dims(ssd) as unknown as SsdDims;
-  const { count, constants } = blocks(dims, ssd.ngroups);
-  const { k } = plan.dims(conv) as { k: number };
-  const region = plan.region({
-    V_WEIGHT: conv.weight,
-    V_BIAS: conv.bias,
-    V_DT_BIAS: ssd.dtBias,
-    V_A: ssd.A,
-    V_D: ssd.D,
-    V_G: gate.g,
-  });
-  const { flags, floats } = dtSettings(ssd);
-  const sums = dims.nheads * count;
-  plan.shared('stats', 4 * plan.program.chunk * sums);
-  const launch: Launch = {
-    entry: 'mamba2_decode',
-    settings: {
-      flags: {
-        ...flags,
-        HAS_BIAS: conv.bias !== undefined,
-        D_PER_CHANNEL: dims.d !== dims.nheads,
-        NORM: gate.mode !== 'gate',
-        NORM_FIRST: gate.mode === 'norm_then_gate',
-        GATE_FIRST: gate.mode === 'gate_then_norm',
-      },
-      floats,
-      constants: {
-        ...plan.batch,
-        ...constants,
-        K: k,
-        TAPS: k - 1, // of earlier inputs
-        BLOCKS: count,
-        P_STRIDE: plan.stride(conv.x.buffer),
-        XBC_OFFSET: conv.x.offset,
-        DT_OFFSET: ssd.dt.offset,
-        Z_OFFSET: gate.z.offset,
-        ...plan.view('Y', gate.y),
-        ...region.offsets,
-      },
-    },
-    slices: {
-      batch: { buffer: 'batch' },
-      projection: plan.activation(conv.x),
-      v: region.slice,
-      ring: plan.state(conv.state),
-      state: plan.state(ssd.state),
-      y_out: plan.activation(gate.y),
-      stats: { buffer: 'stats' },
-    },
-    workgroups: ({ rows }) => [count, dims.nheads, rows],
-  };
-  const stats =
-    gate.mode === 'gate' ? null : { buffer: 'stats', count: sums, cols: gate.y.width, eps: gate.eps };
-  return { launch, stats };
 }

@@ -38,7 +38,7 @@ export function teams(layout: LinearLayout, part: LinearPart, { features, packed
       BLOCKS: blocks,
       MOST_GROUPS,
       UNITS_A_LANE: unitsALane,
-      ...(packed ? { EIGHTS: eights } : { TILE_UNITS: tile }),
+      ...(packed ? { EIGHTS: eights, TILE_UNITS: units } : { TILE_UNITS: tile }),
     },
   };
 }
