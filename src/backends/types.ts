@@ -60,7 +60,7 @@ export interface ExecutorInfo {
 
 /** One model on one device. Steps of one executor do not overlap: the caller awaits one before the next. */
 export interface Executor {
-  readonly info: ExecutorInfo;
+  readonly info: ExecutorInfo; // its threads may still be starting until ready()
   readonly memory: MemoryPlan;
   /** True once the device went away, with all that was on it: every call rejects with DEVICE_LOST. */
   readonly lost?: boolean;
@@ -71,7 +71,7 @@ export interface Executor {
   upload(name: string, row: number, tensor: Tensor): boolean | undefined;
   /** Two places in the device's memory from which uploads are quickest; valid until ready(). */
   readonly staging?: readonly [Uint8Array, Uint8Array] | undefined;
-  /** After the last upload. Refuses with INTERNAL if a weight is missing. */
+  /** After the last upload: waits for what is underway. Refuses with INTERNAL if a weight is missing. */
   ready(): Promise<void>;
   step(step: Step): Promise<OutputResult[]>;
   /**

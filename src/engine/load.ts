@@ -43,6 +43,9 @@ const DEFAULT_CHUNK = 64;
 /** What a load must last before its pace says how long it will. */
 const PACE_MS = 250;
 
+/** Between two words of progress, which are messages to another thread. */
+const PROGRESS_MS = 33;
+
 /** A checkpoint with the program to run it. */
 interface Plan {
   checkpoint: Checkpoint;
@@ -226,6 +229,7 @@ async function upload(
   const { checkpoint, blueprint, program, weights } = plan;
   const watch = new DamageWatch();
   const begin = performance.now();
+  let told = Number.NEGATIVE_INFINITY;
   await uploadWeights(
     checkpoint,
     blueprint.sources,
@@ -240,6 +244,8 @@ async function upload(
       signal,
       onProgress(loaded, total) {
         const elapsed = performance.now() - begin;
+        if (loaded < total && elapsed - told < PROGRESS_MS) return;
+        told = elapsed;
         const remainingMs = elapsed < PACE_MS ? null : Math.round((elapsed / loaded) * (total - loaded));
         onProgress?.({ stage: 'weights', loaded, total, remainingMs });
       },

@@ -6,8 +6,8 @@ const isObject = (value: JsonValue | undefined): value is JsonObject =>
 const isId = (value: JsonValue | undefined): boolean =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 
-/** What is wrong with a tokenizer.json, as far as the library would not notice; null if nothing is. */
-export function findFault(json: JsonObject): string | null {
+/** The largest id that a tokenizer.json gives to a token; or what is wrong with it, as far as the library would not notice. */
+export function largestIdOrFault(json: JsonObject): number | string {
   const { model, added_tokens = [] } = json;
   if (!isObject(model)) return "has no 'model'";
   if (!Array.isArray(added_tokens)) return "needs a list as 'added_tokens'";
@@ -16,31 +16,28 @@ export function findFault(json: JsonObject): string | null {
       !isObject(token) || !isId(token.id) || typeof token.content !== 'string' || token.content === '',
   );
   if (odd >= 0) return `has an added token without an id or content: entry ${odd}`;
-  if (model.type === 'BPE') return checkBpe(model);
-  return Array.isArray(model.vocab) ? null : checkVocabulary(model.vocab);
+  const { type, vocab } = model;
+  const inVocabulary = Array.isArray(vocab) && type !== 'BPE' ? vocab.length - 1 : checkVocabulary(vocab);
+  if (typeof inVocabulary === 'string') return inVocabulary;
+  const fault = type === 'BPE' ? checkMerges(model) : null;
+  return (
+    fault ?? (added_tokens as { id: number }[]).reduce((most, { id }) => Math.max(most, id), inVocabulary)
+  );
 }
 
-function checkVocabulary(vocab: JsonValue | undefined): string | null {
+/** One pass: to look up each of so many keys takes longer than all the rest. */
+function checkVocabulary(vocab: JsonValue | undefined): number | string {
   if (!isObject(vocab)) return "needs an object as the model's 'vocab'";
-  for (const [token, id] of Object.entries(vocab))
-    if (!isId(id)) return `gives token ${JSON.stringify(token)} the id ${JSON.stringify(id)}`;
-  return null;
-}
-
-/** The largest id that a tokenizer.json without faults gives to a token. */
-export function largestId({ model, added_tokens = [] }: JsonObject): number {
-  const { vocab } = model as JsonObject;
-  const ids = Array.isArray(vocab) ? vocab.keys() : Object.values(vocab as JsonObject);
   let largest = -1;
-  for (const id of ids) largest = Math.max(largest, id as number);
-  for (const token of added_tokens as { id: number }[]) largest = Math.max(largest, token.id);
+  for (const [token, id] of Object.entries(vocab)) {
+    if (!isId(id)) return `gives token ${JSON.stringify(token)} the id ${JSON.stringify(id)}`;
+    largest = Math.max(largest, id as number);
+  }
   return largest;
 }
 
 /** A merge of tokens outside the vocabulary would silently lose text. */
-function checkBpe(model: JsonObject): string | null {
-  const fault = checkVocabulary(model.vocab);
-  if (fault) return fault;
+function checkMerges(model: JsonObject): string | null {
   if (!Array.isArray(model.merges)) return "needs a list as the model's 'merges'";
   const vocab = model.vocab as JsonObject;
   const prefix = typeof model.continuing_subword_prefix === 'string' ? model.continuing_subword_prefix : '';

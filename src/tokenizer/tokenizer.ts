@@ -8,7 +8,7 @@ import { EdgeError, requireArgument } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { tokenBytes } from './bytes.ts';
 import { ChatTemplates } from './chat_template.ts';
-import { findFault, largestId } from './check.ts';
+import { largestIdOrFault } from './check.ts';
 import { ByteStream, type DecodeStream, WindowStream } from './decode_stream.ts';
 
 /** The text of `tokenizer.json` and, if there is one, what `tokenizer_config.json` holds. */
@@ -91,9 +91,8 @@ export class Tokenizer {
  */
 export function parseTokenizer(files: TokenizerFiles, vocabSize: number): Tokenizer {
   const json = parseObject(files.tokenizer, files.name);
-  const fault = findFault(json);
-  if (fault) throw invalid(files.name, fault);
-  const largest = largestId(json);
+  const largest = largestIdOrFault(json);
+  if (typeof largest === 'string') throw invalid(files.name, largest);
   if (largest >= vocabSize)
     throw invalid(
       files.name,

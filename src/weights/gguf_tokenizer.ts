@@ -43,22 +43,20 @@ export function ggufTokenizer(file: string, metadata: JsonObject): string | null
   }
   const pairs = merges.map((merge) => split(file, merge));
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true };
-  const json: JsonObject = {
+  const head: JsonObject = {
     version: '1.0',
     added_tokens: added,
     normalizer: PRE[pre]!.nfc ? { type: 'NFC' } : null,
     pre_tokenizer: byteLevel,
     post_processor: around(metadata, tokens) ?? byteLevel,
     decoder: byteLevel,
-    model: {
-      type: 'BPE',
-      unk_token: null,
-      vocab: Object.fromEntries(vocab),
-      // A merge into what has no id is none: llama.cpp takes its parts, too.
-      merges: pairs.filter(([a, b]) => vocab.has(a) && vocab.has(b) && vocab.has(a + b)),
-    },
   };
-  return JSON.stringify(json);
+  // An object of so many keys is slow to make: its text is made of theirs.
+  const ids = Array.from(vocab, ([token, id]) => `${JSON.stringify(token)}:${id}`);
+  // A merge into what has no id is none: llama.cpp takes its parts, too.
+  const known = pairs.filter(([a, b]) => vocab.has(a) && vocab.has(b) && vocab.has(a + b));
+  const model = `{"type":"BPE","unk_token":null,"vocab":{${ids.join()}},"merges":${JSON.stringify(known)}}`;
+  return `${JSON.stringify(head).slice(0, -1)},"model":${model}}`;
 }
 
 function split(file: string, merge: string): [string, string] {

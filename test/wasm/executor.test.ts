@@ -264,6 +264,7 @@ describe('threads', () => {
         spawnThread: async () => ({ terminate: async () => {} }),
       });
       const executor = await backend.create(program, formats, { slots: 1, numerics: 'exact', threads: 0 });
+      await expect(executor.ready()).rejects.toThrow('WASM weights');
       const { threads } = executor.info;
       await executor.dispose();
       return threads;

@@ -133,11 +133,12 @@ describe.each(['scalar', 'simd'] as const)('packing by the team of the %s module
     const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
     const module = await WebAssembly.compile(await wasmModule(moduleName(simd, true)));
     const kernels = await instantiate(module, memory);
-    const team = await Team.start(
+    const team = new Team(
       spawnThread,
       { module, memory, team: addressOf(TEAM) },
       STACKS.slice(0, threads - 1),
     );
+    await team.started;
     try {
       expect(team.size).toBe(threads);
       const layout = { team: TEAM, logits: LOGITS, maxOutputs: 1, logitsStride: 2 ** 18 / 4 } as Layout;

@@ -11,13 +11,13 @@ import { StepWriter } from './steps.ts';
 import type { Team } from './threads.ts';
 import { Weights } from './weights.ts';
 
-/** What an executor is made of, all of it ready. */
+/** What an executor is made of, all of it ready but the team, whose threads join while weights are uploaded. */
 export interface Parts {
   layout: Layout;
   memory: WebAssembly.Memory;
   kernels: Kernels;
   team: Team | null;
-  info: ExecutorInfo;
+  info: Omit<ExecutorInfo, 'threads'>;
   pace: Pace | null; // null: always all threads
   narrow: boolean; // integer dots have sums of 16 bits
 }
@@ -44,8 +44,8 @@ export class WasmExecutor implements Executor {
 
   get info(): ExecutorInfo {
     const { info, team } = this.alive();
-    if (!team?.fault) return info;
-    return { ...info, threads: Math.min(info.threads, team.size), why: `${info.why}; ${team.fault}` };
+    const why = team?.fault ? `${info.why}; ${team.fault}` : info.why;
+    return { ...info, threads: team?.size ?? 1, why };
   }
 
   get staging(): readonly [Uint8Array, Uint8Array] | undefined {
@@ -58,7 +58,7 @@ export class WasmExecutor implements Executor {
   }
 
   async ready(): Promise<void> {
-    this.alive();
+    await this.alive().team?.started;
     this.weights.checkComplete();
   }
 

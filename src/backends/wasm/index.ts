@@ -179,7 +179,7 @@ async function start(
   const kernels = await instantiate(module, memory);
   const team =
     host.spawnThread && layout.threads > 1
-      ? await Team.start(host.spawnThread, { module, memory, team: addressOf(layout.team) }, layout.stacks)
+      ? new Team(host.spawnThread, { module, memory, team: addressOf(layout.team) }, layout.stacks)
       : null;
   const narrow = overrides.narrow ?? (numerics === 'i8' && narrowIsFaster(kernels, addressOf(layout.step)));
   const info = {
@@ -187,7 +187,6 @@ async function start(
     variant: `${simd === 'relaxed' ? 'relaxed SIMD' : simd === 'simd' ? 'SIMD' : 'scalar'}${threaded ? ', threads' : ''}${memory64 ? ', memory64' : ''}`,
     device: `${host.device}, ${host.cores} cores`,
     why: narrow ? `${why}; integer dots with sums of 16 bits are faster here` : why,
-    threads: team?.size ?? 1,
     numerics,
   };
   return {

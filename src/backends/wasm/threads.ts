@@ -23,28 +23,37 @@ export interface ThreadData {
 export const MAX_THREADS = 64;
 const START_MS = 10_000;
 
-/** The threads beside the caller's own. What cannot be started is left out; what dies ends the team. */
+/**
+ * The threads beside the caller's own. They join one after the other, while the caller goes on alone. What cannot be
+ * started is left out; what dies ends the team.
+ */
 export class Team {
-  private readonly threads: Thread[] = [];
+  /** Resolves once all have joined that will. */
+  readonly started: Promise<void>;
   /** Why the team is smaller than asked for, or null. */
   fault: string | null = null;
+  private readonly threads: Thread[] = [];
   private dead = false;
 
-  static async start(
+  constructor(spawn: SpawnThread, data: Omit<ThreadData, 'index' | 'stack'>, stacks: readonly number[]) {
+    this.started = this.start(spawn, data, stacks);
+  }
+
+  private async start(
     spawn: SpawnThread,
     data: Omit<ThreadData, 'index' | 'stack'>,
     stacks: readonly number[],
-  ) {
-    const team = new Team();
+  ): Promise<void> {
     for (const [i, stack] of stacks.entries()) {
       try {
-        team.threads.push(await team.spawn(spawn, { ...data, index: i + 1, stack }));
+        const thread = await this.spawn(spawn, { ...data, index: i + 1, stack });
+        this.threads.push(thread);
+        if (this.dead) return; // terminate() waits for what has just started
       } catch (cause) {
-        team.fault = `thread ${i + 1} did not start: ${message(cause)}`;
-        break; // indices must be consecutive
+        this.fault = `thread ${i + 1} did not start: ${message(cause)}`;
+        return; // indices must be consecutive
       }
     }
-    return team;
   }
 
   private async spawn(spawn: SpawnThread, data: ThreadData): Promise<Thread> {
@@ -78,6 +87,7 @@ export class Team {
 
   async terminate(): Promise<void> {
     this.dead = true;
+    await this.started;
     await Promise.all(this.threads.map((thread) => thread.terminate()));
     this.threads.length = 0;
   }
