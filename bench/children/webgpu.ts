@@ -1,5 +1,4 @@
 /** Times models of real shapes, with random weights, on the WebGPU backend. Prints JSON. */
-import { findArchitecture } from '../../models/index.ts';
 import { type Executor, MAX_AHEAD, UPLOAD_ROWS } from '../../src/backends/types.ts';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
 import { knownAnswer } from '../../src/engine/known_answer.ts';
@@ -7,6 +6,7 @@ import type { Program } from '../../src/ops/program.ts';
 import { GREEDY } from '../../src/ops/sample.ts';
 import { findGpu, runtimeName } from '../../src/runtime/node.ts';
 import type { Tensor } from '../../src/types.ts';
+import { mamba2Program, VOCAB } from '../shapes.ts';
 import { type Inside, timeKernels } from './webgpu_kernels.ts';
 
 interface Arguments {
@@ -18,7 +18,6 @@ interface Arguments {
   long: number; // tokens that are decoded before the speed is measured again; 0: none
 }
 const { models, chunk, prefill, decode, sessions, long } = JSON.parse(process.argv[2]!) as Arguments;
-const VOCAB = 50_288;
 const Q4 = { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false } as const;
 const F32 = { kind: 'float', dtype: 'f32' } as const;
 /** WebGPU whose devices can tell the time. */
@@ -41,39 +40,6 @@ async function timedGpu(): Promise<GPU | string> {
           }
         : Reflect.get(gpu, name),
   });
-}
-
-/** Of state-spaces/mamba2-*. */
-function programOf(dModel: number, nLayer: number): Program {
-  const config = {
-    d_model: dModel,
-    n_layer: nLayer,
-    vocab_size: VOCAB,
-    ssm_cfg: { layer: 'Mamba2' },
-    rms_norm: true,
-    residual_in_fp32: true,
-    fused_add_norm: true,
-    pad_vocab_size_multiple: 16,
-    tie_embeddings: true,
-  };
-  const inner = 2 * dModel;
-  const heads = inner / 64;
-  const channels = inner + 256;
-  const tensors = new Map<string, { dtype: string; shape: number[] }>();
-  const add = (name: string, ...shape: number[]) => tensors.set(name, { dtype: 'F16', shape });
-  add('backbone.embedding.weight', VOCAB, dModel);
-  add('backbone.norm_f.weight', dModel);
-  for (let i = 0; i < nLayer; i++) {
-    const layer = `backbone.layers.${i}`;
-    add(`${layer}.norm.weight`, dModel);
-    add(`${layer}.mixer.in_proj.weight`, inner + channels + heads, dModel);
-    add(`${layer}.mixer.conv1d.weight`, channels, 1, 4);
-    add(`${layer}.mixer.conv1d.bias`, channels);
-    for (const name of ['dt_bias', 'A_log', 'D']) add(`${layer}.mixer.${name}`, heads);
-    add(`${layer}.mixer.norm.weight`, inner);
-    add(`${layer}.mixer.out_proj.weight`, dModel, inner);
-  }
-  return findArchitecture(config).read(config, tensors).program({ chunk, maxContext: 1 });
 }
 
 /** The same random codes again and again: speed does not depend on values. */
@@ -215,7 +181,7 @@ async function timeSessions(program: Program) {
 
 const results: unknown[] = [];
 for (const [model, { dModel, nLayer }] of Object.entries(models)) {
-  const program = programOf(dModel, nLayer);
+  const program = mamba2Program(dModel, nLayer, chunk);
   results.push({ model, ...(await timeOne(program)), ...(await timeSessions(program)) });
 }
 console.log(JSON.stringify(results));

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { findArchitecture } from '../../models/index.ts';
+import { mamba2Program } from '../../bench/shapes.ts';
 import type { Executor } from '../../src/backends/types.ts';
 import { detectMemory64 } from '../../src/backends/wasm/variants.ts';
 import { checkProgram, type Program } from '../../src/ops/program.ts';
@@ -12,37 +12,7 @@ import { variant } from '../wasm/host.ts';
 
 const GIB = 2 ** 30;
 const Q4 = quant(4, 32);
-const [D, LAYERS, VOCAB] = [4096, 84, 50_288];
 const PROMPT = [11, 7, 23_456, 3, 50_000];
-
-/** A Mamba-2 of 8.8 B parameters, without its weights. */
-function largeProgram(): Program {
-  const config = {
-    ...{ d_model: D, n_layer: LAYERS, vocab_size: VOCAB, pad_vocab_size_multiple: 16, d_intermediate: 0 },
-    ...{ rms_norm: true, tie_embeddings: true, ssm_cfg: { layer: 'Mamba2' } },
-  };
-  const [inner, state, heads] = [2 * D, 128, (2 * D) / 64];
-  const channels = inner + 2 * state;
-  const shapes: [string, number[]][] = [
-    ['backbone.embedding.weight', [VOCAB, D]],
-    ['backbone.norm_f.weight', [D]],
-  ];
-  for (let i = 0; i < LAYERS; i++) {
-    const mixer = `backbone.layers.${i}.mixer`;
-    shapes.push(
-      [`backbone.layers.${i}.norm.weight`, [D]],
-      [`${mixer}.in_proj.weight`, [inner + channels + heads, D]],
-      [`${mixer}.conv1d.weight`, [channels, 1, 4]],
-      [`${mixer}.conv1d.bias`, [channels]],
-      ...['dt_bias', 'A_log', 'D'].map((name): [string, number[]] => [`${mixer}.${name}`, [heads]]),
-      [`${mixer}.norm.weight`, [inner]],
-      [`${mixer}.out_proj.weight`, [D, inner]],
-    );
-  }
-  const tensors = new Map(shapes.map(([name, shape]) => [name, { name, shape, dtype: 'F16' }]));
-  const architecture = findArchitecture(config as never);
-  return architecture.read(config as never, tensors as never).program({ chunk: 8, maxContext: 64 });
-}
 
 /** What is left of a program with some of its calls. */
 function part(program: Program, begin: number, end?: number): Program {
@@ -111,7 +81,7 @@ const bits = (values: Float32Array) => new Uint32Array(values.slice().buffer);
 
 if (detectMemory64())
   test('a model of more than 4 GiB decodes, with the bits of its two halves below 4 GiB', async () => {
-    const program = largeProgram();
+    const program = mamba2Program(4096, 84, 8); // 8.8 B parameters
     const large = await start(program, true);
     expect(large.info.variant).toBe('relaxed SIMD, threads, memory64');
     expect(large.memory.weightBytes).toBeGreaterThan(4.4 * GIB);

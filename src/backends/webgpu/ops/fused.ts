@@ -86,6 +86,7 @@ function isAddedUp(plan: Plan, out: LinearResidualCall, index: number): boolean 
     next.y.buffer !== out.y.buffer &&
     isAligned(layout) &&
     layout.cols % 4 === 0 &&
+    16 * layout.cols <= plan.features.maxWorkgroupMemory && // a quarter of it holds the row
     out.y.offset % 4 === 0 &&
     reader?.op === 'linear_residual' &&
     reader.x.buffer !== out.y.buffer &&

@@ -94,7 +94,7 @@ export function linear_of_shares(
       ...linearSlices(call, part, plan),
       ...{ x_in: { buffer: from }, x_out: { buffer: to }, shares: { buffer: 'shares' } },
     };
-    return fewRows({ settings, slices }, 1, ({ rows }) => rows, teams(layout, part, plan));
+    return fewRows({ settings, slices }, 1, ({ rows }) => rows, teams(layout, part, plan, 4 * layout.cols));
   });
 }
 

@@ -12,7 +12,12 @@ const MANY_ROWS = 4096; // of W: enough for teams of one subgroup, in smaller wo
  * How matvec cuts a weight: as many lanes as a row has vec4<u32>; several teams a workgroup, and blocks of rows a team
  * of few lanes, as long as there are workgroups for a whole GPU: they share the row of x. Measured on an H100.
  */
-export function teams(layout: LinearLayout, part: LinearPart, { features, packedDots }: Plan) {
+export function teams(
+  layout: LinearLayout,
+  part: LinearPart,
+  { features, packedDots }: Plan,
+  taken = 0, // bytes of workgroup memory
+) {
   const units = layout.rowWords / 4;
   const fitting = lanesFor(units, features.subgroups);
   const many = features.subgroups > 0 && part.rows >= MANY_ROWS && units % fitting !== 0;
@@ -21,7 +26,7 @@ export function teams(layout: LinearLayout, part: LinearPart, { features, packed
   const teams = 2 ** Math.floor(Math.log2(Math.min(most, MATVEC_THREADS / (many ? 2 : 1) / lanes)));
   const blocks = most >= 16 * teams ? 2 : 1;
   const sums = (16 * blocks + 4) * (features.subgroups > 0 ? 64 : lanes * teams); // bytes of workgroup memory
-  const room = features.maxWorkgroupMemory - sums;
+  const room = features.maxWorkgroupMemory - sums - taken;
   const eights = layout.wordCols / 2; // of a unit's columns
   const packed =
     packedDots && layout.format.kind === 'quant' && isAligned(layout) && units * 16 * (eights + 1) <= room;
