@@ -2,8 +2,9 @@
 // projection that follows: `stats` gets the sum of squares of each workgroup's channels. A workgroup has BLOCK
 // channels p of one head, the states n of a channel are spread over SLICES threads; see ssd_scan.wgsl. The ring has
 // room for K inputs: what this row overwrites, none of its workgroups reads.
-// Where a step has but one row, as mamba2_project, each workgroup also multiplies its channels by their columns of the projection's
-// W, and leaves its share of the products, unnormed, to be added up by whoever reads the residual next (lib/shares.wgsl).
+// Where a step has but one row, as mamba2_project, each workgroup also multiplies its channels by their columns of the
+// projection's W, and leaves its share of the products, unnormed: whoever reads the residual next adds them up
+// (lib/shares.wgsl).
 @group(0) @binding(0) var<storage, read> batch: Batch;
 @group(0) @binding(1) var<storage, read> projection: array<f32>; // z, x B C, dt
 @group(0) @binding(2) var<storage, read> v: array<f32>;

@@ -74,7 +74,10 @@ export function fusedAt(
   };
 }
 
-/** Does a norm and a projection follow at call `index` that can add up what `out` writes, and nothing else than the next residual read it? */
+/**
+ * Does a norm and a projection follow at call `index` that can add up what `out` writes, and does nobody but the next
+ * residual read the sum?
+ */
 function isAddedUp(plan: Plan, out: LinearResidualCall, index: number): boolean {
   const [next, ...rest] = plan.program.calls.slice(index);
   if (next?.op !== 'norm_linear' || next.b !== undefined) return false;

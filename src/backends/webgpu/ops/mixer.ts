@@ -81,7 +81,7 @@ const MOST_LOADS = 2; // units of four rows of W that a thread asks for at once
 /** Bytes of all shares, which every workgroup of the next projection reads. */
 const MOST_SHARES = 160 * 1024;
 
-/** `mamba2_decode` with the projection after it, for steps of one row; null where the shares would cost more than a launch. */
+/** With the projection after it, for steps of one row; null where the shares would cost more than a launch. */
 export function mamba2_project(
   mixer: Mixer,
   { w, b, scale = 1 }: LinearResidualCall,
