@@ -73,7 +73,8 @@ export function launchTabs(): { open(url: string): Promise<Tab>; close(): Promis
       const ended = new Promise((resolve) => browser.once('close', resolve));
       browser.kill();
       await ended;
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+      // Its helpers may write there for seconds yet.
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
     },
   };
 }
