@@ -1,6 +1,7 @@
 /** Times models of real shapes, with random weights, on the WebGPU backend. Prints JSON. */
 import { type Executor, MAX_AHEAD, UPLOAD_ROWS } from '../../src/backends/types.ts';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
+import { pseudoRandomBits } from '../../src/engine/known.ts';
 import { knownAnswer } from '../../src/engine/known_answer.ts';
 import type { Program } from '../../src/ops/program.ts';
 import { GREEDY } from '../../src/ops/sample.ts';
@@ -45,11 +46,8 @@ async function timedGpu(): Promise<GPU | string> {
 /** The same random codes again and again: speed does not depend on values. */
 function uploadRandom(executor: Executor, program: Program): void {
   const widest = Math.max(...Object.values(program.weights).map(({ shape }) => shape.at(-1)!));
-  let seed = 1;
-  const codes = Uint8Array.from({ length: (UPLOAD_ROWS * widest) / 2 }, () => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return seed >>> 24;
-  });
+  const bits = pseudoRandomBits();
+  const codes = Uint8Array.from({ length: (UPLOAD_ROWS * widest) / 2 }, () => bits() >>> 16);
   const scales = new Uint16Array((UPLOAD_ROWS * widest) / 32).fill(0x1400); // 2^-10
   for (const [name, { shape, role }] of Object.entries(program.weights)) {
     const [rows, cols] = shape.length > 1 ? (shape as [number, number]) : [1, shape[0]!];

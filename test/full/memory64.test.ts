@@ -5,9 +5,9 @@ import { mamba2Program } from '../../bench/shapes.ts';
 import type { Executor } from '../../src/backends/types.ts';
 import { detectMemory64 } from '../../src/backends/wasm/variants.ts';
 import { checkProgram, type Program } from '../../src/ops/program.ts';
-import type { QuantTensor, Tensor, WeightFormat } from '../../src/types.ts';
+import type { QuantTensor, Tensor } from '../../src/types.ts';
 import { missing, runtimeBinary } from '../helpers/provided.ts';
-import { F32, floatTensor, quant } from '../helpers/tensors.ts';
+import { floatTensor, formatsOf, quant } from '../helpers/tensors.ts';
 import { variant } from '../wasm/host.ts';
 
 const GIB = 2 ** 30;
@@ -55,12 +55,7 @@ function vectorOf(program: Program, name: string, length: number, cols: number):
 }
 
 async function start(program: Program, memory64: boolean): Promise<Executor> {
-  const formats = Object.fromEntries(
-    Object.entries(program.weights).map(([name, { role }]): [string, WeightFormat] => [
-      name,
-      role === 'linear' ? Q4 : F32,
-    ]),
-  );
+  const formats = formatsOf(program, Q4);
   const backend = variant('relaxed', memory64 ? {} : { memory64: false });
   const executor = await backend.create(program, formats, { slots: 1, numerics: 'i8', threads: 2 });
   for (const [name, { role, shape }] of Object.entries(program.weights)) {

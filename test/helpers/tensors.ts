@@ -1,5 +1,6 @@
 import { f16ToNumber } from '../../src/backends/reference/dequantize.ts';
 import type { Executor } from '../../src/backends/types.ts';
+import type { Program } from '../../src/ops/program.ts';
 import type { GroupSize, Tensor, WeightFormat } from '../../src/types.ts';
 import { numberToF16 } from './f16.ts';
 import type { Random } from './random.ts';
@@ -31,6 +32,13 @@ export const ALL_FORMATS: readonly WeightFormat[] = [
     ),
   ),
 ];
+
+/** Linear weights in a format, vectors in f32. */
+export function formatsOf({ weights }: Program, linear: WeightFormat): Record<string, WeightFormat> {
+  return Object.fromEntries(
+    Object.entries(weights).map(([name, { role }]) => [name, role === 'linear' ? linear : F32]),
+  );
+}
 
 /** 'f16', 'q4/32', 'q8/64 with bias, f32 scales'. */
 export function formatName(format: WeightFormat): string {

@@ -6,7 +6,7 @@ import type { Program } from '../../src/ops/program.ts';
 import type { Numerics, WeightFormat } from '../../src/types.ts';
 import { relativeError } from '../helpers/compare.ts';
 import { FIXTURES, type Fixture, loadFixture } from '../helpers/fixtures.ts';
-import { encodeTensor, F32, uploadBlocks } from '../helpers/tensors.ts';
+import { encodeTensor, F32, formatsOf, uploadBlocks } from '../helpers/tensors.ts';
 import { skipUnavailable } from '../ops/parity.ts';
 import { GREEDY } from '../ops/sample_cases.ts';
 
@@ -40,9 +40,7 @@ export async function openFixture(
   const fixture = loadFixture(name);
   const blueprint = findArchitecture(fixture.config).read(fixture.config, fixture.tensors);
   const program = blueprint.program({ chunk, maxContext });
-  const formats = Object.fromEntries(
-    Object.entries(program.weights).map(([weight, spec]) => [weight, spec.role === 'linear' ? format : F32]),
-  );
+  const formats = formatsOf(program, format);
   const executor = await backend.create(program, formats, { slots, numerics, threads });
   for (const [weight, { shape }] of Object.entries(program.weights)) {
     const { tensor, transform, multipliers } = blueprint.sources[weight]!;

@@ -6,7 +6,7 @@ import type { Program, StateSpec } from '../../src/ops/program.ts';
 import type { Numerics, Tensor, WeightFormat } from '../../src/types.ts';
 import { relativeError } from '../helpers/compare.ts';
 import { Random } from '../helpers/random.ts';
-import { F32, floatTensor, formatName, randomTensor, uploadBlocks } from '../helpers/tensors.ts';
+import { floatTensor, formatName, formatsOf, randomTensor, uploadBlocks } from '../helpers/tensors.ts';
 import type { CaseStep, OpCase } from './build.ts';
 
 /** Fills what an op has no business with: far from every value, yet finite. */
@@ -82,9 +82,7 @@ async function traces(
 ): Promise<Trace[]> {
   const { program, steps } = testCase;
   const key = `${op} ${testCase.name} ${formatName(format)}`;
-  const formats = Object.fromEntries(
-    Object.entries(program.weights).map(([name, spec]) => [name, spec.role === 'linear' ? format : F32]),
-  );
+  const formats = formatsOf(program, format);
   const slots = 2 + Math.max(...steps.flatMap((step) => step.segments.map((segment) => segment.slot)));
   const executor = await backend.create(program, formats, { slots, ...options });
   try {

@@ -50,6 +50,12 @@ export interface Launch {
   workgroups(shape: Shape): Workgroups | null;
 }
 
+/** Vectors of a call, side by side. */
+export interface Region {
+  slice: Slice;
+  offsets: Record<string, number>; // constant → floats
+}
+
 export type BufferKind = 'weights' | 'state' | 'scratch';
 
 /** A linear weight's rows [first, first + rows) in two buffers. */
@@ -76,6 +82,7 @@ export class Plan {
   readonly maxOutputs: number;
   readonly maxSegments: number;
   readonly logitsStride: number; // floats
+  private readonly regions = new Map<string, Region>();
   private vectorBytes = 0;
 
   constructor(
@@ -152,9 +159,16 @@ export class Plan {
 
   /**
    * A range of 'vectors' with its own copy of each of `weights`, and their offsets in floats as constants: a kernel
-   * binds it as one, and the same kernel serves all layers.
+   * binds it as one, and the same kernel serves all layers. Launches that want the same weights share it.
    */
-  region(weights: Record<string, string | undefined>): { slice: Slice; offsets: Record<string, number> } {
+  region(weights: Record<string, string | undefined>): Region {
+    const key = JSON.stringify(weights);
+    const region = this.regions.get(key) ?? this.takeRegion(weights);
+    this.regions.set(key, region);
+    return region;
+  }
+
+  private takeRegion(weights: Record<string, string | undefined>): Region {
     const begin = Math.ceil(this.vectorBytes / ALIGNMENT) * ALIGNMENT;
     const offsets: Record<string, number> = {};
     let at = begin;

@@ -5,7 +5,7 @@ import type { NormLinearCall } from '../../../ops/norm_linear.ts';
 import { isAligned } from '../linear.ts';
 import { activationBuffer, type Launch, type Plan, type Shape } from '../plan.ts';
 import { linear_of_shares, linear_residual } from './linear.ts';
-import { mamba2_decode, mamba2_project, mixerAt, type Stats } from './mixer.ts';
+import { mamba2_decode, mamba2_project, mixerAt, type Stats, same } from './mixer.ts';
 
 /** What takes the place of some calls' launches. */
 export interface Fused {
@@ -88,7 +88,6 @@ function isAddedUp(plan: Plan, out: LinearResidualCall, index: number): boolean 
     same(next.x, out.y) &&
     next.y.buffer !== out.y.buffer &&
     isAligned(layout) &&
-    layout.cols % 4 === 0 &&
     16 * layout.cols <= plan.features.maxWorkgroupMemory && // a quarter of it holds the row
     out.y.offset % 4 === 0 &&
     reader?.op === 'linear_residual' &&
@@ -106,8 +105,4 @@ function ofResidual(call: LinearResidualCall, plan: Plan, stats: Stats | null, a
 
 function views(call: OpCall): View[] {
   return Object.values(call).filter((value): value is View => typeof value === 'object');
-}
-
-function same(a: object, b: object): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -39,7 +39,7 @@ interface Linear {
   /** Where the norm's sum of squares comes from, if not from x. */
   stats?: Stats | null;
   /** The buffer that the residual of the only row lies in, if not where the program has it. */
-  from?: string | undefined;
+  residualIn?: string | undefined;
 }
 
 export function embed(call: EmbedCall, plan: Plan): Launch[] {
@@ -69,9 +69,9 @@ export function linear_residual(
   call: LinearResidualCall,
   plan: Plan,
   stats: Stats | null = null,
-  from?: string,
+  residualIn?: string,
 ): Launch[] {
-  return linear({ ...call, eps: stats?.eps ?? 1, stats, from }, plan);
+  return linear({ ...call, eps: stats?.eps ?? 1, stats, residualIn }, plan);
 }
 
 /** In a step of one row, whose x has yet to be added up; the sum goes to the buffer `to`. */
@@ -107,7 +107,7 @@ function linear(call: Linear, plan: Plan): Launch[] {
   const { layout, parts } = plan.linears.get(call.w)!;
   const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
   const all = call.y === 'logits' ? plan.maxOutputs : plan.program.chunk; // rows of x
-  const most = call.from === undefined ? all : 1;
+  const most = call.residualIn === undefined ? all : 1;
   const ways = waysOfHalves(layout, isAligned(layout), plan);
   const from = ways ? WAYS[ways].from : FEW + 1; // fewer are matvec's
   const halves = most >= from ? ways : null;
@@ -259,7 +259,7 @@ function with_(
 }
 
 function linearSlices(call: Linear, part: LinearPart, plan: Plan): Launch['slices'] {
-  const { x, y, g, b, residual, stats, from } = call;
+  const { x, y, g, b, residual, stats, residualIn } = call;
   return {
     batch: { buffer: 'batch' },
     ...weightSlices(part),
@@ -267,7 +267,7 @@ function linearSlices(call: Linear, part: LinearPart, plan: Plan): Launch['slice
     y_out: y === 'logits' ? { buffer: 'logits' } : plan.activation(y),
     ...(g !== undefined && { g_in: plan.region({ G: g }).slice }),
     ...(b !== undefined && { b_in: plan.region({ B: b }).slice }),
-    ...(residual && { residual_in: from ? { buffer: from } : plan.activation(residual) }),
+    ...(residual && { residual_in: residualIn ? { buffer: residualIn } : plan.activation(residual) }),
     ...(stats && { stats: { buffer: stats.buffer } }),
   };
 }

@@ -3,7 +3,7 @@ import type { SsdScanCall } from '../../../ops/ssd_scan.ts';
 import type { Launch, Plan } from '../plan.ts';
 import type { Settings } from '../wgsl.ts';
 
-export const SLICES = 8; // threads that share a channel's states
+const SLICES = 8; // threads that share a channel's states
 const MOST_BLOCK = 32; // channels of a workgroup
 const MOST_TILE = 16; // rows whose B and C lie in workgroup memory
 
@@ -47,9 +47,10 @@ export interface SsdDims {
 }
 
 /** How the work of a head is cut, and the constants that say so. */
-export function blocks(dims: SsdDims, ngroups: number, most = MOST_BLOCK, slices = SLICES) {
+export function blocks(dims: SsdDims, ngroups: number, most = MOST_BLOCK, maxThreads = MOST_BLOCK * SLICES) {
   const { nheads, headdim, d_state } = dims;
   const block = Math.min(most, 2 ** Math.ceil(Math.log2(headdim)));
+  const slices = Math.min(SLICES, Math.floor(maxThreads / block));
   const slice = Math.ceil(d_state / slices);
   return {
     count: Math.ceil(headdim / block),

@@ -5,7 +5,7 @@ import type { LinearResidualCall } from '../../../ops/linear_residual.ts';
 import type { SsdScanCall } from '../../../ops/ssd_scan.ts';
 import { isAligned } from '../linear.ts';
 import type { Launch, Plan } from '../plan.ts';
-import { blocks, dtSettings, SLICES, type SsdDims } from './mamba2.ts';
+import { blocks, dtSettings, type SsdDims } from './mamba2.ts';
 import { weightSettings, weightSlices } from './weight.ts';
 
 /** conv1d, ssd_scan and gate_norm of one block, where the norm spans the whole row. */
@@ -25,7 +25,6 @@ export function mixerAt(calls: readonly OpCall[], index: number): Mixer | null {
     offset: conv.y.offset + offset,
     width,
   });
-  const same = (a: object, b: object) => JSON.stringify(a) === JSON.stringify(b);
   const fits =
     same(ssd.x, inside(0, ssd.x.width)) &&
     same(ssd.B, inside(ssd.x.width, bc)) &&
@@ -39,12 +38,21 @@ export function mixerAt(calls: readonly OpCall[], index: number): Mixer | null {
   return fits ? { conv, ssd, gate } : null;
 }
 
-/** The sums of squares that `mamba2_decode` leaves for the projection after it. */
-export interface Stats {
+/** Are two views, or other plain objects, equal? */
+export function same(a: object, b: object): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** The norm that is left to the projection after a mixer. */
+interface Norm {
+  cols: number; // that it spans
+  eps: number;
+}
+
+/** The sums of squares that `mamba2_decode` leaves for that projection. */
+export interface Stats extends Norm {
   buffer: string;
   count: number; // of a row
-  cols: number; // that the norm spans
-  eps: number;
 }
 
 /** A launch that replaces a mixer's in steps of one row a slot; `stats` is null where there is no norm. */
@@ -64,15 +72,14 @@ export function mamba2_decode(mixer: Mixer, plan: Plan): { launch: Launch; stats
     slices: { ...slices, y_out: plan.activation(gate.y), stats: { buffer: 'stats' } },
     workgroups: ({ rows }) => [count, dims.nheads, rows],
   };
-  const stats =
-    gate.mode === 'gate' ? null : { buffer: 'stats', count: sums, cols: gate.y.width, eps: gate.eps };
-  return { launch, stats };
+  const norm = normOf(gate);
+  return { launch, stats: norm && { buffer: 'stats', count: sums, ...norm } };
 }
 
 /** What workgroups of `mamba2_decode` leave of the only row's projection; whoever reads the residual next adds it up. */
 export interface Shares {
   count: number;
-  norm: { cols: number; eps: number } | null; // of what was projected
+  norm: Norm | null; // of what was projected
   scale: number;
 }
 
@@ -92,9 +99,8 @@ export function mamba2_project(
   const part = parts[0]!;
   const dims = plan.dims(ssd) as unknown as SsdDims;
   const { maxThreads, maxWorkgroupMemory } = plan.features;
-  const block = Math.min(PROJECTED_BLOCK, 2 ** Math.ceil(Math.log2(dims.headdim)));
-  const slices = Math.min(SLICES, Math.floor(maxThreads / block));
-  const { count, constants } = blocks(dims, ssd.ngroups, block, slices);
+  const { count, constants } = blocks(dims, ssd.ngroups, PROJECTED_BLOCK, maxThreads);
+  const { BLOCK: block, SLICES: slices } = constants;
   const unit = 4 * layout.wordCols;
   const units = block / unit;
   const items = (part.rows / 4) * units;
@@ -139,8 +145,11 @@ export function mamba2_project(
     slices: { ...base.slices, ...weightSlices(part), shares: { buffer: 'shares' } },
     workgroups: ({ rows }) => (rows === 1 ? [count, dims.nheads, 1] : null),
   };
-  const norm = gate.mode === 'gate' ? null : { cols: gate.y.width, eps: gate.eps };
-  return { launch, shares: { count: shares, norm, scale } };
+  return { launch, shares: { count: shares, norm: normOf(gate), scale } };
+}
+
+function normOf({ mode, y, eps }: GateNormCall): Norm | null {
+  return mode === 'gate' ? null : { cols: y.width, eps };
 }
 
 /** What both have of a mixer. */
