@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -73,8 +74,8 @@ export function launchTabs(): { open(url: string): Promise<Tab>; close(): Promis
       const ended = new Promise((resolve) => browser.once('close', resolve));
       browser.kill();
       await ended;
-      // Its helpers may write there for seconds yet.
-      rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
+      // Its helpers may write there yet. Unlike rmSync, this looks anew at every try.
+      await rm(folder, { recursive: true, force: true, maxRetries: 20 });
     },
   };
 }
