@@ -1,8 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Chat, ChatTemplates } from '../../src/tokenizer/chat_template.ts';
 import { TEMPLATE_LIMITS } from '../../src/tokenizer/template_runner.ts';
 import type { JsonObject, JsonValue } from '../../src/types.ts';
 import { CHATML, FALCON, GRANITE } from './templates.ts';
+
+afterEach(() => void vi.restoreAllMocks());
 
 const templates = (chat_template: JsonValue, config: JsonObject = {}) =>
   new ChatTemplates('of a test', { ...config, chat_template });
@@ -155,7 +157,14 @@ describe('what goes wrong', () => {
       /characters or values/,
     ],
   ])('%s', (_, template, message) => {
+    vi.spyOn(performance, 'now').mockReturnValue(0); // a busy machine would reach the time first
     refused(() => run(template), 'INVALID_FILE', message);
+  });
+
+  test('its time', () => {
+    let seconds = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => 1000 * seconds++);
+    refused(() => run('{% for i in range(100) %}{{ i }}{% endfor %}'), 'INVALID_FILE', /takes longer than/);
   });
 
   test('a long conversation is none of that', () => {
