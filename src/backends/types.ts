@@ -17,6 +17,8 @@ export interface Output {
   sample?: SampleParams;
   /** Ids after which `stepAhead` goes no further. */
   ends?: readonly number[];
+  /** Texts may end it, too, which only the host sees: steps beyond would be for nothing. */
+  watched?: boolean;
 }
 
 export interface OutputResult {
@@ -75,12 +77,13 @@ export interface Executor {
   ready(): Promise<void>;
   step(step: Step): Promise<OutputResult[]>;
   /**
-   * `count` steps, each from the tokens that the one before sampled, without the host in between: for steps of one row
-   * a slot and one sampled output a row. Returns the results of each; null for an output that sampled one of its `ends`
-   * before (of these the first MAX_ENDS count): its slot is left as it was then. A device for which this is no faster
-   * has no such thing.
+   * Up to `count` steps, each from the tokens that the one before sampled, without the host in between: for steps of
+   * one row a slot and one sampled output a row. Returns the results of each; null for an output that sampled one of its
+   * `ends` before (of these the first MAX_ENDS count): its slot is left as it was then. One that keeps the caller's
+   * thread busy begins no step after `until` (`performance.now()`), but for the first. A device for which this is no
+   * faster has no such thing.
    */
-  stepAhead?(step: Step, count: number): Promise<(OutputResult | null)[][]>;
+  stepAhead?(step: Step, count: number, until?: number): Promise<(OutputResult | null)[][]>;
   /** Slot state operations; the arrays are in canonical order: dense states as declared, rings oldest row first. */
   resetSlot(slot: number): Promise<void>;
   copySlot(from: number, to: number): Promise<void>;

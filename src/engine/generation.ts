@@ -181,7 +181,11 @@ export class Generation {
     const recent = settings.penalizes ? sequence.recentWith(ids) : NO_RECENT;
     const results = await sequence.predictAhead(
       ids,
-      { sample: { ...settings.sampling, position, recent }, ends: this.ends },
+      {
+        sample: { ...settings.sampling, position, recent },
+        ends: this.ends,
+        watched: settings.stop.length > 0,
+      },
       call,
       Math.min(most, settings.maxTokens - this.count),
     );

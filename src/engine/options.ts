@@ -1,5 +1,5 @@
 import { EdgeError, requireArgument } from '../errors.ts';
-import { MAX_BIAS, MAX_TOP, type SampleParams } from '../ops/sample.ts';
+import { MAX_BIAS, MAX_TOP, penalizes, type SampleParams } from '../ops/sample.ts';
 import type { GenerateOptions } from './types.ts';
 
 /** `GenerateOptions`, checked, with every default filled in. */
@@ -61,10 +61,7 @@ export function readOptions(options: GenerateOptions, vocabSize: number): Settin
       bias: readBias(options.logitBias, vocabSize),
       top: logprobs ?? 0,
     },
-    penalizes:
-      penalties.repetitionPenalty !== 1 ||
-      penalties.frequencyPenalty !== 0 ||
-      penalties.presencePenalty !== 0,
+    penalizes: penalizes(penalties),
     seed,
     stop: readStop(options.stop),
     stopTokens: readStopTokens(options.stopTokens, vocabSize),

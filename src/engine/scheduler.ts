@@ -164,7 +164,10 @@ export class Scheduler {
     let steps: (OutputResult | null)[][]; // [count][outputs]
     try {
       const step = toStep(parts, wanted);
-      steps = count > 1 ? await this.executor.stepAhead!(step, count) : [await this.executor.step(step)];
+      steps =
+        count > 1
+          ? await this.executor.stepAhead!(step, count, this.lastTurn + TURN_MS)
+          : [await this.executor.step(step)];
     } catch (error) {
       for (const { job } of parts) job.reject(error);
       return;

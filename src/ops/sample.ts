@@ -52,6 +52,14 @@ export const GREEDY: Omit<SampleParams, 'position'> = {
   top: 0,
 };
 
+/** Do ids that came before count? */
+export function penalizes(
+  params: Pick<SampleParams, 'repetitionPenalty' | 'frequencyPenalty' | 'presencePenalty'>,
+): boolean {
+  const { repetitionPenalty, frequencyPenalty, presencePenalty } = params;
+  return repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
+}
+
 /** Ids that penalties look back at. */
 export const MAX_RECENT = 64;
 /** Entries of a logit bias. */

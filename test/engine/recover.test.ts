@@ -4,7 +4,6 @@ import type { Backend, Executor } from '../../src/backends/types.ts';
 import type { EngineOptions } from '../../src/engine/types.ts';
 import { EdgeError } from '../../src/errors.ts';
 import { wasmModule } from '../../src/runtime/node.ts';
-import type { BackendName } from '../../src/types.ts';
 import { EngineHost } from '../../workers/service.ts';
 import { variant } from '../wasm/host.ts';
 import { handle, rejects } from './drive.ts';
@@ -13,14 +12,14 @@ const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
 const PROMPT = Array.from({ length: 80 }, (_, i) => (i * 7) % 500);
 const OPTIONS = { maxTokens: 24, ignoreEos: true, repetitionPenalty: 1.2 };
 const LOST = new EdgeError('DEVICE_LOST', 'The device was lost');
-const TOUCHES = ['step', 'resetSlot', 'copySlot', 'readSlot', 'writeSlot'] as const;
+const TOUCHES = ['step', 'stepAhead', 'resetSlot', 'copySlot', 'readSlot', 'writeSlot'] as const;
 
-/** A backend of another name whose devices are lost as they are used the `lives[i]`th time; later ones last. */
-function mortal(lives: number[], name: BackendName = 'webgpu'): Backend {
+/** A backend called WebGPU whose devices are lost as they are used the `lives[i]`th time; later ones last. */
+function mortal(lives: number[], goesAhead = false): Backend {
   const wasm = variant('simd');
   return {
     ...wasm,
-    name,
+    name: 'webgpu',
     async create(...args) {
       const executor = await wasm.create(...args);
       let left = lives.shift() ?? Number.POSITIVE_INFINITY;
@@ -34,6 +33,7 @@ function mortal(lives: number[], name: BackendName = 'webgpu'): Backend {
       return new Proxy(executor, {
         get(target, key) {
           if (key === 'lost') return left < 0;
+          if (key === 'stepAhead' && !goesAhead) return undefined;
           if (TOUCHES.includes(key as never)) return touched(key as never);
           const value = Reflect.get(target, key, target);
           return typeof value === 'function' ? value.bind(target) : value;
@@ -110,14 +110,15 @@ const undisturbed = await (async () => {
 })();
 
 test.each([
-  ['checkpoints', { checkpointEvery: 16 }],
-  ['no checkpoints', { checkpointBytes: 0 }],
-  ['sessions in host memory', { maxSessions: 2, spill: 1, checkpointEvery: 32 }],
+  ['checkpoints', { checkpointEvery: 16 }, false],
+  ['no checkpoints', { checkpointBytes: 0 }, false],
+  ['sessions in host memory', { maxSessions: 2, spill: 1, checkpointEvery: 32 }, false],
+  ['many steps at a time', { checkpointEvery: 16 }, true],
 ] as const)(
   'wherever the device is lost, sessions go on after the last token delivered: %s',
-  async (_, options) => {
-    for (let life = 1; life < 120; life += 7) {
-      const engine = await host([mortal([life, 2 * life, 40])], options);
+  async (_, options, goesAhead) => {
+    for (let life = 1; life < 120; life += goesAhead ? 2 : 7) {
+      const engine = await host([mortal([life, 2 * life, 40], goesAhead)], options);
       expect(await converse(engine), `lost at use ${life}`).toEqual(undisturbed);
       await engine.dispose();
     }

@@ -1,5 +1,6 @@
 import { EdgeError } from '../../errors.ts';
 import type { Tensor } from '../../types.ts';
+import { following } from '../common/ahead.ts';
 import type { Executor, ExecutorInfo, MemoryPlan, OutputResult, Step } from '../types.ts';
 import { writeProgram } from './encode.ts';
 import type { Layout } from './layout.ts';
@@ -63,6 +64,22 @@ export class WasmExecutor implements Executor {
   }
 
   async step(step: Step): Promise<OutputResult[]> {
+    return this.runStep(step);
+  }
+
+  async stepAhead(step: Step, count: number, until = Number.POSITIVE_INFINITY): Promise<OutputResult[][]> {
+    const most = step.outputs.some(({ watched }) => watched) ? 1 : count;
+    const found = [this.runStep(step)];
+    for (let last = step; found.length < most && performance.now() < until; ) {
+      const next = following(last, found.at(-1)!);
+      if (!next) break;
+      found.push(this.runStep(next));
+      last = next;
+    }
+    return found;
+  }
+
+  private runStep(step: Step): OutputResult[] {
     const parts = this.alive();
     this.steps.write(step);
     const { callList, tail, maxOutputs } = this.layout;
