@@ -159,15 +159,15 @@ export class Scheduler {
   }
 
   private async step(parts: Part[], count: number): Promise<void> {
+    const wasAlone = this.alone;
     this.alone = parts.length === 1 && this.decodes.length + this.prefills.length === 0;
+    const until = wasAlone && this.alone ? this.lastTurn + TURN_MS : 0; // who else may want a part can say so
     const wanted = parts.map(({ job, rows }) => outputsWithin(job, rows));
     let steps: (OutputResult | null)[][]; // [count][outputs]
     try {
       const step = toStep(parts, wanted);
       steps =
-        count > 1
-          ? await this.executor.stepAhead!(step, count, this.lastTurn + TURN_MS)
-          : [await this.executor.step(step)];
+        count > 1 ? await this.executor.stepAhead!(step, count, until) : [await this.executor.step(step)];
     } catch (error) {
       for (const { job } of parts) job.reject(error);
       return;

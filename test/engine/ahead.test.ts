@@ -39,6 +39,17 @@ describe('a device that goes ahead gives the same tokens, and leaves the same st
     expect(ahead.counts.some((count) => count > 1)).toBe(true);
   });
 
+  test('one alone has until the next turn of the event loop', async () => {
+    const { engine, executor } = fakeEngine({ Executor: AheadExecutor });
+    const session = await open(engine);
+    const begin = performance.now();
+    await generate(engine, session, [1], { ...DRAWN, maxTokens: 200 });
+    const { untils } = executor as AheadExecutor;
+    expect(untils.length).toBeGreaterThan(1);
+    expect(Math.min(...untils)).toBeGreaterThan(begin);
+    expect(Math.max(...untils)).toBeLessThan(performance.now() + 100);
+  });
+
   test('two sessions go ahead together, and not while a third has a prompt to read', async () => {
     const { engine, executor } = fakeEngine({ Executor: AheadExecutor });
     const sessions = [await open(engine), await open(engine), await open(engine)];
@@ -47,6 +58,7 @@ describe('a device that goes ahead gives the same tokens, and leaves the same st
     );
     const counts = (executor as AheadExecutor).counts;
     expect(Math.max(...counts)).toBeGreaterThan(1);
+    expect(new Set((executor as AheadExecutor).untils)).toEqual(new Set([0])); // one that blocks goes one step at a time
     const alone = fakeEngine();
     for (const [i, found] of [a!, b!].entries()) {
       const s = await open(alone.engine);

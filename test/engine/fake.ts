@@ -139,9 +139,11 @@ export class FakeExecutor implements Executor {
 /** One that goes ahead by itself, as a GPU does. */
 export class AheadExecutor extends FakeExecutor {
   readonly counts: number[] = []; // of every stepAhead
+  readonly untils: number[] = [];
 
-  async stepAhead(step: Step, count: number): Promise<OutputResult[][]> {
+  async stepAhead(step: Step, count: number, until: number): Promise<OutputResult[][]> {
     this.counts.push(count);
+    this.untils.push(until);
     const found: OutputResult[][] = [];
     let next = step;
     for (let k = 0; k < count; k++) {
