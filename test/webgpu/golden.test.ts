@@ -25,7 +25,7 @@ for (const numerics of ['exact', 'i16'] as const)
       against: 'reference',
       required: REQUIRED,
     },
-    FULL ? undefined : ['mamba2-a'],
+    FULL ? undefined : ON_LAVAPIPE && numerics === 'exact' ? ['mamba2-a', 'rene-a'] : ['mamba2-a'],
   );
 if (ON_LAVAPIPE)
   runGolden(
