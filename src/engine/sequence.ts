@@ -1,6 +1,6 @@
 import type { Output, OutputResult } from '../backends/types.ts';
 import { EdgeError } from '../errors.ts';
-import { MAX_RECENT } from '../ops/sample.ts';
+import { recentAfter } from '../ops/sample.ts';
 import { Checkpoints } from '../state/checkpoints.ts';
 import type { StateImage } from '../state/image.ts';
 import type { Conversation } from '../state/snapshot.ts';
@@ -159,8 +159,7 @@ export class Sequence {
 
   /** Ids that penalties look at, `ids` being the next to come: oldest first. */
   recentWith(ids: Int32Array): Int32Array {
-    if (ids.length >= MAX_RECENT) return ids.slice(-MAX_RECENT);
-    return Int32Array.from([...this.memory.recent, ...ids].slice(-MAX_RECENT));
+    return recentAfter(this.memory.recent, ids);
   }
 
   /** How many rows `predict(ids)` consumes. */

@@ -62,6 +62,12 @@ export function penalizes(
 
 /** Ids that penalties look back at. */
 export const MAX_RECENT = 64;
+
+/** What penalties look at once `ids` came after `recent`: oldest first. */
+export function recentAfter(recent: Iterable<number>, ids: Int32Array): Int32Array {
+  return Int32Array.from([...recent, ...ids.slice(-MAX_RECENT)].slice(-MAX_RECENT));
+}
+
 /** Entries of a logit bias. */
 export const MAX_BIAS = 1024;
 /** Most probable tokens that a step reports. */

@@ -1,10 +1,10 @@
+import { following } from '../../src/backends/common/ahead.ts';
 import { sampleRow } from '../../src/backends/reference/ops/sample.ts';
 import type { Executor, ExecutorInfo, MemoryPlan, OutputResult, Step } from '../../src/backends/types.ts';
 import { SHADOW_SLOTS } from '../../src/engine/device.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { ModelInfo } from '../../src/engine/types.ts';
 import type { Program } from '../../src/ops/program.ts';
-import { MAX_RECENT } from '../../src/ops/sample.ts';
 import type { Tokenizer } from '../../src/tokenizer/index.ts';
 
 const mix = (h: number, id: number) => (Math.imul(h ^ (id + 0x9e3779b9), 0x85ebca6b) ^ (h >>> 13)) >>> 0;
@@ -145,19 +145,11 @@ export class AheadExecutor extends FakeExecutor {
     this.counts.push(count);
     this.untils.push(until);
     const found: OutputResult[][] = [];
-    let next = step;
+    let next: Step = { ...step, outputs: step.outputs.map(({ ends: _, ...output }) => output) }; // beyond all ends
     for (let k = 0; k < count; k++) {
       const results = await this.step(next);
       found.push(results);
-      const ids = results.map(({ sampled }) => sampled!.id);
-      next = {
-        ids: Int32Array.from(ids),
-        segments: next.segments.map((segment) => ({ ...segment, position: segment.position + 1 })),
-        outputs: next.outputs.map(({ row, sample }, i) => {
-          const recent = Int32Array.from([...sample!.recent, ids[i]!].slice(-MAX_RECENT));
-          return { row, sample: { ...sample!, recent, position: sample!.position + 1 } };
-        }),
-      };
+      next = following(next, results)!;
     }
     return found;
   }

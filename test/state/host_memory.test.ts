@@ -13,17 +13,11 @@ function counted() {
     ...wasm,
     async create(...args) {
       const executor = await wasm.create(...args);
-      const { step, stepAhead, readSlot, writeSlot, copySlot } = executor;
+      const { step, readSlot, writeSlot, copySlot } = executor;
       executor.step = (wanted) => {
         count.rows += wanted.ids.length;
         count.steps += 1;
         return step.call(executor, wanted);
-      };
-      executor.stepAhead = async (wanted, ...limits) => {
-        const found = await stepAhead!.call(executor, wanted, ...limits);
-        count.rows += found.length * wanted.ids.length;
-        count.steps += found.length;
-        return found;
       };
       executor.readSlot = (...slot) => {
         count.reads += 1;

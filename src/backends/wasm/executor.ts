@@ -64,22 +64,6 @@ export class WasmExecutor implements Executor {
   }
 
   async step(step: Step): Promise<OutputResult[]> {
-    return this.runStep(step);
-  }
-
-  async stepAhead(step: Step, count: number, until = Number.POSITIVE_INFINITY): Promise<OutputResult[][]> {
-    const most = step.outputs.some(({ watched }) => watched) ? 1 : count;
-    const found = [this.runStep(step)];
-    for (let last = step; found.length < most && performance.now() < until; ) {
-      const next = following(last, found.at(-1)!);
-      if (!next) break;
-      found.push(this.runStep(next));
-      last = next;
-    }
-    return found;
-  }
-
-  private runStep(step: Step): OutputResult[] {
     const parts = this.alive();
     this.steps.write(step);
     const { callList, tail, maxOutputs } = this.layout;
@@ -93,6 +77,17 @@ export class WasmExecutor implements Executor {
       for (const [i, output] of part.entries()) results.push(this.outputs.read(i, output));
     }
     return results;
+  }
+
+  async stepAhead(step: Step, count: number, until = Number.POSITIVE_INFINITY): Promise<OutputResult[][]> {
+    const most = step.outputs.some(({ watched }) => watched) ? 1 : count;
+    const found: OutputResult[][] = [];
+    for (let next: Step | null = step; next; ) {
+      const results = await this.step(next);
+      found.push(results);
+      next = found.length < most && performance.now() < until ? following(next, results) : null;
+    }
+    return found;
   }
 
   private run({ kernels, team, pace }: Parts, rows: number, first: number, last: number): void {
