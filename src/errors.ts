@@ -3,6 +3,7 @@ export type EdgeErrorCode =
   | 'UNSUPPORTED_MODEL' // an architecture or a config option that no program is written for
   | 'INVALID_FILE' // a file that is damaged, truncated, or contradicts itself or its config
   | 'NOT_FOUND' // a file, directory or URL that does not exist
+  | 'WRITE_FAILED' // a file that cannot be written: no permission, no space, a directory
   | 'NETWORK' // a transfer that failed
   | 'OUT_OF_MEMORY' // does not fit the memory there is, or the budget given
   | 'UNSUPPORTED_BACKEND' // the backend asked for cannot run here

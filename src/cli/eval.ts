@@ -83,6 +83,7 @@ async function evaluateTasks(
     throw new EdgeError('ABORTED', `Stopped by Ctrl-C: ${kept}`);
   } finally {
     stopListening();
+    await journal.close();
     if (errorIsTerminal()) printError('\r\x1b[K');
   }
   await print(

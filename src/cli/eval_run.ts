@@ -1,7 +1,8 @@
 /** Running a task: many examples at a time, results kept as they come. */
 import type { Model } from '../../workers/model.ts';
 import { EdgeError } from '../errors.ts';
-import { appendText, openFile, writeFileAtomic } from '../runtime/files.node.ts';
+import { type Appender, openFile, writeFileAtomic } from '../runtime/files.node.ts';
+import { isStream, openAppender } from '../runtime/write_file.node.ts';
 import type { Example } from './eval_tasks.ts';
 
 /** What one example gave: the log-likelihood of each choice (natural log). */
@@ -23,28 +24,27 @@ export interface Accuracy {
 export class Journal {
   private readonly outcomes = new Map<string, Outcome>();
 
-  private constructor(private readonly file: string | null) {}
+  private constructor(private readonly appender: Appender | null) {}
 
   /** @throws INVALID_FILE if the file is of another model or another kind; its last line may be cut off */
   static async open(file: string | null, subject: object): Promise<Journal> {
-    const journal = new Journal(file);
-    if (file === null) return journal;
+    if (file === null) return new Journal(null);
     const header = JSON.stringify(subject);
-    const existing = await openFile(file);
-    const lines: string[] = [];
-    if (existing) {
-      const text = new TextDecoder().decode(await existing.read(0, existing.size));
-      await existing.close();
-      lines.push(...text.split('\n').slice(0, -1)); // what is not ended by a newline was cut off
-      if (lines.length > 0 && lines[0] !== header)
-        throw new EdgeError(
-          'INVALID_FILE',
-          `${file} holds results of ${lines[0]!.slice(0, 200)}, expected ${header}: choose another --out, or delete it`,
-        );
+    if (await isStream(file)) {
+      const journal = new Journal(await openAppender(file));
+      await journal.appender!.append(`${header}\n`);
+      return journal;
     }
-    for (const line of lines.slice(1)) journal.remember(JSON.parse(line) as Outcome);
-    await writeFileAtomic(file, [new TextEncoder().encode(`${[header, ...lines.slice(1)].join('\n')}\n`)]);
+    const outcomes = await readOutcomes(file, header);
+    const lines = [header, ...outcomes.map((outcome) => JSON.stringify(outcome))];
+    await writeFileAtomic(file, [new TextEncoder().encode(`${lines.join('\n')}\n`)]);
+    const journal = new Journal(await openAppender(file));
+    for (const outcome of outcomes) journal.remember(outcome);
     return journal;
+  }
+
+  async close(): Promise<void> {
+    await this.appender?.close();
   }
 
   get(task: string, index: number): Outcome | undefined {
@@ -53,12 +53,34 @@ export class Journal {
 
   async add(outcome: Outcome): Promise<void> {
     this.remember(outcome);
-    if (this.file !== null) await appendText(this.file, `${JSON.stringify(outcome)}\n`);
+    await this.appender?.append(`${JSON.stringify(outcome)}\n`);
   }
 
   private remember(outcome: Outcome): void {
     this.outcomes.set(`${outcome.task} ${outcome.index}`, outcome);
   }
+}
+
+/** What a file of results holds; what is not ended by a newline was cut off. @throws INVALID_FILE for any other file */
+async function readOutcomes(file: string, header: string): Promise<Outcome[]> {
+  const existing = await openFile(file);
+  if (!existing) return [];
+  const text = new TextDecoder().decode(await existing.read(0, existing.size));
+  await existing.close();
+  const lines = text.split('\n');
+  const [first, ...rest] = lines.length > 1 ? lines.slice(0, -1) : [header];
+  if (first !== header || (lines.length === 1 && !header.startsWith(text)))
+    throw new EdgeError(
+      'INVALID_FILE',
+      `${file} holds ${lines[0]!.slice(0, 200)}, expected results of ${header}: choose another --out, or delete it`,
+    );
+  return rest.map((line, i) => {
+    try {
+      return JSON.parse(line) as Outcome;
+    } catch (cause) {
+      throw new EdgeError('INVALID_FILE', `${file}, line ${i + 2}: expected a result as JSON`, { cause });
+    }
+  });
 }
 
 /** Runs what is missing, `batch` examples at a time, and sums up. */

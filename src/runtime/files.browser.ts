@@ -55,10 +55,6 @@ export async function writeFileAtomic(path: string, chunks: Chunks): Promise<voi
   }
 }
 
-export async function appendText(path: string, _text: string): Promise<void> {
-  throw noPaths(path);
-}
-
 export function pathOfFileUrl(url: string): string {
   throw noPaths(url);
 }

@@ -1,22 +1,14 @@
 import { createHash } from 'node:crypto';
-import {
-  appendFile,
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  unlink,
-} from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EdgeError } from '../errors.ts';
-import type { Chunks, LocalFile, PathStat, ScratchFile } from './files.types.ts';
+import type { LocalFile, PathStat, ScratchFile } from './files.types.ts';
+import { writeAll } from './write_file.node.ts';
 
 export type * from './files.types.ts';
+export { makeFolder, writeFileAtomic } from './write_file.node.ts';
 
 const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
 
@@ -69,11 +61,6 @@ export async function openScratch(path: string): Promise<ScratchFile> {
   };
 }
 
-/** Makes a folder, and those that it lies in. */
-export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true });
-}
-
 /** Removes a file, or a folder with all in it; nothing happens where there is none. */
 export async function removePath(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true });
@@ -114,31 +101,6 @@ export function environment(name: string): string | undefined {
   }
 }
 
-let writes = 0;
-
-/** Writes a file beside its place and renames it, so that `path` holds all of it or what it held before. */
-export async function writeFileAtomic(path: string, chunks: Chunks): Promise<void> {
-  const part = join(dirname(path), `.${basename(path)}.${process.pid}-${writes++}.part`);
-  const handle = await open(part, 'w').catch((cause) => missing(dirname(path), cause));
-  if (!handle)
-    throw new EdgeError('NOT_FOUND', `Cannot write ${path}: there is no directory ${dirname(path)}`);
-  try {
-    for await (const chunk of chunks) await writeAll(handle, chunk);
-    await handle.sync();
-    await handle.close();
-    await rename(part, path);
-  } catch (error) {
-    await handle.close().catch(() => {});
-    await unlink(part).catch(() => {});
-    throw error;
-  }
-}
-
-/** Adds text at the end of a file, which must exist. @throws what the file system says */
-export async function appendText(path: string, text: string): Promise<void> {
-  await appendFile(path, text);
-}
-
 /** The path that a `file:` URL names. */
 export function pathOfFileUrl(url: string): string {
   try {
@@ -173,15 +135,6 @@ async function readRange(
     filled += bytesRead;
   }
   return filled === length ? bytes : bytes.subarray(0, filled);
-}
-
-/** At `offset`, or where the last write ended. */
-async function writeAll(handle: FileHandle, chunk: Uint8Array, offset?: number): Promise<void> {
-  for (let done = 0; done < chunk.length; ) {
-    const at = offset === undefined ? null : offset + done;
-    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, at);
-    done += bytesWritten;
-  }
 }
 
 function missing(path: string, cause: unknown): null {

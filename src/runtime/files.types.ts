@@ -14,6 +14,12 @@ export interface PathStat {
 /** What is written to a file, piece by piece. */
 export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
+/** A file that text is added to. */
+export interface Appender {
+  append(text: string): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** A file for reads and writes anywhere; what was never written is zeros. */
 export interface ScratchFile {
   readonly size: number; // bytes, when it was opened

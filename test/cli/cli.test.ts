@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -177,6 +177,20 @@ describe('the other commands', () => {
     expect(file.get('logits')!.shape).toEqual([4, model.info.vocabSize]);
     expect(Float32Array.from(file.get('logits')!.values)).toEqual(logits);
     expect((await json(['logits', NANO, '--ids', '5,6,7', '--last', '1', '--out', out])).shape[0]).toBe(1);
+  });
+
+  test.runIf(process.platform === 'linux')('a write that breaks off leaves what was there', async () => {
+    const place = mkdtempSync(join(folder, 'full-'));
+    const out = join(place, 'logits.safetensors');
+    writeFileSync(out, 'before');
+    const limited = 'ulimit -f 1; exec "$@"'; // no file beyond a block
+    const args = ['-c', limited, 'sh', process.execPath, CLI, 'logits', NANO, '--ids', '5,6,7', '--out', out];
+    const { status, stderr } = spawnSync('sh', args, { encoding: 'utf8' });
+    expect({ status, stderr }).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/\[WRITE_FAILED\]/),
+    });
+    expect([readdirSync(place), readFileSync(out, 'utf8')]).toEqual([['logits.safetensors'], 'before']);
   });
 
   test('score reads a file', async () => {

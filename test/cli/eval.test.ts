@@ -90,7 +90,9 @@ describe('tasks', () => {
   test('cut off anywhere and resumed: the same result, and nothing is computed twice', async () => {
     const examples = await readTask(folder, copa, 100);
     const file = join(folder, 'results.jsonl');
-    const result = await runTask(model, 'copa', examples, await Journal.open(file, { a: 1 }), quiet);
+    const first = await Journal.open(file, { a: 1 });
+    const result = await runTask(model, 'copa', examples, first, quiet);
+    await first.close();
     const whole = readFileSync(file, 'utf8');
     for (const length of [0, 3, 9, 40, 100, whole.length - 1, whole.length]) {
       writeFileSync(file, whole.slice(0, length));
@@ -98,10 +100,16 @@ describe('tasks', () => {
       const known = examples.filter((_, i) => journal.get('copa', i)).length;
       expect(known).toBe(Math.max(0, whole.slice(0, length).split('\n').length - 2));
       expect(await runTask(model, 'copa', examples, journal, quiet)).toEqual(result);
+      await journal.close();
       const sorted = (text: string) => text.trim().split('\n').sort();
       expect(sorted(readFileSync(file, 'utf8'))).toEqual(sorted(whole));
     }
     await expect(Journal.open(file, { a: 2 })).rejects.toMatchObject({ code: 'INVALID_FILE' });
+    for (const other of ['notes of mine', 'notes of mine\n', `{"a":1}\nnotes\n`]) {
+      writeFileSync(file, other);
+      await expect(Journal.open(file, { a: 1 })).rejects.toMatchObject({ code: 'INVALID_FILE' });
+      expect(readFileSync(file, 'utf8')).toBe(other);
+    }
     await expect(Journal.open(join(folder, 'no/such/place'), {})).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
@@ -111,12 +119,14 @@ describe('tasks', () => {
     const examples = await readTask(folder, copa, 100);
     const file = join(folder, 'aborted.jsonl');
     const controller = new AbortController();
-    const run = runTask(model, 'copa', examples, await Journal.open(file, {}), {
+    const journal = await Journal.open(file, {});
+    const run = runTask(model, 'copa', examples, journal, {
       batch: 1,
       onProgress: (done) => done === 2 && controller.abort(),
       signal: controller.signal,
     });
     await expect(run).rejects.toThrow();
+    await journal.close();
     expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(3);
   });
 

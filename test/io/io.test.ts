@@ -206,7 +206,6 @@ describe('local files', () => {
       () => browser.statPath('/x'),
       () => browser.listDirectory('/x'),
       () => browser.writeFileAtomic('/x', []),
-      () => browser.appendText('/x', ''),
       () => browser.pathOfFileUrl('/x'),
       () => browser.joinPath('/x', 'y'),
       () => browser.splitPath('/x'),
