@@ -1,60 +1,14 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { load } from '../../src/index.ts';
 import { parseSafetensors } from '../helpers/safetensors.ts';
+import { CLI, edgeSsm, json, NANO, PROMPT, start } from './edge_ssm.ts';
 
-const CLI = fileURLToPath(new URL('../../dist/node/cli.js', import.meta.url));
-const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-interface Outcome {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-function start(args: string[]) {
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: 'pipe' });
-  const text = { stdout: '', stderr: '' };
-  type Stream = keyof typeof text;
-  const waiting: { stream: Stream; part: string; resolve: () => void }[] = [];
-  const look = () => {
-    for (const { stream, part, resolve } of waiting) if (text[stream].includes(part)) resolve();
-  };
-  for (const stream of ['stdout', 'stderr'] as const)
-    child[stream].on('data', (chunk) => {
-      text[stream] += chunk;
-      look();
-    });
-  const ended = new Promise<Outcome>((resolve) =>
-    child.on('close', (code) => resolve({ code, out: text.stdout, err: text.stderr })),
-  );
-  const until = (stream: Stream, part: string) =>
-    new Promise<void>((resolve) => {
-      waiting.push({ stream, part, resolve });
-      look();
-    });
-  return { child, ended, until };
-}
-
-async function edgeSsm(args: string[], input = ''): Promise<Outcome> {
-  const { child, ended } = start(args);
-  child.stdin.end(input);
-  return ended;
-}
-
-const json = async (args: string[]) => {
-  const { code, out, err } = await edgeSsm([...args, '--json']);
-  expect({ code, err }).toMatchObject({ code: 0 });
-  return JSON.parse(out);
-};
-
-const PROMPT = 'Once upon a time';
 
 describe('edge-ssm run', () => {
   test('without arguments: the embedded model and one line of figures', async () => {
@@ -243,102 +197,4 @@ test('state build saves what model.session({ from }) goes on from', async () => 
   rmSync(folder, { recursive: true });
   expect((await edgeSsm(['state', 'bild'])).code).toBe(2);
   expect((await edgeSsm([...build, '--dtype', 'f8'])).code).toBe(2);
-});
-
-describe('edge-ssm chat', () => {
-  const args = ['chat', '--model', NANO, '--max-tokens', '6', '--ignore-eos'];
-
-  test('keeps its session until /reset', async () => {
-    const model = await load(NANO);
-    const session = await model.session();
-    const options = { maxTokens: 6, ignoreEos: true };
-    const texts: string[] = [];
-    for (const line of [PROMPT, ' and then', '/reset', PROMPT])
-      if (line === '/reset') await session.reset();
-      else texts.push((await session.generate(line, options).result()).text);
-    await model.dispose();
-    expect(texts[2]).toBe(texts[0]);
-    const { code, out } = await edgeSsm(args, `${PROMPT}\n and then\n/reset\n${PROMPT}\n/exit\nnot read\n`);
-    expect({ code, out }).toEqual({ code: 0, out: `${texts.join('\n')}\n` });
-  });
-
-  test('/undo, /retry, /save and /load', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-chat-'));
-    const file = join(folder, 'talk.state');
-    const lines = [
-      PROMPT,
-      '/save FILE',
-      ' and then',
-      '/undo',
-      ' and then',
-      '/retry',
-      '/load FILE',
-      ' and then',
-      '/load nothing',
-      '/save',
-      '/exit',
-    ];
-    const { code, out, err } = await edgeSsm(args, lines.join('\n').replaceAll('FILE', file));
-    rmSync(folder, { recursive: true });
-    const [first, ...later] = out.trimEnd().split('\n');
-    expect(first!.length).toBeGreaterThan(0);
-    expect(new Set(later).size).toBe(1); // the same turn, four times
-    expect(later).toHaveLength(4);
-    expect(code).toBe(0);
-    expect(err).toMatch(/There is no file 'nothing'[\s\S]*\/save takes a file/);
-  });
-
-  test('/fork goes on in a copy, /back returns to what was', async () => {
-    const forks = Array.from({ length: 5 }, () => '/fork');
-    const lines = [
-      PROMPT,
-      '/fork',
-      ' and then',
-      '/back',
-      ' and then',
-      ...forks,
-      '/back',
-      '/undo',
-      ' and then',
-      '/back',
-    ];
-    const { code, out, err } = await edgeSsm(args, [...lines, ...forks, '/exit'].join('\n'));
-    expect(code).toBe(0);
-    const [, ...later] = out.trimEnd().split('\n');
-    expect(later).toHaveLength(3);
-    expect(new Set(later).size).toBe(1);
-    expect(err).not.toMatch(/edge-ssm:/);
-    expect((await edgeSsm(args, '/back\n')).err).toMatch(/no \/fork/);
-  });
-
-  test('--json tells the position', async () => {
-    const { out } = await edgeSsm([...args, '--json'], `${PROMPT}\nmore\n`);
-    const [first, second] = out
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line));
-    expect(first.finishReason).toBe('length');
-    expect(second.position).toBeGreaterThan(first.position);
-  });
-
-  const endless = ['chat', '--model', NANO, '--max-tokens', '1000000000', '--ignore-eos'];
-
-  test('Ctrl-C stops a reply, and the conversation goes on', async () => {
-    const { child, ended, until } = start(endless);
-    await until('stderr', '/exit');
-    child.stdin.write(`${PROMPT}\n`);
-    await until('stdout', ' ');
-    child.kill('SIGINT');
-    child.stdin.write('/exit\n');
-    expect((await ended).code).toBe(0);
-  });
-
-  test('Ctrl-C twice leaves, at once', async () => {
-    const { child, ended, until } = start(endless);
-    await until('stderr', '/exit');
-    child.kill('SIGINT');
-    await until('stderr', 'Ctrl-C again');
-    child.kill('SIGINT');
-    expect((await ended).code).toBe(130);
-  });
 });
