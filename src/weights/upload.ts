@@ -78,8 +78,7 @@ export async function uploadWeights(
     const shaped = same ? tensor : reshaped(tensor, shape);
     const { transform, multipliers } = sources[weight]!;
     const turned = transform === 'neg_exp' ? transformed(shaped) : shaped;
-    const values = multipliers ? multiplied(turned, row, multipliers) : turned;
-    upload(weight, row, convert(values, formats[weight]!, quantizer, scratch));
+    upload(weight, row, finished(turned, row, multipliers, formats[weight]!, quantizer, scratch));
     loaded += share(block);
     unyielded += share(block);
     onProgress?.(Math.round(loaded), Math.round(total));
@@ -148,6 +147,21 @@ function transformed(tensor: Tensor): Tensor {
   };
 }
 
+/** Rows in their format, times their multipliers: codes get them in their scales, as a file of the same codes does. */
+function finished(
+  tensor: Tensor,
+  row: number,
+  multipliers: readonly RowMultiplier[] | undefined,
+  format: WeightFormat,
+  quantizer: Quantizer,
+  scratch: Float32Array,
+): Tensor {
+  if (!multipliers) return convert(tensor, format, quantizer, scratch);
+  if (format.kind === 'quant')
+    return multiplied(convert(tensor, format, quantizer, scratch), row, multipliers);
+  return convert(multiplied(tensor, row, multipliers), format, quantizer, scratch);
+}
+
 /** Rows [first, first + rows) of a weight times the multipliers of all its rows. */
 function multiplied(tensor: Tensor, first: number, multipliers: readonly RowMultiplier[]): Tensor {
   const by = new Float32Array(tensor.rows);
@@ -166,7 +180,8 @@ function multiplied(tensor: Tensor, first: number, multipliers: readonly RowMult
   }
   const numbers = <T extends Float32Array | Uint16Array>(stored: T) =>
     (stored instanceof Float32Array ? times(stored) : f32ToF16(times(f16ToF32(stored)))) as T;
-  return { ...tensor, scale: numbers(tensor.scale), bias: tensor.bias && numbers(tensor.bias) };
+  const { format, rows, cols, q, scale, bias } = tensor;
+  return { format, rows, cols, q, scale: numbers(scale), bias: bias && numbers(bias) };
 }
 
 function sameFormat(a: WeightFormat, b: WeightFormat): boolean {

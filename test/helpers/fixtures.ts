@@ -11,6 +11,7 @@ export const FIXTURES = [
   'rene-b-f16',
   'granite-hybrid',
   'falcon-h1',
+  'falcon-h1-multipliers',
   'nano',
 ] as const;
 

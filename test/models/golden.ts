@@ -44,10 +44,14 @@ export async function openFixture(
   const executor = await backend.create(program, formats, { slots, numerics, threads });
   for (const [weight, { shape }] of Object.entries(program.weights)) {
     const { tensor, transform, multipliers } = blueprint.sources[weight]!;
-    if (multipliers) throw new Error('no fixture has multipliers');
+    const cols = shape.at(-1)!;
+    const factors = multipliers?.flatMap(({ rows, by }) => Array.from({ length: rows }, () => by));
     const stored = Float32Array.from(fixture.tensors.get(tensor)!.values);
-    const values = transform === 'neg_exp' ? stored.map((x) => -Math.exp(x)) : stored;
-    uploadBlocks(executor, weight, encodeTensor(values, shape.at(-1)!, formats[weight]!));
+    const values = stored.map((x, i) => {
+      const value = transform === 'neg_exp' ? -Math.exp(x) : x;
+      return factors ? value * factors[Math.floor(i / cols)]! : value;
+    });
+    uploadBlocks(executor, weight, encodeTensor(values, cols, formats[weight]!));
   }
   await executor.ready();
   return { fixture, program, executor };

@@ -56,9 +56,14 @@ describe('uploadWeights', () => {
     const model = await open(name, 'none');
     const fixture = loadFixture(name);
     for (const [weight, blocks] of await uploaded(model)) {
-      const { tensor, transform } = model.sources[weight]!;
+      const { tensor, transform, multipliers } = model.sources[weight]!;
       const stored = fixture.tensors.get(tensor)!;
-      const wanted = [...stored.values].map((x) => (transform ? Math.fround(-exp(x)) : x));
+      const factors = multipliers?.flatMap(({ rows, by }) => Array.from({ length: rows }, () => by));
+      const width = stored.values.length / (factors?.length ?? 1);
+      const wanted = [...stored.values].map((x, i) => {
+        if (factors) return Math.fround(x * Math.fround(factors[Math.floor(i / width)]!));
+        return transform ? Math.fround(-exp(x)) : x;
+      });
       expect(blocks.flatMap((block) => [...toF32(block)])).toEqual(wanted);
       const { role } = model.weights[weight]!;
       const f16 = role === 'linear' && stored.dtype === 'F16';
