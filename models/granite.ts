@@ -1,5 +1,13 @@
 import type { TensorShape } from '../src/weights/types.ts';
-import { attentionBlock, type Block, inTurn, type Mamba2Dims, mamba2Block, mlpBlock } from './blocks.ts';
+import {
+  attentionBlock,
+  type Block,
+  inTurn,
+  type Mamba2Dims,
+  type MlpDims,
+  mamba2Block,
+  mlpBlock,
+} from './blocks.ts';
 import { languageModel } from './blueprint.ts';
 import { Config, declares } from './config.ts';
 import { modelLayer, readMambaFields } from './transformers.ts';
@@ -30,19 +38,13 @@ export const granite: Architecture = {
     const weights = new WeightBinder('granite-hybrid', tensors);
     const mamba2Dims = readMamba2(config, dModel);
     const attentionDims = readAttention(config, dModel);
-    const mlpDims = {
-      d_inner: config.integer('shared_intermediate_size'),
-      kind: 'silu',
-      bias: false,
-      gate: 'merged',
-      names: ['input_linear', '', 'output_linear'],
-    } as const;
+    const [mlp, mlpDims] = readMlp(config, weights);
     const blocks = types.map((type, i): Block => {
       const place = modelLayer(weights, i, dModel, eps);
       const mixer = MAMBA.includes(type)
         ? mamba2Block(place('', 'input_layernorm', 'mamba', scale), mamba2Dims)
         : attentionBlock(place('', 'input_layernorm', 'self_attn', scale), attentionDims);
-      return inTurn(mixer, mlpBlock(place('.mlp', 'post_attention_layernorm', 'shared_mlp', scale), mlpDims));
+      return inTurn(mixer, mlpBlock(place('.mlp', 'post_attention_layernorm', mlp, scale), mlpDims));
     });
     return languageModel(
       {
@@ -66,6 +68,18 @@ export const granite: Architecture = {
     );
   },
 };
+
+/** transformers has gate and up in one; llama.cpp and mlx-lm split them. */
+function readMlp(config: Config, weights: WeightBinder): [mixer: string, MlpDims] {
+  const plain = {
+    d_inner: config.integer('shared_intermediate_size'),
+    kind: 'silu',
+    bias: false,
+  } as const;
+  return weights.has('model.layers.0.mlp.gate_proj.weight')
+    ? ['mlp', { ...plain, gate: 'plain', names: ['gate_proj', 'up_proj', 'down_proj'] }]
+    : ['shared_mlp', { ...plain, gate: 'merged', names: ['input_linear', '', 'output_linear'] }];
+}
 
 function layerTypes(config: Config): string[] {
   const types = config.texts('layer_types');

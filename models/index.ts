@@ -1,5 +1,6 @@
 import { EdgeError } from '../src/errors.ts';
 import type { JsonObject } from '../src/types.ts';
+import { GGUF_ARCHITECTURES } from '../src/weights/gguf_architectures.ts';
 import { falconH1 } from './falcon_h1.ts';
 import { granite } from './granite.ts';
 import { mamba2 } from './mamba2.ts';
@@ -18,7 +19,13 @@ export const architectures: readonly Architecture[] = [
 export function findArchitecture(config: JsonObject): Architecture {
   const found = architectures.find((architecture) => architecture.matches(config));
   if (found) return found;
-  const { model_type, architectures: classes, ssm_cfg } = config;
+  const { model_type, architectures: classes, ssm_cfg, 'general.architecture': gguf } = config;
+  if (gguf !== undefined)
+    throw new EdgeError(
+      'UNSUPPORTED_MODEL',
+      `No program is written for GGUF files with general.architecture ${JSON.stringify(gguf)}; ` +
+        `supported are ${GGUF_ARCHITECTURES.join(', ')}`,
+    );
   const facts = Object.entries({ model_type, architectures: classes, ssm_cfg })
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key} ${JSON.stringify(value)}`.slice(0, 120));

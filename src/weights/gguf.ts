@@ -1,7 +1,8 @@
 import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
-import type { JsonObject, JsonValue, QuantTensor } from '../types.ts';
+import type { QuantTensor } from '../types.ts';
 import { checkpoint, type Sidecars } from './assemble.ts';
+import { translatedShape, translateGguf } from './gguf_architectures.ts';
 import { type GgufEntry, readGgufHeader } from './gguf_header.ts';
 import { ggufTokenizer, ggufTokenizerConfig } from './gguf_tokenizer.ts';
 import { KQUANTS, unpackKQuant } from './kquants.ts';
@@ -14,11 +15,7 @@ export async function isGguf(source: ByteSource, signal?: AbortSignal): Promise<
   return String.fromCharCode(...magic) === 'GGUF';
 }
 
-/**
- * A GGUF file as a checkpoint. A mamba2 one gets the config and tensor names of transformers' Mamba2ForCausalLM,
- * but for `mixer.A`, which is −exp(A_log) already. Of other architectures names and metadata stay as they are,
- * and the config says which one it is.
- */
+/** A GGUF file as a checkpoint with the config and the names of transformers, if it is of an architecture that runs here. */
 export async function openGguf(
   source: ByteSource,
   sidecars: Sidecars,
@@ -34,103 +31,18 @@ export async function openGguf(
       'UNSUPPORTED_MODEL',
       `${source.name} is one of ${parts} parts; merge them (llama-gguf-split --merge) or convert to safetensors`,
     );
-  const known = architecture === 'mamba2';
-  const tensors = new Map<string, StoredTensor>();
-  for (const entry of entries) {
-    const name = known ? mamba2Name(entry.name) : entry.name;
-    // A vector by groups, [ngroups, width], is one vector; ssm_a is [nheads, 1].
-    const vector = known && !MATRICES.test(entry.name);
-    const shape = vector ? [entry.shape.reduce((a, b) => a * b, 1)] : entry.shape;
-    if (tensors.has(name)) throw new EdgeError('INVALID_FILE', `${source.name}: two tensors for '${name}'`);
-    tensors.set(name, storedTensor(source, entry, shape));
-  }
-  const config = known ? mamba2Config(source.name, metadata, tensors) : { model_type: architecture };
-  const found: Sidecars = {
+  const found = entries.map((entry) => {
+    const shape = translatedShape(architecture, entry.name, entry.shape);
+    return [entry.name, storedTensor(source, entry, shape)] as const;
+  });
+  const { config, tensors } = translateGguf(source.name, architecture, metadata, found);
+  const beside: Sidecars = {
     ...sidecars,
     tokenizer: sidecars.tokenizer ?? ggufTokenizer(source.name, metadata),
     tokenizerConfig: { ...ggufTokenizerConfig(metadata), ...sidecars.tokenizerConfig },
     eosTokenIds: null,
   };
-  return checkpoint('gguf', source.name, config, tensors, metadata, found, [source]);
-}
-
-const MATRICES = /^(token_embd|output|blk\.\d+\.(ssm_in|ssm_out|ssm_conv1d))\.weight$/;
-
-const NAMES: Readonly<Record<string, string>> = {
-  'token_embd.weight': 'backbone.embeddings.weight',
-  'output_norm.weight': 'backbone.norm_f.weight',
-  'output.weight': 'lm_head.weight',
-  'attn_norm.weight': 'norm.weight',
-  'ssm_in.weight': 'mixer.in_proj.weight',
-  'ssm_in.bias': 'mixer.in_proj.bias',
-  'ssm_conv1d.weight': 'mixer.conv1d.weight',
-  'ssm_conv1d.bias': 'mixer.conv1d.bias',
-  'ssm_dt.bias': 'mixer.dt_bias',
-  ssm_a: 'mixer.A',
-  ssm_d: 'mixer.D',
-  'ssm_norm.weight': 'mixer.norm.weight',
-  'ssm_out.weight': 'mixer.out_proj.weight',
-  'ssm_out.bias': 'mixer.out_proj.bias',
-};
-
-function mamba2Name(name: string): string {
-  const block = /^blk\.(\d{1,6})\.(.+)$/.exec(name);
-  const key = block ? block[2]! : name;
-  if (!Object.hasOwn(NAMES, key)) return name;
-  return block ? `backbone.layers.${block[1]}.${NAMES[key]}` : NAMES[key]!;
-}
-
-/** The config that transformers would have written of the same model. */
-function mamba2Config(
-  file: string,
-  metadata: JsonObject,
-  tensors: ReadonlyMap<string, StoredTensor>,
-): JsonObject {
-  const number = (key: string, fallback?: number): number => {
-    const value = metadata[`mamba2.${key}`] ?? fallback;
-    if (typeof value !== 'number' || !(value > 0 && value < 2 ** 53))
-      throw new EdgeError(
-        'INVALID_FILE',
-        `${file}: expected mamba2.${key} to be a positive number, found ${show(value)}`,
-      );
-    return value;
-  };
-  const hidden_size = number('embedding_length');
-  const inner = number('ssm.inner_size');
-  const num_heads = number('ssm.time_step_rank');
-  const embedding = tensors.get('backbone.embeddings.weight');
-  if (!embedding) throw new EdgeError('INVALID_FILE', `${file} has no tensor 'token_embd.weight'`);
-  if (inner % num_heads !== 0)
-    throw new EdgeError(
-      'INVALID_FILE',
-      `${file}: expected mamba2.ssm.inner_size ${inner} to be a multiple of the ${num_heads} heads in time_step_rank`,
-    );
-  const exact = inner / hidden_size;
-  const ends = ['eos', 'eot'].flatMap((key) => metadata[`tokenizer.ggml.${key}_token_id`] ?? []);
-  return {
-    architectures: ['Mamba2ForCausalLM'],
-    model_type: 'mamba2',
-    hidden_size,
-    num_hidden_layers: number('block_count'),
-    vocab_size: embedding.shape[0] ?? 0,
-    conv_kernel: number('ssm.conv_kernel'),
-    state_size: number('ssm.state_size'),
-    n_groups: number('ssm.group_count', 1),
-    num_heads,
-    head_dim: inner / num_heads,
-    // Readers take floor(expand · hidden_size).
-    expand: Math.floor(exact * hidden_size) === inner ? exact : (inner + 0.5) / hidden_size,
-    layer_norm_epsilon: number('attention.layer_norm_rms_epsilon', 1e-5),
-    tie_word_embeddings: !tensors.has('lm_head.weight'),
-    use_bias: tensors.has('backbone.layers.0.mixer.in_proj.bias'),
-    use_conv_bias: tensors.has('backbone.layers.0.mixer.conv1d.bias'),
-    bos_token_id: metadata['tokenizer.ggml.bos_token_id'] ?? null,
-    eos_token_id: ends.length > 0 ? ends : null,
-  };
-}
-
-function show(value: JsonValue | undefined): string {
-  return value === undefined ? 'none' : (JSON.stringify(value) ?? 'none').slice(0, 80);
+  return checkpoint('gguf', source.name, config, tensors, metadata, beside, [source]);
 }
 
 type Format = QuantTensor['format'];
@@ -140,7 +52,7 @@ const QUANT: Readonly<Record<string, Format>> = {
   Q8_0: { kind: 'quant', bits: 8, group: 32, scaleDtype: 'f16', hasBias: false },
 };
 
-function storedTensor(source: ByteSource, entry: GgufEntry, shape: number[]): StoredTensor {
+function storedTensor(source: ByteSource, entry: GgufEntry, shape: readonly number[]): StoredTensor {
   const bytes = new StoredBytes(source, entry.begin, entry.end);
   const what = { name: entry.name, file: source.name, dtype: entry.type, shape };
   const kquant = Object.hasOwn(KQUANTS, entry.type) ? KQUANTS[entry.type]! : null;

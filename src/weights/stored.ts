@@ -141,6 +141,24 @@ export function quantStored(
   };
 }
 
+/** Consecutive rows of a matrix, or elements of a vector of floats, as a tensor of their own. */
+export function partOfStored(tensor: StoredTensor, first: number, count: number): StoredTensor {
+  const vector = tensor.shape.length === 1;
+  const share = count / (tensor.shape[0] ?? 1);
+  return {
+    ...tensor,
+    shape: [count, ...tensor.shape.slice(1)],
+    ...(vector ? { cols: count } : { rows: count }),
+    bytes: tensor.bytes * share,
+    async read(row, rows, signal, into) {
+      if (!vector) return tensor.read(first + row, rows, signal, into);
+      const whole = await tensor.read(row, rows, signal);
+      if ('q' in whole) throw unreadable(tensor);
+      return { ...whole, cols: count, data: whole.data.slice(first, first + count) };
+    },
+  };
+}
+
 export function unreadable({ name, file, dtype }: Stored): EdgeError {
   return new EdgeError(
     'UNSUPPORTED_MODEL',

@@ -1,10 +1,12 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openFileSet } from '../../src/io/fileset.ts';
 import { llamaError, needLlama } from '../helpers/llama.ts';
+import { llamaGguf } from '../weights/llama_layout.ts';
 import { loadedLogits } from '../weights/loaded.ts';
+import { rawFixture } from '../weights/reexport.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-llama-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -30,5 +32,16 @@ describe("logits are llama.cpp's on the same GGUF file", () => {
     const error = llamaError(file, ids, logits);
     console.log(`${quant}: relative error ${error.toExponential(1)}`);
     expect(error).toBeLessThan(tolerance);
+  });
+});
+
+describe("the hybrids' logits are llama.cpp's on files in its converter's layout", () => {
+  test.for(['granite-hybrid', 'falcon-h1'])('%s', async (name, context) => {
+    needLlama(context);
+    const file = join(folder, `${name}.gguf`);
+    writeFileSync(file, llamaGguf(rawFixture(name)));
+    const error = llamaError(file, ids, await loadedLogits(await openFileSet(file), ids));
+    console.log(`${name}: relative error ${error.toExponential(1)}`);
+    expect(error).toBeLessThan(1e-3); // llama.cpp keeps keys and values as f16
   });
 });

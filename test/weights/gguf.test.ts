@@ -120,7 +120,7 @@ describe('GGUF header', () => {
       i: [[7, 8]],
     });
     expect([...toF32(await checkpoint.tensors.get('w')!.read(0, 1))]).toEqual([7]);
-    expect(checkpoint.config).toEqual({ model_type: 'other' });
+    expect(checkpoint.config).toEqual({ 'general.architecture': 'other' });
   });
 
   test('a header longer than the first read', async () => {
@@ -187,7 +187,7 @@ describe('GGUF header', () => {
       if (name === 'tiny.gguf') return expectError(opened, 'INVALID_FILE', /tiny\.gguf/, /'test\.weight\.0'/);
       const checkpoint = await opened();
       expect(checkpoint.tensors.size).toBe(0);
-      if (name === 'empty.gguf') expect(checkpoint.config).toEqual({ model_type: 'llama' });
+      if (name === 'empty.gguf') expect(checkpoint.config).toEqual({ 'general.architecture': 'llama' });
       else expect((checkpoint.metadata['tokenizer.ggml.tokens'] as string[]).length).toBeGreaterThan(50_000);
       await checkpoint.close();
     },

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { JsonObject } from '../../src/types.ts';
 import { bf16ToF32, f16ToF32 } from '../../src/weights/half.ts';
+import { parseJsonObject } from '../../src/weights/json.ts';
 import { safetensorsChunks } from '../../src/weights/safetensors.ts';
 import { fixtureFolder } from '../helpers/fixtures.ts';
 
@@ -18,9 +19,12 @@ export interface RawFixture {
 }
 
 export function rawFixture(name: string): RawFixture {
-  const folder = fixtureFolder(name);
+  return rawFixtureIn(fixtureFolder(name));
+}
+
+export function rawFixtureIn(folder: string): RawFixture {
   const configBytes = new Uint8Array(readFileSync(`${folder}/config.json`));
-  const config = JSON.parse(new TextDecoder().decode(configBytes)) as JsonObject;
+  const config = parseJsonObject('config.json', configBytes); // may have a bare Infinity
   const bytes = new Uint8Array(readFileSync(`${folder}/model.safetensors`));
   return { config, configBytes, tensors: rawTensors(bytes) };
 }
