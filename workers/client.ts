@@ -58,11 +58,13 @@ export class EngineClient {
   /** Calls the engine. */
   call<T>(run: (engine: RemoteEngine) => T | Promise<T>): Promise<T> {
     if (this.#end) return Promise.reject(this.#ended());
+    const caller = new Error(); // where the call comes from: the engine's stack does not tell
     return new Promise<T>((resolve, reject) => {
-      this.#pending.add(reject);
+      const end = (error: EdgeError) => reject(calledFrom(caller, error));
+      this.#pending.add(end);
       if (this.#pending.size === 1) this.#worker?.keepAlive(true);
       const done = () => {
-        this.#pending.delete(reject);
+        this.#pending.delete(end);
         if (this.#pending.size === 0) this.#worker?.keepAlive(false);
       };
       new Promise<T>((settle) => settle(run(this.#engine))).then(
@@ -72,7 +74,7 @@ export class EngineClient {
         },
         (error: unknown) => {
           done();
-          reject(understand(error));
+          end(understand(error));
         },
       );
     });
@@ -126,11 +128,34 @@ export class EngineClient {
   }
 }
 
+/** Node's word for streams and ports, which cannot be copied. */
+const UNSENDABLE = 'ERR_MISSING_TRANSFERABLE_IN_TRANSFER_LIST';
+
 /** Errors of the transport itself: an argument that can't be cloned is the caller's. */
 function understand(error: unknown): EdgeError {
-  if (error instanceof Error && error.name === 'DataCloneError')
+  if (
+    error instanceof Error &&
+    (error.name === 'DataCloneError' || ('code' in error && error.code === UNSENDABLE))
+  )
     return new EdgeError('INVALID_ARGUMENT', `An argument can't be sent to the engine: ${error.message}`, {
       cause: error,
     });
   return asEdgeError(error);
+}
+
+/** The error with the caller's lines before those of the engine. */
+function calledFrom(caller: Error, error: EdgeError): EdgeError {
+  const told = new EdgeError(
+    error.code,
+    error.message,
+    error.cause === undefined ? undefined : { cause: error.cause },
+  );
+  const header = `${error.name}: ${error.message}`;
+  told.stack = [header, ...framesOf(caller), '    in the engine:', ...framesOf(error)].join('\n');
+  return told;
+}
+
+/** Lines of a stack as V8 writes them, or as Safari, Firefox and Bun do. */
+function framesOf({ stack = '' }: Error): string[] {
+  return stack.split('\n').filter((line) => /^\s+at \S|^[^\s@]*@\S+:\d+/.test(line));
 }

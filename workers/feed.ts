@@ -3,6 +3,16 @@ import { requireArgument } from '../src/errors.ts';
 /** Text or ids that come bit by bit. */
 export type PromptStream = AsyncIterable<string | readonly number[] | Int32Array>;
 
+/** @throws INVALID_ARGUMENT for one that somebody reads already */
+export function isStream(prompt: unknown): prompt is PromptStream {
+  const { [Symbol.asyncIterator]: iterate, locked } = Object(prompt) as Partial<
+    ReadableStream & PromptStream
+  >;
+  if (typeof iterate !== 'function') return false;
+  requireArgument(locked !== true, 'The stream of a prompt is locked: somebody reads it already');
+  return true;
+}
+
 /** Characters or ids of what is handed to the engine at once. */
 const PIECE = 4096;
 

@@ -1,11 +1,10 @@
 import type { Burst, GenerateOptions, GenerateResult, Handle, Prompt, Token } from '../src/engine/types.ts';
 import { EdgeError, throwIfAborted } from '../src/errors.ts';
+import { type Abortable, readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 
 /** Options of `generate`. */
-export interface GenerationOptions extends GenerateOptions {
-  signal?: AbortSignal;
-}
+export interface GenerationOptions extends GenerateOptions, Abortable {}
 
 /** The id of a last piece of text that has no token of its own: what a possible stop string had held back. */
 const NO_TOKEN = -1;
@@ -16,7 +15,7 @@ const NO_TOKEN = -1;
  * Nothing runs before that. Leaving the loop, or aborting `signal`, ends it: a session is then exactly where it
  * would be had it stopped after the last token that was delivered.
  */
-export class Generation implements AsyncIterable<Token> {
+export class Generation implements AsyncIterable<Token>, PromiseLike<GenerateResult> {
   readonly #client: EngineClient;
   readonly #session: Handle | null;
   readonly #prompt: Prompt;
@@ -33,13 +32,14 @@ export class Generation implements AsyncIterable<Token> {
     client: EngineClient,
     session: Handle | null,
     prompt: Prompt,
-    { signal, ...options }: GenerationOptions = {},
+    options?: GenerationOptions,
     onEnd: () => Promise<void> = async () => {},
   ) {
     this.#client = client;
     this.#session = session;
     this.#prompt = prompt;
-    this.#options = options;
+    const { signal, ...rest } = readCallOptions('generate', options);
+    this.#options = rest;
     this.#signal = signal;
     this.#onEnd = onEnd;
   }
@@ -61,6 +61,15 @@ export class Generation implements AsyncIterable<Token> {
     while (!this.#outcome) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     if ('error' in this.#outcome) throw this.#outcome.error;
     return this.#outcome.result;
+  }
+
+  /** `await generation` is `await generation.result()`. */
+  // biome-ignore lint/suspicious/noThenProperty: whoever awaits a generation wants its result
+  then<T = GenerateResult, F = never>(
+    done?: ((result: GenerateResult) => T | PromiseLike<T>) | null,
+    failed?: ((error: unknown) => F | PromiseLike<F>) | null,
+  ): Promise<T | F> {
+    return this.result().then(done, failed);
   }
 
   async *#run(): AsyncGenerator<Token, void, undefined> {

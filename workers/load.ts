@@ -1,23 +1,27 @@
 import { transfer } from 'comlink';
-import { spawnEngine, wasmModule } from '#runtime';
+import { spawnEngine, type WorkerHandle, wasmModule } from '#runtime';
 import type { ModelDescription } from '../src/engine/load.ts';
+import { show } from '../src/engine/options.ts';
 import type { EngineOptions, ModelSource, Progress } from '../src/engine/types.ts';
-import { EdgeError, throwIfAborted } from '../src/errors.ts';
+import { EdgeError, requireArgument, throwIfAborted } from '../src/errors.ts';
 import type { DownloadOptions } from '../src/io/types.ts';
+import { type Abortable, readCallOptions } from './call_options.ts';
 import { EngineClient } from './client.ts';
 import { Model } from './model.ts';
 import type { Loader } from './protocol.ts';
 import { toWireSource } from './source.ts';
 
 /** Options of `load`. */
-export interface LoadOptions extends EngineOptions {
+export interface LoadOptions extends EngineOptions, Abortable {
   /** false runs the engine in the calling thread, for tests: it blocks while it computes. */
   worker?: boolean;
-  /** Where the worker's script is served, for pages whose Content-Security-Policy forbids Blob URLs. */
+  /**
+   * Where the worker's script is served, for pages whose Content-Security-Policy forbids Blob URLs; in Node, Bun and Deno
+   * also a path.
+   */
   workerUrl?: string | URL;
   /** How models are fetched from URLs and the hub, and kept. */
   download?: DownloadOptions;
-  signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
 }
 
@@ -26,8 +30,9 @@ export interface LoadOptions extends EngineOptions {
  * @throws NOT_FOUND, NETWORK, INVALID_FILE, UNSUPPORTED_MODEL, UNSUPPORTED_BACKEND, OUT_OF_MEMORY, ABORTED,
  *   INVALID_ARGUMENT, WORKER_DIED
  */
-export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  const { worker = true, workerUrl, download, signal, onProgress, ...engineOptions } = options;
+export async function load(source: ModelSource, options?: LoadOptions): Promise<Model> {
+  const read = readLoadCall(options);
+  const { worker = true, workerUrl, download, signal, onProgress, ...engineOptions } = read;
   const { wire, blobs } = toWireSource(source, download);
   throwIfAborted(signal);
   let thrown: { error: unknown } | null = null; // by the listener: it ends the load
@@ -40,7 +45,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     }
   });
   const client = worker
-    ? EngineClient.inWorker(await spawnEngine(workerUrl), loader)
+    ? EngineClient.inWorker(await startWorker(workerUrl), loader)
     : EngineClient.inPlace(await createInPlace(loader));
   const abort = () => void client.close();
   signal?.addEventListener('abort', abort, { once: true });
@@ -66,6 +71,22 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   }
 }
 
+/** @throws WORKER_DIED where the runtime starts none */
+async function startWorker(url: string | URL | undefined): Promise<WorkerHandle> {
+  try {
+    return await spawnEngine(url);
+  } catch (cause) {
+    if (cause instanceof EdgeError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new EdgeError(
+      'WORKER_DIED',
+      `The engine's worker could not be started (${reason}). Allow workers here (Node's permissions: --allow-worker), ` +
+        'or load with { worker: false }, which computes in the calling thread',
+      { cause },
+    );
+  }
+}
+
 /**
  * The memory contract of a model, from its headers alone: nothing is loaded. @throws as `load`
  * @internal
@@ -77,6 +98,27 @@ export async function describe(
   const { wire, blobs } = toWireSource(source, download);
   const engine = await createInPlace(createLoader(blobs));
   return engine.describe(wire, options);
+}
+
+/** The options that the page's side reads; those of the engine are checked there. */
+function readLoadCall(options: LoadOptions | undefined): LoadOptions {
+  const read = readCallOptions('load', options);
+  const { worker, workerUrl, onProgress } = read as Record<string, unknown>;
+  requireArgument(
+    worker === undefined || typeof worker === 'boolean',
+    `worker must be true or false, found ${show(worker)}`,
+  );
+  requireArgument(
+    workerUrl === undefined ||
+      (typeof workerUrl === 'string' && workerUrl !== '') ||
+      workerUrl instanceof URL,
+    `workerUrl must be the address of the worker's script, found ${show(workerUrl)}`,
+  );
+  requireArgument(
+    onProgress === undefined || typeof onProgress === 'function',
+    `onProgress must be a function, found ${show(onProgress)}`,
+  );
+  return read;
 }
 
 function createLoader(blobs: readonly Blob[], onProgress?: (progress: Progress) => void): Loader {

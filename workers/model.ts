@@ -1,21 +1,22 @@
 import type { ModelInfo, Prompt, Score, SelfTestReport, StateStats } from '../src/engine/types.ts';
 import type { DecodeOptions } from '../src/state/snapshot.ts';
 import type { ChatMessage, ChatOptions } from '../src/tokenizer/index.ts';
+import { type Abortable, readCallOptions, readIds } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import { Session } from './session.ts';
 import { readSnapshot, type SnapshotSource } from './snapshot.ts';
 
-type Cancellable = { signal?: AbortSignal };
-
 /** Options of `session`. */
-export interface SessionOptions extends DecodeOptions, Cancellable {
+export interface SessionOptions extends DecodeOptions, Abortable {
   /** A snapshot to begin with. */
   from?: SnapshotSource;
 }
 
 /** The most bytes that a snapshot has beside the state. */
 const SNAPSHOT_EXTRA = 4096;
+
+const RESTORE_OPTIONS = ['allowQuantization', 'signal'] as const;
 
 /** Text to ids and back, as the model's own tokenizer does it. */
 export interface ModelTokenizer {
@@ -34,10 +35,13 @@ export class Model {
   /** @internal */
   constructor(client: EngineClient, info: ModelInfo) {
     this.#client = client;
-    this.#info = info;
+    this.#info = frozen(info);
     this.tokenizer = {
       encode: (text) => client.call((engine) => engine.encode(text)),
-      decode: (ids) => client.call((engine) => engine.decode(Int32Array.from(ids))),
+      decode: async (ids) => {
+        const read = readIds(ids);
+        return client.call((engine) => engine.decode(read));
+      },
     };
   }
 
@@ -51,12 +55,13 @@ export class Model {
    * @throws NO_CHAT_TEMPLATE, NO_TOKENIZER, INVALID_ARGUMENT if the template refuses the messages, INVALID_FILE if it
    *   can't be read, or takes more than a template may
    */
-  applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<string> {
-    return this.#client.call((engine) => engine.render({ ...options, messages }));
+  async applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): Promise<string> {
+    const read = readCallOptions('applyChatTemplate', options);
+    return this.#client.call((engine) => engine.render({ ...read, messages }));
   }
 
   /** Generates from a fresh state, on a slot of its own that is freed at the end. */
-  generate(prompt: Prompt, options: GenerationOptions = {}): Generation {
+  generate(prompt: Prompt, options?: GenerationOptions): Generation {
     return new Generation(this.#client, null, prompt, options);
   }
 
@@ -64,8 +69,8 @@ export class Model {
    * Opens a session, from a snapshot if one is given: a prompt that was saved costs no prefill.
    * @throws OUT_OF_MEMORY if all `maxSessions` slots are taken, and whatever `restore` throws
    */
-  session(options: SessionOptions = {}): Promise<Session> {
-    const { from, ...rest } = options;
+  async session(options?: SessionOptions): Promise<Session> {
+    const { from, ...rest } = readCallOptions('session', options, ['from', ...RESTORE_OPTIONS]);
     return from === undefined ? Session.open(this.#client) : this.restore(from, rest);
   }
 
@@ -74,12 +79,10 @@ export class Model {
    * @throws STATE_MISMATCH if it belongs to another model, INVALID_FILE if a byte of it is damaged, NOT_FOUND,
    *   NETWORK, OUT_OF_MEMORY, CONTEXT_FULL
    */
-  async restore(
-    source: SnapshotSource,
-    { signal, ...options }: DecodeOptions & Cancellable = {},
-  ): Promise<Session> {
+  async restore(source: SnapshotSource, options?: DecodeOptions & Abortable): Promise<Session> {
+    const { signal, ...rest } = readCallOptions('restore', options, RESTORE_OPTIONS);
     const most = this.info.slotBytes + SNAPSHOT_EXTRA;
-    return Session.restore(this.#client, await readSnapshot(source, most, signal), options);
+    return Session.restore(this.#client, await readSnapshot(source, most, signal), rest);
   }
 
   /** What the state manager holds now: sessions, checkpoints, and what the prefix cache did. */
@@ -91,30 +94,33 @@ export class Model {
    * Logits of the last `last` positions of a prompt (all by default) run from a fresh state: [rows × vocabSize].
    * @throws OUT_OF_MEMORY where that is too large to hold
    */
-  async logits(prompt: Prompt, options: Cancellable & { last?: number } = {}): Promise<Float32Array> {
-    const isChat = typeof prompt === 'object' && 'messages' in prompt;
+  async logits(prompt: Prompt, options?: Abortable & { last?: number }): Promise<Float32Array> {
+    const { signal, last } = readCallOptions('logits', options, ['signal', 'last']);
+    const isChat = typeof prompt === 'object' && prompt !== null && 'messages' in prompt;
     const text = isChat ? await this.applyChatTemplate(prompt.messages, prompt) : prompt;
     const ids = typeof text === 'string' ? await this.tokenizer.encode(text) : text;
-    return this.#client.abortable(options.signal, (engine, call) =>
-      engine.logits(ids, options.last ?? ids.length, call),
+    return this.#client.abortable(signal, (engine, call) =>
+      engine.logits(ids, last ?? ids?.length ?? 0, call),
     );
   }
 
   /** Log-probability of every token given those before it, and the perplexity of the whole. */
-  score(prompt: Prompt, options: Cancellable = {}): Promise<Score> {
-    return this.#client.abortable(options.signal, (engine, call) => engine.score(prompt, call));
+  async score(prompt: Prompt, options?: Abortable): Promise<Score> {
+    const { signal } = readCallOptions('score', options, ['signal']);
+    return this.#client.abortable(signal, (engine, call) => engine.score(prompt, call));
   }
 
   /**
    * Log-probabilities (natural) of each continuation's tokens after the same context, which runs once. Text is
    * tokenized piece by piece: give ids where the border matters.
    */
-  scoreContinuations(
+  async scoreContinuations(
     context: Prompt,
     continuations: readonly Prompt[],
-    options: Cancellable = {},
+    options?: Abortable,
   ): Promise<Float32Array[]> {
-    return this.#client.abortable(options.signal, (engine, call) =>
+    const { signal } = readCallOptions('scoreContinuations', options, ['signal']);
+    return this.#client.abortable(signal, (engine, call) =>
       engine.scoreContinuations(context, continuations, call),
     );
   }
@@ -132,7 +138,7 @@ export class Model {
    * @throws as `load`; it can be tried again
    */
   async recover(): Promise<ModelInfo> {
-    this.#info = await this.#client.call((engine) => engine.recover());
+    this.#info = frozen(await this.#client.call((engine) => engine.recover()));
     return this.#info;
   }
 
@@ -144,4 +150,10 @@ export class Model {
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+}
+
+/** What is told of a model is not to be written to. */
+function frozen<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) frozen(part);
+  return Object.freeze(value);
 }

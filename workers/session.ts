@@ -1,10 +1,11 @@
 import type { Handle, Prompt, RewindTarget } from '../src/engine/types.ts';
 import { EdgeError, throwIfAborted } from '../src/errors.ts';
 import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
+import { type Abortable, readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
-import { gather, type PromptStream } from './feed.ts';
+import { gather, isStream, type PromptStream } from './feed.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
-import { type SnapshotTarget, snapshotStream, writeSnapshot } from './snapshot.ts';
+import { type SnapshotTarget, snapshotStream, snapshotWriter } from './snapshot.ts';
 
 /** A conversation: the recurrent state of one sequence, in one of the model's `maxSessions` slots. */
 export class Session {
@@ -47,10 +48,10 @@ export class Session {
    * `{ messages }` is the conversation from its beginning: the session goes back to where it parts from that, if it does.
    * @throws BUSY, ABORTED, CONTEXT_FULL, NO_TOKENIZER, CLOSED
    */
-  async append(prompt: Prompt | PromptStream, { signal }: { signal?: AbortSignal } = {}): Promise<number> {
+  async append(prompt: Prompt | PromptStream, options?: Abortable): Promise<number> {
+    const { signal } = readCallOptions('append', options, ['signal']);
     this.#check();
-    if (typeof prompt !== 'object' || prompt === null || !(Symbol.asyncIterator in prompt))
-      return this.#append(prompt, signal, false);
+    if (!isStream(prompt)) return this.#append(prompt, signal, false);
     this.#streaming = true;
     try {
       let continues = false;
@@ -69,7 +70,7 @@ export class Session {
    * Continues with a prompt, or with what the session holds if it is empty; `{ messages }` is the conversation from its
    * beginning, of which only what is new is consumed. One generation at a time: else BUSY.
    */
-  generate(prompt: Prompt = '', options: GenerationOptions = {}): Generation {
+  generate(prompt: Prompt = '', options?: GenerationOptions): Generation {
     this.#check();
     return new Generation(this.#client, this.#handle, prompt, options, () => this.#refresh());
   }
@@ -92,10 +93,11 @@ export class Session {
    * much as consuming the tokens since the nearest checkpoint. Resolves to the new position.
    * @throws POSITION_UNAVAILABLE beyond what `maxHistory` and `checkpointBytes` keep, INVALID_ARGUMENT, BUSY, ABORTED
    */
-  async rewind(target: RewindTarget, options: { signal?: AbortSignal } = {}): Promise<number> {
+  async rewind(target: RewindTarget, options?: Abortable): Promise<number> {
+    const { signal } = readCallOptions('rewind', options, ['signal']);
     this.#check();
     try {
-      this.#position = await this.#client.abortable(options.signal, (engine, call) =>
+      this.#position = await this.#client.abortable(signal, (engine, call) =>
         engine.rewind(this.#handle, target, call),
       );
     } catch (error) {
@@ -109,19 +111,24 @@ export class Session {
    * The conversation as bytes, for `model.restore()` and `model.session({ from })`: the state, f32 or f16 (half the
    * bytes, a little less exact), the pending token and a checksum. The ids that led here are not part of it.
    */
-  async save(options: { dtype?: SnapshotDtype } = {}): Promise<Uint8Array> {
+  async save(options?: { dtype?: SnapshotDtype }): Promise<Uint8Array> {
+    const { dtype = 'f32' } = readCallOptions('save', options, ['dtype']);
     this.#check();
-    return this.#client.call((engine) => engine.saveSession(this.#handle, options.dtype ?? 'f32'));
+    return this.#client.call((engine) => engine.saveSession(this.#handle, dtype));
   }
 
   /** What `save` gives, in pieces. */
-  async saveStream(options: { dtype?: SnapshotDtype } = {}): Promise<ReadableStream<Uint8Array>> {
+  async saveStream(options?: { dtype?: SnapshotDtype }): Promise<ReadableStream<Uint8Array>> {
     return snapshotStream(await this.save(options));
   }
 
-  /** What `save` gives, into a file by its path, a WritableStream, or a file of OPFS: files are replaced as a whole. */
-  async saveTo(target: SnapshotTarget, options: { dtype?: SnapshotDtype } = {}): Promise<void> {
-    await writeSnapshot(await this.save(options), target);
+  /**
+   * What `save` gives, into a file by its path or file: URL, a WritableStream, or a file of OPFS: files are replaced as
+   * a whole.
+   */
+  async saveTo(target: SnapshotTarget, options?: { dtype?: SnapshotDtype }): Promise<void> {
+    const write = snapshotWriter(target);
+    await write(await this.save(options));
   }
 
   /** Forgets everything: the state of a fresh session. */

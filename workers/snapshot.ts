@@ -1,4 +1,5 @@
-import { absoluteLocation, writeFileAtomic } from '#runtime';
+import { absoluteLocation, pathOfFileUrl, writeFileAtomic } from '#runtime';
+import { show } from '../src/engine/options.ts';
 import { EdgeError, requireArgument, throwIfAborted } from '../src/errors.ts';
 import { openSourceAt } from '../src/io/fileset.ts';
 
@@ -12,9 +13,10 @@ export type SnapshotSource =
   | URL
   | string;
 
-/** Where a snapshot is written to: a path, a stream, or a file of OPFS. */
+/** Where a snapshot is written to: a path, a file: URL, a stream, or a file of OPFS. */
 export type SnapshotTarget =
   | string
+  | URL
   | WritableStream<Uint8Array>
   | { createWritable(): Promise<WritableStream<Uint8Array>> };
 
@@ -59,15 +61,33 @@ export function snapshotStream(bytes: Uint8Array): ReadableStream<Uint8Array> {
   });
 }
 
-/** What was at the target stays there until all is written, where that can be had: files, and OPFS. */
-export async function writeSnapshot(bytes: Uint8Array, target: SnapshotTarget): Promise<void> {
-  if (typeof target === 'string') return writeFileAtomic(target, pieces(bytes));
+/**
+ * Looks at a target; gives what writes to it. What was there stays until all is written, where that can be had: files,
+ * and OPFS.
+ * @throws INVALID_ARGUMENT; the writer NOT_FOUND, WRITE_FAILED
+ */
+export function snapshotWriter(target: SnapshotTarget): (bytes: Uint8Array) => Promise<void> {
+  const isUrl = target instanceof URL || (typeof target === 'string' && target.startsWith('file:'));
+  if (typeof target === 'string' || target instanceof URL) {
+    const path = isUrl ? pathOfFileUrl(String(target)) : String(target);
+    requireArgument(path !== '', 'The target of a snapshot is an empty string; give a path');
+    return (bytes) => writeFileAtomic(path, pieces(bytes));
+  }
+  const { createWritable, getWriter } = Object(target) as Record<string, unknown>;
   requireArgument(
-    typeof target === 'object' && target !== null,
-    'A snapshot is saved to a path, a WritableStream or a file handle',
+    typeof createWritable === 'function' || typeof getWriter === 'function',
+    `A snapshot is saved to a path, a file: URL, a WritableStream or a file handle, found ${show(target)}`,
   );
-  const stream = 'createWritable' in target ? await target.createWritable() : target;
-  await snapshotStream(bytes).pipeTo(stream);
+  return async (bytes) => {
+    try {
+      const stream = 'createWritable' in target ? await target.createWritable() : target;
+      await snapshotStream(bytes).pipeTo(stream);
+    } catch (cause) {
+      throw new EdgeError('WRITE_FAILED', `The snapshot could not be written to its stream: ${cause}`, {
+        cause,
+      });
+    }
+  };
 }
 
 function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
@@ -96,6 +116,10 @@ async function* piecesOf(
   source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   if (typeof source === 'object' && source !== null && 'getReader' in source) {
+    requireArgument(
+      typeof source.getReader === 'function' && !source.locked,
+      'The stream of a snapshot is locked: somebody reads it already',
+    );
     const reader = source.getReader();
     try {
       for (;;) {
@@ -109,8 +133,8 @@ async function* piecesOf(
   }
   const iterable = source as AsyncIterable<Uint8Array>;
   requireArgument(
-    typeof iterable === 'object' && iterable !== null && Symbol.asyncIterator in iterable,
-    'A snapshot is bytes, a Blob, a stream, a path or a URL',
+    typeof iterable?.[Symbol.asyncIterator] === 'function',
+    `A snapshot is bytes, a Blob, a stream, a path or a URL, found ${show(iterable)}`,
   );
   yield* iterable;
 }

@@ -21,7 +21,7 @@ export function toWireSource(
     return { wire: { kind: 'location', location, download: readDownloadOptions(download) }, blobs: [] };
   }
   const blobs = isBlob(source) ? [source] : source;
-  if (!Array.isArray(blobs) || blobs.length === 0 || !blobs.every(isBlob))
+  if (!Array.isArray(blobs) || blobs.length === 0 || !Array.from(blobs).every(isBlob))
     throw new EdgeError('INVALID_ARGUMENT', `Not a model source; ${EXPECTED}`);
   const files = blobs.map((blob) => ({ name: blobName(blob), size: blob.size }));
   return { wire: { kind: 'files', files }, blobs };

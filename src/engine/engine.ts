@@ -219,7 +219,11 @@ export class Engine implements EngineService {
     call: Handle,
   ): Promise<Float32Array[]> {
     this.requireOpen();
-    const [before, after] = [this.ids(context), continuations.map((prompt) => this.ids(prompt))];
+    requireArgument(
+      Array.isArray(continuations),
+      `continuations must be a list of prompts, found ${show(continuations)}`,
+    );
+    const [before, after] = [this.ids(context), Array.from(continuations, (prompt) => this.ids(prompt))];
     return this.during(call, (running) => scoreContinuations(this.device, before, after, running));
   }
 

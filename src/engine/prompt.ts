@@ -28,10 +28,18 @@ export function promptIds(prompt: Prompt, tokenizer: Tokenizer | null, vocabSize
   }
   requireArgument(
     Array.isArray(prompt) || prompt instanceof Int32Array,
-    `A prompt is text, a list of token ids, an Int32Array or { messages }, found ${show(prompt)}`,
+    `A prompt is text, a list of token ids, an Int32Array or { messages }, found ${show(prompt)}${hint(prompt)}`,
   );
+  requireArgument(hint(prompt[0]) === '', `A prompt of messages is an object${hint(prompt[0])}`);
   for (const id of prompt) requireId(id, vocabSize, 'prompt');
   return Int32Array.from(prompt);
+}
+
+/** What was meant by something that looks like a message. */
+function hint(prompt: unknown): string {
+  return typeof prompt === 'object' && prompt !== null && 'role' in prompt
+    ? ': give { messages: [{ role, content }, …] }'
+    : '';
 }
 
 export function requireTokenizer(tokenizer: Tokenizer | null, advice: string): Tokenizer {

@@ -3,6 +3,7 @@ import { EdgeError, requireArgument } from '../errors.ts';
 import { exp } from '../weights/math.ts';
 import type { Call } from './call.ts';
 import type { Device } from './device.ts';
+import { show } from './options.ts';
 import { Sequence } from './sequence.ts';
 import type { Score } from './types.ts';
 
@@ -89,7 +90,7 @@ export async function logits(
   requireArgument(ids.length > 0, 'No logits without a token: the prompt is empty');
   requireArgument(
     Number.isInteger(last) && last >= 1 && last <= ids.length,
-    `last must be an integer from 1 to the number of tokens, ${ids.length}; found ${last}`,
+    `last must be an integer from 1 to the number of tokens, ${ids.length}; found ${show(last)}`,
   );
   const bytes = last * vocabSize * 4;
   if (bytes > MAX_LOGITS_BYTES)

@@ -167,7 +167,11 @@ export class Session {
 
 /** Ids known at the target; position 0 is a fresh session. @throws INVALID_ARGUMENT, POSITION_UNAVAILABLE */
 function rewindLength({ memory }: Sequence, target: RewindTarget): number {
-  const { position, turn } = target as { position?: number; turn?: number };
+  const { position, turn } = Object(target) as { position?: number; turn?: number };
+  requireArgument(
+    (position === undefined) !== (turn === undefined),
+    `Rewind to { position } or to { turn }, found ${show(target)}${position === undefined ? '' : ' with both'}`,
+  );
   if (position === undefined) return memory.turnBegin(turn);
   requireArgument(
     Number.isInteger(position) && position >= 0 && position <= memory.position,

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
+import { pathToFileURL } from 'node:url';
 import { parentPort, Worker } from 'node:worker_threads';
 import type { Endpoint } from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
@@ -39,9 +40,14 @@ export function canBlock(): boolean {
 const SCRIPTS = import.meta.url.endsWith('.ts') ? '../../dist/node/' : './';
 const scriptUrl = (name: string) => new URL(SCRIPTS + name, import.meta.url);
 
+/** A URL as it is, a path as the URL of its file. */
+function toUrl(location: string | URL): URL {
+  return /^[a-z][a-z+.-]+:/i.test(String(location)) ? new URL(location) : pathToFileURL(String(location));
+}
+
 /** Starts the engine's worker, from another script if `url` is given. */
 export async function spawnEngine(url?: string | URL): Promise<WorkerHandle> {
-  const script = url === undefined ? scriptUrl('engine-worker.js') : new URL(url);
+  const script = url === undefined ? scriptUrl('engine-worker.js') : toUrl(url);
   // Flags of the process such as --input-type are refused in workers.
   const worker = new Worker(script, { execArgv: [], name: 'edge-ssm' });
   let listener: ((cause: unknown) => void) | null = null;

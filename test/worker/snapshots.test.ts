@@ -7,7 +7,7 @@ import { buildSync } from 'esbuild';
 import { afterAll, describe, expect, test } from 'vitest';
 import { writeFileAtomic } from '../../src/runtime/node.ts';
 import { gather } from '../../workers/feed.ts';
-import { writeSnapshot } from '../../workers/snapshot.ts';
+import { snapshotWriter } from '../../workers/snapshot.ts';
 import { Random } from '../helpers/random.ts';
 import { loadNano, PROMPT } from './models.ts';
 
@@ -78,7 +78,7 @@ describe('snapshots go', () => {
       if (pieces > 3) throw new Error('no more');
       return new Uint8Array(failing.buffer).subarray(begin, end);
     };
-    await expect(writeSnapshot(failing, path)).rejects.toThrow('no more');
+    await expect(snapshotWriter(path)(failing)).rejects.toThrow('no more');
     expect(readFileSync(path, 'utf8')).toBe('before');
     expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
     const files = fileURLToPath(new URL('../../src/runtime/files.node.ts', import.meta.url));
