@@ -55,10 +55,9 @@ export class EngineClient {
     return this.#handles;
   }
 
-  /** Calls the engine. */
-  call<T>(run: (engine: RemoteEngine) => T | Promise<T>): Promise<T> {
+  /** Calls the engine. Errors show where `caller` was made: the engine's own stack does not tell who called. */
+  call<T>(run: (engine: RemoteEngine) => T | Promise<T>, caller = new Error()): Promise<T> {
     if (this.#end) return Promise.reject(this.#ended());
-    const caller = new Error(); // where the call comes from: the engine's stack does not tell
     return new Promise<T>((resolve, reject) => {
       const end = (error: EdgeError) => reject(calledFrom(caller, error));
       this.#pending.add(end);

@@ -23,6 +23,7 @@ export class Generation implements AsyncIterable<Token>, PromiseLike<GenerateRes
   readonly #signal: AbortSignal | undefined;
   readonly #onEnd: () => Promise<void>;
   readonly #tokens: Token[] = [];
+  readonly #caller = new Error(); // where `generate` was called
   #started = false;
   #outcome: { result: GenerateResult } | { error: unknown } | null = null;
   #waiting: (() => void)[] = [];
@@ -77,8 +78,9 @@ export class Generation implements AsyncIterable<Token>, PromiseLike<GenerateRes
     let open = false; // is there anything in the engine to stop?
     try {
       throwIfAborted(this.#signal);
-      await this.#client.call((engine) =>
-        engine.startGeneration(generation, this.#session, this.#prompt, this.#options),
+      await this.#client.call(
+        (engine) => engine.startGeneration(generation, this.#session, this.#prompt, this.#options),
+        this.#caller,
       );
       open = true;
       for (;;) {
@@ -111,7 +113,7 @@ export class Generation implements AsyncIterable<Token>, PromiseLike<GenerateRes
 
   /** The next burst, or ABORTED as soon as the signal says so. */
   #next(generation: Handle): Promise<Burst> {
-    const burst = this.#client.call((engine) => engine.nextBurst(generation));
+    const burst = this.#client.call((engine) => engine.nextBurst(generation), this.#caller);
     const signal = this.#signal;
     if (!signal) return burst;
     return new Promise<Burst>((resolve, reject) => {

@@ -65,7 +65,10 @@ test('the stack of a failure shows the line that called', async () => {
   async function theLoopOfTheUser() {
     for await (const _ of model.generate('a', { temperature: -1 }));
   }
-  for (const call of [theCallOfTheUser, anotherCallOfTheUser, theLoopOfTheUser]) {
+  async function theResultOfTheUser() {
+    await model.generate('a', { temperature: -1 });
+  }
+  for (const call of [theCallOfTheUser, anotherCallOfTheUser, theLoopOfTheUser, theResultOfTheUser]) {
     const error = await call().catch((error: unknown) => error as EdgeError);
     expect(error).toBeInstanceOf(EdgeError);
     expect((error as EdgeError).stack).toContain(call.name);
