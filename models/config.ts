@@ -108,14 +108,12 @@ export class Config {
     return { dtMin, dtMax };
   }
 
-  /** Token ids: a number, a list, or none; an absent field is `fallback` where the vocabulary has it. */
+  /** Token ids: a number, a list, or none, as `vocabularyIds`; `fallback` if absent. */
   tokenIds(key: string, vocabSize: number, fallback?: number): number[] {
-    const value = this.fields[key];
-    if (value === undefined) return fallback !== undefined && fallback < vocabSize ? [fallback] : [];
-    const ids = value === null ? [] : Array.isArray(value) ? value : [value];
-    if (!ids.every((id) => isIndex(id) && id < vocabSize))
-      throw this.invalid(key, `null or token ids below ${vocabSize}`);
-    return ids as number[];
+    const value = this.fields[key] === undefined ? fallback : this.fields[key];
+    const ids = vocabularyIds(value ?? [], vocabSize);
+    if (ids === 'invalid') throw this.invalid(key, 'null, a token id or a list of them');
+    return ids;
   }
 
   /** Refuses an option that is present with a value other than the supported ones. */
@@ -147,6 +145,13 @@ export class Config {
       `${this.architecture}: config field ${this.path}${key} must be ${wanted}, found ${show(this.fields[key])}`,
     );
   }
+}
+
+/** A token id or a list of them, without those that no token has: −1, and ids beyond the vocabulary. */
+export function vocabularyIds(value: JsonValue, vocabSize: number): number[] | 'invalid' {
+  const ids = Array.isArray(value) ? value : [value];
+  if (!ids.every((id) => typeof id === 'number' && Number.isSafeInteger(id))) return 'invalid';
+  return (ids as number[]).filter((id) => id >= 0 && id < vocabSize);
 }
 
 function isIndex(value: JsonValue | undefined): value is number {

@@ -7,13 +7,14 @@ export async function measure({ source, threads, numerics, prompt, tokens }) {
   if (!(await model.selfTest()).ok) throw new Error('The self-test of this device fails: nothing is timed');
   const { vocabSize } = model.info;
   const ids = Int32Array.from({ length: Number(prompt) }, (_, i) => (i * 7919 + 1) % vocabSize);
-  await model.generate(ids.slice(0, 64), { maxTokens: 16, ignoreEos: true }).result(); // warm
+  const greedy = { temperature: 0, repetitionPenalty: 1, ignoreEos: true }; // whatever the model's defaults are
+  await model.generate(ids.slice(0, 64), { ...greedy, maxTokens: 16 }).result(); // warm
   const first = performance.now();
-  await model.generate([1], { maxTokens: 1, ignoreEos: true }).result();
+  await model.generate([1], { ...greedy, maxTokens: 1 }).result();
   const firstTokenMs = performance.now() - first;
   const runs = [];
   for (let i = 0; i < 3; i++) {
-    const { usage } = await model.generate(ids, { maxTokens: Number(tokens) + 1, ignoreEos: true }).result();
+    const { usage } = await model.generate(ids, { ...greedy, maxTokens: Number(tokens) + 1 }).result();
     runs.push({
       prefill: (1000 * usage.promptTokens) / usage.prefillMs,
       decode: (1000 * (usage.completionTokens - 1)) / usage.decodeMs,

@@ -3,7 +3,7 @@
     python3 export.py RUN DATA OUT [--books books.list.txt ...]
 
 RUN is train.py's folder, DATA data.py's. OUT gets model.safetensors (matrices float16, vectors float32, published names),
-config.json, tokenizer.json, expected.safetensors, heldout.json (bits per byte of the float16 weights) and MODEL.md.
+config.json, generation_config.json (a repetition penalty: see models/tiny/README.md), tokenizer.json, expected.safetensors, heldout.json (bits per byte of the float16 weights) and MODEL.md.
 expected.safetensors: for each prompt p0...p3 its `ids`, `logits` (computed in float64 from the float16 weights, stored
 float32) and `greedy`, the ids followed by 60 greedy tokens.
 """
@@ -15,6 +15,7 @@ from evaluate import bits_per_byte, load_model, read_held_out
 
 PROMPTS = ('Once upon a time, there was a little girl who', 'One day, a fox went to the river.', 'Rene Descartes was', None)
 GREEDY = 60
+PENALTY = 1.2
 
 
 def stored(name, tensor):
@@ -66,6 +67,8 @@ def main():
         shutil.copy(os.path.join(a.run, name), os.path.join(a.out, name))
     with open(os.path.join(a.out, 'config.json')) as f:
         bos = json.load(f)['bos_token_id']
+    with open(os.path.join(a.out, 'generation_config.json'), 'w') as f:
+        json.dump({'bos_token_id': bos, 'do_sample': False, 'eos_token_id': bos, 'repetition_penalty': PENALTY}, f)
     tokenizer = Tokenizer.from_file(os.path.join(a.out, 'tokenizer.json'))
     save_file(expected(load_model(a.out, torch.float64), tokenizer, bos), os.path.join(a.out, 'expected.safetensors'))
     held_out = bits_per_byte(load_model(a.out), read_held_out(a.data, tokenizer), 'cpu')

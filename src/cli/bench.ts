@@ -61,8 +61,9 @@ export const bench: Command = {
 async function measure(model: Model, promptTokens: number, tokens: number) {
   const { vocabSize } = model.info;
   const ids = Int32Array.from({ length: promptTokens }, (_, i) => (i * 7919 + 1) % vocabSize);
-  await model.generate(ids.slice(0, 64), { maxTokens: 8, ignoreEos: true }).result();
-  const { usage } = await model.generate(ids, { maxTokens: tokens, ignoreEos: true }).result();
+  const greedy = { temperature: 0, repetitionPenalty: 1, ignoreEos: true }; // whatever the model's defaults are
+  await model.generate(ids.slice(0, 64), { ...greedy, maxTokens: 8 }).result();
+  const { usage } = await model.generate(ids, { ...greedy, maxTokens: tokens }).result();
   const { prefill, decode } = speeds(usage);
   return { prefill: prefill!, decode: decode! };
 }

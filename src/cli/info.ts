@@ -1,7 +1,7 @@
 import { describe } from '../../workers/load.ts';
 import { print } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, modelArgument } from './command.ts';
-import { bytes, count, weightFormat } from './report.ts';
+import { bytes, count, generationDefaults, weightFormat } from './report.ts';
 
 export const info: Command = {
   name: 'info',
@@ -18,6 +18,7 @@ export const info: Command = {
       ['parameters', count(model.parameters)],
       ['vocabulary', `${model.vocabSize}${model.hasTokenizer ? '' : ', no tokenizer: takes ids only'}`],
       ['context', context],
+      ['generates', generationDefaults(model.generationDefaults)],
       ['backend', model.why === '' ? model.backend : `${model.backend} (${model.why})`],
       ['numerics', model.numerics],
       ['weights', `${bytes(model.weightBytes)}, ${weightFormat(model.weights)}`],

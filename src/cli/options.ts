@@ -29,7 +29,11 @@ const LOADING = {
 
 const SAMPLING = {
   'max-tokens': { kind: 'number', value: 'N', help: 'stop after so many (256)' },
-  temperature: { kind: 'number', value: 'T', help: '0 takes the most probable token (the default)' },
+  temperature: {
+    kind: 'number',
+    value: 'T',
+    help: '0 takes the most probable token (the default, unless the model has one)',
+  },
   'top-k': { kind: 'number', value: 'K', help: 'sample from the K most probable tokens' },
   'top-p': { kind: 'number', value: 'P', help: 'sample from the most probable tokens that make up P' },
   'min-p': { kind: 'number', value: 'P', help: 'leave out tokens less probable than P times the best' },

@@ -1,4 +1,4 @@
-import type { ModelInfo, Progress, Usage } from '../engine/types.ts';
+import type { GenerationDefaults, ModelInfo, Progress, Usage } from '../engine/types.ts';
 import { errorIsTerminal, peakMemory, printError } from '../runtime/terminal.node.ts';
 import type { WeightFormat } from '../types.ts';
 
@@ -22,6 +22,14 @@ export function count(value: number): string {
 export function weightFormat(format: WeightFormat): string {
   if (format.kind === 'float') return format.dtype;
   return `${format.bits} bits in groups of ${format.group}`;
+}
+
+/** How a model continues a text where no option says otherwise, in words of the options. */
+export function generationDefaults({ temperature = 0, ...others }: GenerationDefaults): string {
+  const named = Object.entries(others).map(
+    ([name, value]) => `${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${value}`,
+  );
+  return [temperature === 0 ? 'greedy' : `temperature ${temperature}`, ...named].join(', ');
 }
 
 /** Tokens per second, with the first token counted to the prompt: both prefill and decode take one step for each. */

@@ -157,7 +157,7 @@ export class Engine implements EngineService {
     this.requireOpen();
     requireArgument(!this.generations.has(handle), `There is a generation ${handle} already`);
     const session = sessionHandle === null ? null : this.session(sessionHandle);
-    const settings = readOptions(options, this.info.vocabSize);
+    const settings = readOptions(options, this.info.vocabSize, this.info.generationDefaults);
     if (settings.stop.length > 0) requireTokenizer(this.parts.tokenizer, 'use stopTokens instead of stop');
     const ids = this.ids(toAnswer(prompt));
     const occupant: Occupant = { name: 'generate', end: async (error) => generation?.end(error) };

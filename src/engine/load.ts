@@ -21,6 +21,7 @@ import { uploadWeights } from '../weights/upload.ts';
 import { DamageWatch } from './damage.ts';
 import { hostBytes, SHADOW_SLOTS } from './device.ts';
 import { Engine } from './engine.ts';
+import { type GenerationConfig, readGenerationConfig } from './generation_config.ts';
 import { knownAnswer } from './known_answer.ts';
 import { knownFormatsAnswer } from './known_formats.ts';
 import { type LoadSettings, readLoadOptions } from './load_options.ts';
@@ -53,6 +54,7 @@ interface Plan {
   program: Program;
   weights: WeightPlan;
   tokenizer: Tokenizer | null;
+  generation: GenerationConfig;
   settings: LoadSettings;
   execution: ExecutorOptions;
 }
@@ -158,7 +160,8 @@ function makePlan(checkpoint: Checkpoint, settings: LoadSettings): Plan {
           },
           program.vocabSize,
         );
-  return { checkpoint, blueprint, program, weights, tokenizer, settings, execution };
+  const generation = readGenerationConfig(checkpoint, program.vocabSize);
+  return { checkpoint, blueprint, program, weights, tokenizer, generation, settings, execution };
 }
 
 /** The plan in the chunks that a backend likes best, unless the user has said how many rows. */
@@ -256,7 +259,7 @@ async function upload(
 }
 
 function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why: string): ModelDescription {
-  const { checkpoint, blueprint, program, weights, tokenizer, settings, execution } = plan;
+  const { checkpoint, blueprint, program, weights, tokenizer, generation, settings, execution } = plan;
   const { weightBytes, stateBytes, scratchBytes, totalBytes } = memory;
   return {
     name: checkpoint.name,
@@ -279,8 +282,9 @@ function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why
     cacheBytes: settings.cacheBytes,
     spill: settings.spill,
     hostBytes: hostBytes(settings, settings.maxSessions, stateBytes / execution.slots),
-    bosTokenId: blueprint.bosTokenId,
-    eosTokenIds: eosTokens(plan),
+    bosTokenId: generation.bosTokenId ?? blueprint.bosTokenId,
+    eosTokenIds: generation.eosTokenIds ?? blueprint.eosTokenIds,
+    generationDefaults: generation.defaults,
     hasTokenizer: tokenizer !== null,
     hasChatTemplate: tokenizer !== null && tokenizer.chat.size > 0,
     weightBytes,
@@ -288,17 +292,6 @@ function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why
     scratchBytes,
     totalBytes,
   };
-}
-
-/** generation_config.json knows better than config.json. */
-function eosTokens({ checkpoint, blueprint, program }: Plan): readonly number[] {
-  const ids = checkpoint.eosTokenIds ?? blueprint.eosTokenIds;
-  const odd = ids.find((id) => id >= program.vocabSize);
-  if (odd === undefined) return ids;
-  throw new EdgeError(
-    'INVALID_FILE',
-    `${checkpoint.name}: the eos token is ${odd}, but the vocabulary has ${program.vocabSize} ids`,
-  );
 }
 
 /** What the kernels of linears of a model read. */

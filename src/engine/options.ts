@@ -1,6 +1,6 @@
 import { EdgeError, requireArgument } from '../errors.ts';
 import { MAX_BIAS, MAX_TOP, penalizes, type SampleParams } from '../ops/sample.ts';
-import type { GenerateOptions } from './types.ts';
+import type { GenerateOptions, GenerationDefaults } from './types.ts';
 
 /** `GenerateOptions`, checked, with every default filled in. */
 export interface Settings {
@@ -24,17 +24,27 @@ const MAX_STOPS = 256;
 const MAX_STOP_LENGTH = 10_000;
 const TWO_32 = 2 ** 32;
 
-/** Checks the options of a generation. @throws INVALID_ARGUMENT, naming the option and what it takes */
-export function readOptions(options: GenerateOptions, vocabSize: number): Settings {
+/**
+ * Checks the options of a generation; of those that are not given, the model's defaults apply.
+ * @throws INVALID_ARGUMENT, naming the option and what it takes
+ */
+export function readOptions(
+  given: GenerateOptions,
+  vocabSize: number,
+  defaults: GenerationDefaults = {},
+): Settings {
   requireArgument(
-    typeof options === 'object' && options !== null && !Array.isArray(options),
-    `Generation options must be an object, found ${show(options)}`,
+    typeof given === 'object' && given !== null && !Array.isArray(given),
+    `Generation options must be an object, found ${show(given)}`,
   );
-  for (const name of Object.keys(options))
+  for (const name of Object.keys(given))
     requireArgument(
       (NAMES as readonly string[]).includes(name),
       `Unknown generation option '${name}'; there are ${NAMES.join(', ')}`,
     );
+  const options: GenerateOptions = { ...defaults };
+  for (const [name, value] of Object.entries(given))
+    if (value !== undefined) Object.assign(options, { [name]: value });
   const number = numberReader(options);
   const temperature = number(
     'temperature',

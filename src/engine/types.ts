@@ -75,13 +75,21 @@ export interface ModelInfo extends MemoryPlan, StateSettings {
   fingerprint: string; // of config and weights, hexadecimal
   bosTokenId: number | null;
   eosTokenIds: readonly number[];
+  generationDefaults: GenerationDefaults; // of options that `generate` is not given; {}: none of the model's own
   hasTokenizer: boolean;
   hasChatTemplate: boolean;
 }
 
+/** Options of `generate` that a model's generation_config.json can have. */
+export type GenerationDefaults = Pick<
+  GenerateOptions,
+  'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'
+>;
+
+/** Of what is not given, the model's `generationDefaults` apply; without them, greedy and no penalty. */
 export interface GenerateOptions {
   maxTokens?: number; // 256
-  temperature?: number; // 0: greedy, the default; else 0.0001 to 10,000
+  temperature?: number; // 0: greedy; else 0.0001 to 10,000
   topK?: number;
   topP?: number;
   minP?: number;

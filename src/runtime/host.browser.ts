@@ -154,6 +154,7 @@ export async function findGpu(): Promise<GPU | string> {
 export function tinyFiles(): Record<string, string> {
   return {
     'config.json': new URL('../../models/tiny/config.json', import.meta.url).href,
+    'generation_config.json': new URL('../../models/tiny/generation_config.json', import.meta.url).href,
     'model.safetensors': new URL('../../models/tiny/model.safetensors', import.meta.url).href,
     'tokenizer.json': new URL('../../models/tiny/tokenizer.json', import.meta.url).href,
   };

@@ -193,6 +193,7 @@ export function tinyFiles(): Record<string, string> {
   const url = (name: string) => new URL(`../../models/tiny/${name}`, import.meta.url).href;
   return {
     'config.json': url('config.json'),
+    'generation_config.json': url('generation_config.json'),
     'model.safetensors': url('model.safetensors'),
     'tokenizer.json': url('tokenizer.json'),
   };

@@ -9,7 +9,7 @@ export interface Sidecars {
   config: JsonObject | null;
   tokenizer: string | null;
   tokenizerConfig: JsonObject | null;
-  eosTokenIds: readonly number[] | null;
+  generationConfig: JsonObject | null;
 }
 
 /** A checkpoint of tensors that were found and checked. Closes `sources` when it is closed. */
@@ -19,7 +19,7 @@ export function checkpoint(
   config: JsonObject,
   tensors: ReadonlyMap<string, StoredTensor>,
   metadata: JsonObject,
-  { tokenizer, tokenizerConfig, eosTokenIds }: Sidecars,
+  { tokenizer, tokenizerConfig, generationConfig }: Sidecars,
   sources: readonly ByteSource[],
 ): Checkpoint {
   let fingerprint: string | null = null;
@@ -31,7 +31,7 @@ export function checkpoint(
     metadata,
     tokenizer,
     tokenizerConfig,
-    eosTokenIds,
+    generationConfig,
     async fingerprint(signal) {
       fingerprint ??= await fingerprintOf(config, tensors, signal);
       return fingerprint;

@@ -1,7 +1,6 @@
 import { EdgeError, throwIfAborted } from '../errors.ts';
 import { isPlainName } from '../io/range.ts';
 import type { ByteSource, FileSet } from '../io/types.ts';
-import type { JsonValue } from '../types.ts';
 import { checkpoint, type Sidecars } from './assemble.ts';
 import { containerConfig, storedTensors } from './container.ts';
 import { isGguf, openGguf } from './gguf.ts';
@@ -101,7 +100,7 @@ async function readSidecars(files: FileSet, signal: AbortSignal | undefined): Pr
     const bytes = await readSmall(files, file, limit, signal);
     return bytes && decodeUtf8(`${files.name}: ${file}`, bytes);
   };
-  const [config, tokenizer, tokenizerConfig, template, generation] = await Promise.all([
+  const [config, tokenizer, tokenizerConfig, template, generationConfig] = await Promise.all([
     json('config.json'),
     text('tokenizer.json', CHECKPOINT_LIMITS.tokenizerBytes),
     json('tokenizer_config.json'),
@@ -112,7 +111,7 @@ async function readSidecars(files: FileSet, signal: AbortSignal | undefined): Pr
     config,
     tokenizer,
     tokenizerConfig: template === null ? tokenizerConfig : { ...tokenizerConfig, chat_template: template },
-    eosTokenIds: generation && readEos(files.name, generation.eos_token_id),
+    generationConfig,
   };
 }
 
@@ -134,17 +133,6 @@ async function readSmall(
   } finally {
     await source.close();
   }
-}
-
-function readEos(name: string, value: JsonValue | undefined): readonly number[] | null {
-  if (value === undefined || value === null) return null;
-  const ids = Array.isArray(value) ? value : [value];
-  if (!ids.every((id) => typeof id === 'number' && Number.isSafeInteger(id) && id >= 0))
-    throw new EdgeError(
-      'INVALID_FILE',
-      `${name}: generation_config.json: expected eos_token_id to be a token id or a list of them`,
-    );
-  return ids as number[];
 }
 
 /** One file of tensors, or the files that an index names: safetensors or PyTorch's. */

@@ -40,7 +40,6 @@ export async function openGguf(
     ...sidecars,
     tokenizer: sidecars.tokenizer ?? ggufTokenizer(source.name, metadata),
     tokenizerConfig: { ...ggufTokenizerConfig(metadata), ...sidecars.tokenizerConfig },
-    eosTokenIds: null,
   };
   return checkpoint('gguf', source.name, config, tensors, metadata, beside, [source]);
 }

@@ -42,7 +42,7 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>; // quantized ones without their scales
   readonly tokenizer: string | null; // text of tokenizer.json
   readonly tokenizerConfig: JsonObject | null; // tokenizer_config.json, with the text of chat_template.jinja
-  readonly eosTokenIds: readonly number[] | null; // of generation_config.json; null where it names none
+  readonly generationConfig: JsonObject | null; // generation_config.json
   readonly metadata: JsonObject; // of the container, as it is: safetensors' strings, GGUF's values
   /** 32 hexadecimal digits over config, tensor table and every tensor's first and last 4 KiB. Cheap after upload. */
   fingerprint(signal?: AbortSignal): Promise<string>;

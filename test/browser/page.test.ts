@@ -168,7 +168,7 @@ test('a model that was fetched is kept there, too, and loads offline', async (co
   expect(seen).toEqual({
     ids: [ids, ids],
     absent: 'NOT_FOUND',
-    kept: ['data', 'data', 'data', 'json', 'json', 'json'],
+    kept: ['data', 'data', 'data', 'data', 'json', 'json', 'json', 'json'],
   });
 });
 

@@ -38,7 +38,7 @@ export const PAGE = `
   };
 
   globalThis.useFiles = async (prompt, base) => {
-    const names = ['config.json', 'model.safetensors', 'tokenizer.json'];
+    const names = ['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json'];
     const files = await Promise.all(names.map(async (name) =>
       new File([await (await fetch(base + name)).blob()], name)));
     const stages = new Set();

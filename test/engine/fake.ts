@@ -209,6 +209,7 @@ export function toyInfo(facts: Partial<ModelInfo>): ModelInfo {
     fingerprint: '',
     bosTokenId: 0,
     eosTokenIds: [],
+    generationDefaults: {},
     hasTokenizer: false,
     hasChatTemplate: false,
     weightBytes: 0,

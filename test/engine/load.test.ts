@@ -115,19 +115,6 @@ describe('how weights are loaded', () => {
     await engine.dispose();
   });
 
-  test('an eos of generation_config.json goes first, and must exist', async () => {
-    const config = (eos: number) =>
-      altered({ 'generation_config.json': JSON.stringify({ eos_token_id: [eos, 7] }) });
-    const engine = await loadEngine(config(5), exact, { backends: [reference] });
-    expect(engine.info.eosTokenIds).toEqual([5, 7]);
-    await engine.dispose();
-    await rejects(
-      loadEngine(config(1024), exact, { backends: [reference] }),
-      'INVALID_FILE',
-      /eos token is 1024/,
-    );
-  });
-
   test('NaN in a weight is found by the self-test, which names it; generating says so', async () => {
     const bytes = new Uint8Array(readFileSync(join(NANO, 'model.safetensors')));
     const header = new DataView(bytes.buffer).getBigUint64(0, true);

@@ -110,6 +110,18 @@ describe('blueprints', () => {
     });
   });
 
+  test('bos and eos that the vocabulary lacks, −1 among them, are none', () => {
+    for (const name of FIXTURES) {
+      const { config, tensors } = fixture(name);
+      const { bosTokenId, eosTokenIds } = read(
+        { ...config, bos_token_id: 2 ** 20, eos_token_id: [-1, 3, 2 ** 20] },
+        tensors,
+      );
+      expect([bosTokenId, eosTokenIds]).toEqual([null, [3]]);
+      expect(read({ ...config, eos_token_id: -1 }, tensors).eosTokenIds).toEqual([]);
+    }
+  });
+
   test('state-spaces names: padded vocabulary, tied head ignored, gate before norm', () => {
     const { config, tensors } = stateSpaces({}, { dt_limit: [0.001, 0.5] });
     const blueprint = read(config, tensors);
@@ -206,7 +218,7 @@ describe('what is refused', () => {
     ['mamba2-a', { time_step_limit: [0.5, 0.1] }, 'INVALID_FILE', /time_step_limit/],
     ['mamba2-a', { time_step_limit: [0, { __float__: 'NaN' }] }, 'INVALID_FILE', /time_step_limit/],
     ['mamba2-a', { time_step_limit: 'all' }, 'INVALID_FILE', /time_step_limit.*found "all"/],
-    ['mamba2-a', { eos_token_id: 256 }, 'INVALID_FILE', /eos_token_id.*below 256, found 256/],
+    ['mamba2-a', { eos_token_id: 'x' }, 'INVALID_FILE', /eos_token_id must be null, a token id .*found "x"/],
     [
       'mamba2-a',
       { layer_norm_epsilon: 0 },

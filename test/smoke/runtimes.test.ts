@@ -21,8 +21,8 @@ const SCRIPT = `
     await model.dispose();
   }
   const folder = new URL('node_modules/edge-ssm/models/tiny/', import.meta.url);
-  const files = await Promise.all(['config.json', 'model.safetensors', 'tokenizer.json'].map(async (name) =>
-    new File([await readFile(new URL(name, folder))], name)));
+  const names = ['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json'];
+  const files = await Promise.all(names.map(async (name) => new File([await readFile(new URL(name, folder))], name)));
   const stages = [];
   const model = await load(files, { maxSessions: 2, onProgress: ({ stage }) => stages.push(stage) });
   seen.device = model.info.device;

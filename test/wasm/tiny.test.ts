@@ -26,7 +26,11 @@ async function compare(model: string, expectedIn: string, options: EngineOptions
       errors.push(relativeError(await engine.logits(prompt, prompt.length, handle()), values));
     if (kind !== 'greedy') continue;
     const maxTokens = values.length - prompt.length;
-    const { tokens } = await generate(engine, null, prompt, { maxTokens, ignoreEos: true });
+    const { tokens } = await generate(engine, null, prompt, {
+      maxTokens,
+      ignoreEos: true,
+      repetitionPenalty: 1,
+    });
     greedy.push({ wanted: Array.from(values), found: [...prompt, ...ids(tokens)] });
   }
   await engine.dispose();

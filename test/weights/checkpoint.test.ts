@@ -40,7 +40,7 @@ describe('openCheckpoint', () => {
     await Promise.all([one.close(), whole.close()]);
   });
 
-  test('sidecars: tokenizer, its config, eos of the generation config', async () => {
+  test('sidecars: tokenizer, its config, the generation config', async () => {
     const checkpoint = await openCheckpoint(
       files({
         'model.safetensors': weights,
@@ -53,7 +53,7 @@ describe('openCheckpoint', () => {
     expect(checkpoint).toMatchObject({
       tokenizer: '{"é":1}',
       tokenizerConfig: { chat_template: 't' },
-      eosTokenIds: [2, 3],
+      generationConfig: { eos_token_id: [2, 3] },
       metadata: {},
     });
     const template = new TextEncoder().encode('{{ messages }}\n');
@@ -64,7 +64,7 @@ describe('openCheckpoint', () => {
     expect(own.tokenizerConfig).toEqual({ chat_template: '{{ messages }}\n' });
     expect((await openCheckpoint(files(bytes))).tokenizerConfig).toEqual(own.tokenizerConfig);
     const bare = await openCheckpoint(files({ 'any name.safetensors': weights, 'config.json': config }));
-    expect(bare).toMatchObject({ tokenizer: null, tokenizerConfig: null, eosTokenIds: null });
+    expect(bare).toMatchObject({ tokenizer: null, tokenizerConfig: null, generationConfig: null });
   });
 
   test('shards with an index', async () => {
@@ -138,10 +138,10 @@ describe('openCheckpoint', () => {
       {
         'model.safetensors': weights,
         'config.json': config,
-        'generation_config.json': json({ eos_token_id: 'x' }),
+        'generation_config.json': json([1]),
       },
       'INVALID_FILE',
-      /eos_token_id/,
+      /generation_config\.json/,
     );
     await refuse(
       { 'model.safetensors': weights, 'config.json': config, 'tokenizer.json': new Uint8Array([255]) },

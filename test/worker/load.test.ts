@@ -53,6 +53,7 @@ describe('sources', () => {
   test('the embedded model', async () => {
     const model = await load('tiny', { threads: 1 });
     expect(model.info).toMatchObject({ name: 'tiny', architecture: 'rene', hasTokenizer: true });
+    expect(model.info.generationDefaults).toEqual({ repetitionPenalty: 1.2 });
     await model.dispose();
   });
 
