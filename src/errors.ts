@@ -23,6 +23,8 @@ export type EdgeErrorCode =
 /** The one error class that edge-ssm throws. */
 export class EdgeError extends Error {
   override readonly name = 'EdgeError';
+  /** Of `session.append(stream)`: what the stream gave and the session did not consume, in order. */
+  unconsumed?: readonly (string | Int32Array)[];
   constructor(
     readonly code: EdgeErrorCode,
     message: string,

@@ -3,6 +3,7 @@ import type { WorkerHandle } from '#runtime';
 import type { Handle } from '../src/engine/types.ts';
 import { EdgeError, throwIfAborted } from '../src/errors.ts';
 import { asEdgeError, installErrorTransfer } from './errors.ts';
+import { Lifetime } from './lifetime.ts';
 import type { EngineProtocol, Loader, RemoteEngine } from './protocol.ts';
 
 interface End {
@@ -16,6 +17,8 @@ interface End {
  * reject when the worker dies (WORKER_DIED) or the model is disposed (CLOSED), and later ones too.
  */
 export class EngineClient {
+  /** Ends with the engine: WORKER_DIED or CLOSED. */
+  readonly life = new Lifetime();
   readonly #engine: RemoteEngine;
   readonly #worker: WorkerHandle | null;
   readonly #pending = new Set<(error: EdgeError) => void>();
@@ -83,9 +86,9 @@ export class EngineClient {
   async abortable<T>(
     signal: AbortSignal | undefined,
     run: (engine: RemoteEngine, call: Handle) => T | Promise<T>,
+    call = this.handle(),
   ): Promise<T> {
     throwIfAborted(signal);
-    const call = this.handle();
     const abort = () => {
       this.call((engine) => engine.abort(call)).catch(() => {}); // the call itself tells what happened
     };
@@ -119,6 +122,7 @@ export class EngineClient {
     this.#end = end;
     for (const reject of this.#pending) reject(this.#ended());
     this.#pending.clear();
+    this.life.end(this.#ended());
   }
 
   #ended(): EdgeError {

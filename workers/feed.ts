@@ -13,53 +13,72 @@ export function isStream(prompt: unknown): prompt is PromptStream {
   return true;
 }
 
-/** Characters or ids of what is handed to the engine at once. */
-const PIECE = 4096;
+/** The most characters or ids that are handed to the engine at once, but for words without end. */
+export const PIECE = 4096;
 
 /**
- * Gathers a stream into pieces. Text is cut before a space between two words, where byte-level tokenizers cut too, so
- * that its tokens are those of the whole; a word without end is cut when it exceeds 16 pieces.
+ * What a stream gave, in pieces to consume. Text is cut before a space between two words, where byte-level tokenizers
+ * cut too, so that its tokens are those of the whole; a word without end is cut when it exceeds 16 pieces.
  */
-export async function* gather(stream: PromptStream): AsyncGenerator<string | Int32Array> {
-  let text = '';
-  let ids: number[] = [];
-  for await (const part of stream) {
+export class Feed {
+  private ready: (string | Int32Array)[] = []; // what ended where the other kind began
+  private text = '';
+  private searched = 0; // characters of it after which no word ends
+  private ids: number[] = [];
+
+  /** Characters or ids that are left. */
+  get size(): number {
+    return this.ready.reduce((sum, { length }) => sum + length, this.text.length + this.ids.length);
+  }
+
+  push(part: string | readonly number[] | Int32Array): void {
     if (typeof part === 'string') {
-      if (ids.length > 0) yield Int32Array.from(ids);
-      ids = [];
-      text += part;
-      for (let cut = findCut(text); cut > 0; cut = findCut(text)) {
-        yield text.slice(0, cut);
-        text = text.slice(cut);
-      }
-      continue;
+      if (this.ids.length > 0) this.ready = this.flush();
+      this.text += part;
+      return;
     }
     requireArgument(
       Array.isArray(part) || part instanceof Int32Array,
       `A stream of a prompt gives texts, lists of token ids or Int32Arrays, found ${typeof part}`,
     );
-    if (text !== '') yield text;
-    text = '';
-    for (const id of part as Iterable<number>) {
-      ids.push(id);
-      if (ids.length < PIECE) continue;
-      yield Int32Array.from(ids);
-      ids = [];
-    }
+    if (this.text !== '') this.ready = this.flush();
+    for (const id of part as Iterable<number>) this.ids.push(id);
   }
-  if (text !== '') yield text;
-  if (ids.length > 0) yield Int32Array.from(ids);
+
+  /** What can be consumed whatever comes, as one piece; null: nothing yet. */
+  take(): string | Int32Array | null {
+    if (this.ready.length > 0) return this.ready.shift()!;
+    if (this.ids.length > 0) return Int32Array.from(this.ids.splice(0, PIECE));
+    const cut = findCut(this.text, this.searched);
+    this.searched = cut > 0 ? 0 : Math.max(0, this.text.length - 1);
+    if (cut === 0) return null;
+    const piece = this.text.slice(0, cut);
+    this.text = this.text.slice(cut);
+    return piece;
+  }
+
+  /** All that is left, at the end. */
+  flush(): (string | Int32Array)[] {
+    const pieces = this.ready;
+    if (this.text !== '') pieces.push(this.text);
+    while (this.ids.length > 0) pieces.push(Int32Array.from(this.ids.splice(0, PIECE)));
+    this.ready = [];
+    this.text = '';
+    this.searched = 0;
+    return pieces;
+  }
 }
 
-/** Where a piece of `text` ends; 0: not yet. */
-function findCut(text: string): number {
-  if (text.length < 2 * PIECE) return 0;
+/** Where a piece of `text` ends, after `from`; 0: not yet. */
+function findCut(text: string, from: number): number {
   const word = /[\p{L}\p{N}]/u;
-  for (let i = text.length - PIECE; i > 0; i--)
-    if (text[i] === ' ' && word.test(text[i - 1]!) && word.test(text[i + 1]!)) return i;
+  const isCut = (i: number) => text[i] === ' ' && word.test(text[i - 1]!) && word.test(text[i + 1]!);
+  const first = Math.max(1, from);
+  for (let i = Math.min(PIECE, text.length - 2); i >= first; i--) if (isCut(i)) return i;
+  for (let i = Math.max(first, PIECE + 1); i < text.length - 1; i++) if (isCut(i)) return i;
   if (text.length < 16 * PIECE) return 0;
-  const middle = text.length - PIECE;
-  return isTrail(text.charCodeAt(middle)) ? middle - 1 : middle; // no half of a pair
+  const end = text.length - PIECE / 2;
+  return isTrail(text.charCodeAt(end)) ? end - 1 : end; // no half of a pair
 }
 
 function isTrail(code: number): boolean {

@@ -71,7 +71,7 @@ export class Model {
    */
   async session(options?: SessionOptions): Promise<Session> {
     const { from, ...rest } = readCallOptions('session', options, ['from', ...RESTORE_OPTIONS]);
-    return from === undefined ? Session.open(this.#client) : this.restore(from, rest);
+    return from === undefined ? Session.open(this.#client, rest.signal) : this.restore(from, rest);
   }
 
   /**
@@ -82,7 +82,8 @@ export class Model {
   async restore(source: SnapshotSource, options?: DecodeOptions & Abortable): Promise<Session> {
     const { signal, ...rest } = readCallOptions('restore', options, RESTORE_OPTIONS);
     const most = this.info.slotBytes + SNAPSHOT_EXTRA;
-    return Session.restore(this.#client, await readSnapshot(source, most, signal), rest);
+    const bytes = await readSnapshot(source, most, { signal, lives: [this.#client.life] });
+    return Session.restore(this.#client, bytes, rest, signal);
   }
 
   /** What the state manager holds now: sessions, checkpoints, and what the prefix cache did. */

@@ -1,14 +1,31 @@
 import type { Handle, Prompt, RewindTarget } from '../src/engine/types.ts';
-import { EdgeError, throwIfAborted } from '../src/errors.ts';
+import { EdgeError } from '../src/errors.ts';
 import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
 import { type Abortable, readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
-import { gather, isStream, type PromptStream } from './feed.ts';
+import { isStream, type PromptStream } from './feed.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
+import { Intake } from './intake.ts';
+import { Lifetime, unlessEnded } from './lifetime.ts';
+import type { RemoteEngine } from './protocol.ts';
 import { type SnapshotTarget, snapshotStream, snapshotWriter } from './snapshot.ts';
+
+/** Options of `save`. */
+export interface SaveOptions extends Abortable {
+  /** Of the state: 'f16' takes half the bytes, and rounds it; default 'f32'. */
+  dtype?: SnapshotDtype;
+}
+
+const closed = () => new EdgeError('CLOSED', 'The session was closed. Open another one to go on');
+
+/** Frees the slots of sessions that nobody holds any more, and nobody closed. */
+const dropped = new FinalizationRegistry<{ client: EngineClient; handle: Handle }>(({ client, handle }) => {
+  client.call((engine) => engine.closeSession(handle)).catch(() => {}); // gone with its model
+});
 
 /** A conversation: the recurrent state of one sequence, in one of the model's `maxSessions` slots. */
 export class Session {
+  readonly #life = new Lifetime(); // ends with close()
   readonly #client: EngineClient;
   readonly #handle: Handle;
   #position = 0;
@@ -18,19 +35,29 @@ export class Session {
   private constructor(client: EngineClient, handle: Handle) {
     this.#client = client;
     this.#handle = handle;
+    dropped.register(this, { client, handle }, this);
   }
 
   /** @internal */
-  static async open(client: EngineClient): Promise<Session> {
+  static async open(client: EngineClient, signal?: AbortSignal): Promise<Session> {
+    const open = (engine: RemoteEngine, handle: Handle) => engine.openSession(handle);
     const handle = client.handle();
-    await client.call((engine) => engine.openSession(handle));
+    await client.abortable(signal, open, handle);
     return new Session(client, handle);
   }
 
   /** @internal */
-  static async restore(client: EngineClient, bytes: Uint8Array, options: DecodeOptions): Promise<Session> {
-    const session = new Session(client, client.handle());
-    session.#position = await client.call((engine) => engine.restoreSession(session.#handle, bytes, options));
+  static async restore(
+    client: EngineClient,
+    bytes: Uint8Array,
+    options: DecodeOptions,
+    signal?: AbortSignal,
+  ): Promise<Session> {
+    const restore = (engine: RemoteEngine, handle: Handle) => engine.restoreSession(handle, bytes, options);
+    const handle = client.handle();
+    const position = await client.abortable(signal, restore, handle);
+    const session = new Session(client, handle);
+    session.#position = position;
     return session;
   }
 
@@ -43,10 +70,14 @@ export class Session {
   }
 
   /**
-   * Feeds a prompt; resolves to the new position. Whatever stops it leaves the session as it was before. Of a stream,
-   * which may be endless, what was taken stays: it is one turn, and asked for no faster than it is consumed.
+   * Feeds a prompt; resolves to the new position. Whatever stops it leaves the session as it was before.
+   * Of a stream, which may be endless, text is consumed as it comes, up to its last space between two words; the rest
+   * waits for the next part, or the stream's end. What was consumed stays, as one turn. An abort while the stream is
+   * quiet consumes what waited, too; one while a piece is being consumed leaves that piece out: the error's
+   * `unconsumed` has what the stream gave and the session did not consume. The stream is asked for no more than 4,096
+   * characters or ids ahead, and told by `return()` if it is left early.
    * `{ messages }` is the conversation from its beginning: the session goes back to where it parts from that, if it does.
-   * @throws BUSY, ABORTED, CONTEXT_FULL, NO_TOKENIZER, CLOSED
+   * @throws BUSY, ABORTED, CONTEXT_FULL, NO_TOKENIZER, CLOSED, and what the stream throws
    */
   async append(prompt: Prompt | PromptStream, options?: Abortable): Promise<number> {
     const { signal } = readCallOptions('append', options, ['signal']);
@@ -55,11 +86,11 @@ export class Session {
     this.#streaming = true;
     try {
       let continues = false;
-      for await (const piece of gather(prompt)) {
-        throwIfAborted(signal);
-        await this.#append(piece, signal, continues);
+      const intake = new Intake(prompt, async (piece, stop) => {
+        await this.#append(piece, stop, continues);
         continues = true;
-      }
+      });
+      await intake.run({ signal, lives: [this.#client.life, this.#life] });
     } finally {
       this.#streaming = false;
     }
@@ -72,17 +103,21 @@ export class Session {
    */
   generate(prompt: Prompt = '', options?: GenerationOptions): Generation {
     this.#check();
-    return new Generation(this.#client, this.#handle, prompt, options, () => this.#refresh());
+    const session = { handle: this.#handle, life: this.#life, refresh: () => this.#refresh() };
+    return new Generation(this.#client, session, prompt, options);
   }
 
   /**
    * Another session that goes on from here, independent of this one: one copy of the state on the device.
    * @throws OUT_OF_MEMORY if all `maxSessions` slots are taken, BUSY
    */
-  async fork(): Promise<Session> {
+  async fork(options?: Abortable): Promise<Session> {
+    const { signal } = readCallOptions('fork', options, ['signal']);
     this.#check();
-    const fork = new Session(this.#client, this.#client.handle());
-    await this.#client.call((engine) => engine.forkSession(this.#handle, fork.#handle));
+    const copy = (engine: RemoteEngine, handle: Handle) => engine.forkSession(this.#handle, handle);
+    const handle = this.#client.handle();
+    await this.#client.abortable(signal, copy, handle);
+    const fork = new Session(this.#client, handle);
     fork.#position = this.#position;
     return fork;
   }
@@ -111,14 +146,15 @@ export class Session {
    * The conversation as bytes, for `model.restore()` and `model.session({ from })`: the state, f32 or f16 (half the
    * bytes, a little less exact), the pending token and a checksum. The ids that led here are not part of it.
    */
-  async save(options?: { dtype?: SnapshotDtype }): Promise<Uint8Array> {
-    const { dtype = 'f32' } = readCallOptions('save', options, ['dtype']);
+  async save(options?: SaveOptions): Promise<Uint8Array> {
+    const { dtype = 'f32', signal } = readCallOptions('save', options, ['dtype', 'signal']);
     this.#check();
-    return this.#client.call((engine) => engine.saveSession(this.#handle, dtype));
+    const saved = this.#client.call((engine) => engine.saveSession(this.#handle, dtype));
+    return unlessEnded(saved, { signal, lives: [] });
   }
 
   /** What `save` gives, in pieces. */
-  async saveStream(options?: { dtype?: SnapshotDtype }): Promise<ReadableStream<Uint8Array>> {
+  async saveStream(options?: SaveOptions): Promise<ReadableStream<Uint8Array>> {
     return snapshotStream(await this.save(options));
   }
 
@@ -126,9 +162,9 @@ export class Session {
    * What `save` gives, into a file by its path or file: URL, a WritableStream, or a file of OPFS: files are replaced as
    * a whole.
    */
-  async saveTo(target: SnapshotTarget, options?: { dtype?: SnapshotDtype }): Promise<void> {
+  async saveTo(target: SnapshotTarget, options?: SaveOptions): Promise<void> {
     const write = snapshotWriter(target);
-    await write(await this.save(options));
+    await write(await this.save(options), options?.signal ?? undefined);
   }
 
   /** Forgets everything: the state of a fresh session. */
@@ -138,18 +174,28 @@ export class Session {
     this.#position = 0;
   }
 
-  /** Frees the slot. Calling it again is harmless. */
+  /**
+   * Ends what the session does, with CLOSED, and frees its slot. Resolves once that is so, also after the model was
+   * disposed or its worker died. Calling it again is harmless.
+   */
   close(): Promise<void> {
-    this.#closing ??= this.#client
-      .call((engine) => engine.closeSession(this.#handle))
-      .catch((error: unknown) => {
-        if (!(error instanceof EdgeError && error.code === 'CLOSED')) throw error; // gone with its model
-      });
+    this.#closing ??= this.#close();
     return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #close(): Promise<void> {
+    dropped.unregister(this);
+    this.#life.end(closed());
+    try {
+      await this.#client.call((engine) => engine.closeSession(this.#handle));
+    } catch (error) {
+      const gone = error instanceof EdgeError && (error.code === 'CLOSED' || error.code === 'WORKER_DIED');
+      if (!gone) throw error;
+    }
   }
 
   async #append(prompt: Prompt, signal: AbortSignal | undefined, continues: boolean): Promise<number> {
@@ -165,7 +211,7 @@ export class Session {
   }
 
   #check(): void {
-    if (this.#closing) throw new EdgeError('CLOSED', 'The session was closed. Open another one to go on');
+    if (this.#closing) throw closed();
     if (this.#streaming)
       throw new EdgeError('BUSY', 'The session is busy with append of a stream: await it, or abort it');
   }

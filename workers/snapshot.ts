@@ -2,6 +2,7 @@ import { absoluteLocation, pathOfFileUrl, writeFileAtomic } from '#runtime';
 import { show } from '../src/engine/options.ts';
 import { EdgeError, requireArgument, throwIfAborted } from '../src/errors.ts';
 import { openSourceAt } from '../src/io/fileset.ts';
+import { type Ends, unlessEnded } from './lifetime.ts';
 
 /** Where a snapshot is read from: its bytes, a Blob or File (of OPFS too), a stream, a path or a URL. */
 export type SnapshotSource =
@@ -23,12 +24,16 @@ export type SnapshotTarget =
 /** Bytes of a piece. */
 const PIECE = 2 ** 16;
 
-/** All bytes of a snapshot, of which there may be `most`. @throws NOT_FOUND, NETWORK, INVALID_FILE, ABORTED */
-export async function readSnapshot(
-  source: SnapshotSource,
-  most: number,
-  signal?: AbortSignal,
-): Promise<Uint8Array> {
+/**
+ * All bytes of a snapshot, of which there may be `most`; waits for no source that is quiet once one of `ends` came.
+ * @throws NOT_FOUND, NETWORK, INVALID_FILE, ABORTED
+ */
+export function readSnapshot(source: SnapshotSource, most: number, ends: Ends): Promise<Uint8Array> {
+  return unlessEnded(read(source, most, ends), ends);
+}
+
+async function read(source: SnapshotSource, most: number, ends: Ends): Promise<Uint8Array> {
+  const { signal } = ends;
   throwIfAborted(signal);
   if (source instanceof Uint8Array) return source;
   if (source instanceof ArrayBuffer) return new Uint8Array(source);
@@ -46,7 +51,7 @@ export async function readSnapshot(
       await file.close();
     }
   }
-  return collect(piecesOf(source as Exclude<typeof source, Blob>), most, signal);
+  return collect(piecesOf(source as Exclude<typeof source, Blob>), most, ends);
 }
 
 /** A snapshot in pieces, as they are asked for. */
@@ -63,25 +68,34 @@ export function snapshotStream(bytes: Uint8Array): ReadableStream<Uint8Array> {
 
 /**
  * Looks at a target; gives what writes to it. What was there stays until all is written, where that can be had: files,
- * and OPFS.
- * @throws INVALID_ARGUMENT; the writer NOT_FOUND, WRITE_FAILED
+ * and OPFS. The writer waits for no target that takes nothing once its signal is aborted.
+ * @throws INVALID_ARGUMENT; the writer NOT_FOUND, WRITE_FAILED, ABORTED
  */
-export function snapshotWriter(target: SnapshotTarget): (bytes: Uint8Array) => Promise<void> {
+export function snapshotWriter(
+  target: SnapshotTarget,
+): (bytes: Uint8Array, signal?: AbortSignal) => Promise<void> {
+  const write = writerOf(target);
+  return (bytes, signal) => unlessEnded(write(bytes, signal), { signal, lives: [] });
+}
+
+type Writer = (bytes: Uint8Array, signal: AbortSignal | undefined) => Promise<void>;
+
+function writerOf(target: SnapshotTarget): Writer {
   const isUrl = target instanceof URL || (typeof target === 'string' && target.startsWith('file:'));
   if (typeof target === 'string' || target instanceof URL) {
     const path = isUrl ? pathOfFileUrl(String(target)) : String(target);
     requireArgument(path !== '', 'The target of a snapshot is an empty string; give a path');
-    return (bytes) => writeFileAtomic(path, pieces(bytes));
+    return (bytes, signal) => writeFileAtomic(path, pieces(bytes, signal));
   }
   const { createWritable, getWriter } = Object(target) as Record<string, unknown>;
   requireArgument(
     typeof createWritable === 'function' || typeof getWriter === 'function',
     `A snapshot is saved to a path, a file: URL, a WritableStream or a file handle, found ${show(target)}`,
   );
-  return async (bytes) => {
+  return async (bytes, signal) => {
     try {
       const stream = 'createWritable' in target ? await target.createWritable() : target;
-      await snapshotStream(bytes).pipeTo(stream);
+      await snapshotStream(bytes).pipeTo(stream, signal ? { signal } : {});
     } catch (cause) {
       throw new EdgeError('WRITE_FAILED', `The snapshot could not be written to its stream: ${cause}`, {
         cause,
@@ -90,53 +104,54 @@ export function snapshotWriter(target: SnapshotTarget): (bytes: Uint8Array) => P
   };
 }
 
-function* pieces(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
+function* pieces(bytes: Uint8Array, signal: AbortSignal | undefined): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    throwIfAborted(signal);
+    yield bytes.subarray(at, at + PIECE);
+  }
 }
 
-async function collect(
-  pieces: AsyncIterable<Uint8Array>,
-  most: number,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
+async function collect(source: Pieces, most: number, ends: Ends): Promise<Uint8Array> {
   const bytes = new Uint8Array(most);
   let filled = 0;
-  for await (const piece of pieces) {
-    throwIfAborted(signal);
-    requireArgument(piece instanceof Uint8Array, 'A stream of a snapshot gives Uint8Arrays');
-    requireSize(filled + piece.length, most);
-    bytes.set(piece, filled);
-    filled += piece.length;
+  let whole = false;
+  try {
+    for (;;) {
+      const { value: piece, done } = await unlessEnded(source.next(), ends);
+      whole = done === true;
+      if (whole) return bytes.slice(0, filled);
+      requireArgument(piece instanceof Uint8Array, 'A stream of a snapshot gives Uint8Arrays');
+      requireSize(filled + piece.length, most);
+      bytes.set(piece, filled);
+      filled += piece.length;
+    }
+  } finally {
+    if (!whole) source.leave().catch(() => {}); // it may be too quiet to hear it
   }
-  return bytes.slice(0, filled);
+}
+
+interface Pieces {
+  next(): Promise<{ value?: unknown; done?: boolean }>;
+  leave(): Promise<unknown>;
 }
 
 /** Not every browser iterates over streams. */
-async function* piecesOf(
-  source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
+function piecesOf(source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>): Pieces {
   if (typeof source === 'object' && source !== null && 'getReader' in source) {
     requireArgument(
       typeof source.getReader === 'function' && !source.locked,
       'The stream of a snapshot is locked: somebody reads it already',
     );
     const reader = source.getReader();
-    try {
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) return;
-        yield value;
-      }
-    } finally {
-      await reader.cancel().catch(() => {});
-    }
+    return { next: () => reader.read(), leave: () => reader.cancel() };
   }
   const iterable = source as AsyncIterable<Uint8Array>;
   requireArgument(
     typeof iterable?.[Symbol.asyncIterator] === 'function',
     `A snapshot is bytes, a Blob, a stream, a path or a URL, found ${show(iterable)}`,
   );
-  yield* iterable;
+  const iterator = iterable[Symbol.asyncIterator]();
+  return { next: async () => iterator.next(), leave: async () => iterator.return?.() };
 }
 
 function requireSize(size: number, most: number): void {

@@ -1,19 +1,15 @@
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, test, vi } from 'vitest';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import { generate, handle, open } from '../engine/drive.ts';
 import { FULL } from '../helpers/full.ts';
+import { held } from '../helpers/heap.ts';
 import { skipUnavailable } from '../ops/parity.ts';
 import { dawn, dawnHost, REQUIRED } from './host.ts';
 import { changedDevice, readZeros } from './null_device.ts';
 
 vi.setConfig({ testTimeout: 300_000 });
-
-setFlagsFromString('--expose-gc');
-const collect: (options: { type: 'major'; execution: 'async' }) => Promise<void> = runInNewContext('gc');
 
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
 const GENERATIONS = FULL ? 10_000 : 1000;
@@ -68,13 +64,6 @@ test('after it was loaded a model makes nothing on the device, and host memory s
         for (const which of [session, fork]) await engine.closeSession(which);
       }
     }
-  };
-  /** In a task of its own: what this call's stack or a past turn still holds would count. */
-  const held = async () => {
-    await collect({ type: 'major', execution: 'async' });
-    await collect({ type: 'major', execution: 'async' });
-    const { heapUsed, external } = process.memoryUsage();
-    return heapUsed + external;
   };
   await talk(100);
   const before = await held();

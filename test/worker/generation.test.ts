@@ -14,7 +14,7 @@ const OPTIONS = { ignoreEos: true };
 describe('a generation', () => {
   test('streams what result() gives', async () => {
     const model = await loadNano();
-    const generation = model.generate(PROMPT, { ...OPTIONS, maxTokens: 64 });
+    const generation = model.generate(PROMPT, { ...OPTIONS, maxTokens: 64, collect: true });
     const ids: number[] = [];
     let text = '';
     for await (const token of generation) {
@@ -60,7 +60,8 @@ describe('a generation', () => {
   test('text held back for a stop string comes at the end', async () => {
     const model = await loadNano();
     const { text: whole } = await model.generate(PROMPT, { ...OPTIONS, maxTokens: 8 }).result();
-    const generation = model.generate(PROMPT, { ...OPTIONS, maxTokens: 8, stop: `${whole.slice(-3)}\u0000` });
+    const stop = `${whole.slice(-3)}\u0000`;
+    const generation = model.generate(PROMPT, { ...OPTIONS, maxTokens: 8, stop, collect: true });
     const pieces: string[] = [];
     const ids: number[] = [];
     for await (const { id, text } of generation) {

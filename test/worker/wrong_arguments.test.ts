@@ -113,13 +113,23 @@ function calls(model: Model, session: Session): Record<string, Loose> {
     'session.rewind({ position: x })': (x) => its('rewind')({ position: x }),
     'session.rewind({ turn: x })': (x) => its('rewind')({ turn: x }),
     'session.rewind(target, x)': (x) => its('rewind')({ position: 0 }, x),
+    'session.fork(x)': async (x) => (await (its('fork')(x) as Promise<Session>)).close(),
     'session.save(x)': its('save'),
     'session.save({ dtype: x })': (x) => its('save')({ dtype: x }),
     'session.saveStream(x)': its('saveStream'),
     'session.saveTo(target, x)': (x) => its('saveTo')(new WritableStream(), x),
     ...Object.fromEntries(
       ['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty']
-        .concat('presencePenalty', 'logitBias', 'seed', 'stop', 'stopTokens', 'ignoreEos', 'logprobs')
+        .concat(
+          'presencePenalty',
+          'logitBias',
+          'seed',
+          'stop',
+          'stopTokens',
+          'ignoreEos',
+          'logprobs',
+          'collect',
+        )
         .map((name): [string, Loose] => [
           `generate(text, { ${name}: x })`,
           (x) => result(of('generate')('a', { maxTokens: 1, [name]: x })),
