@@ -36,6 +36,7 @@ export interface EngineParts {
   executor: Executor; // with info.maxSessions + SHADOW_SLOTS slots
   program: Program;
   tokenizer: Tokenizer | null;
+  tokenizerLack?: string | null; // why there is none, where more is known
   info: ModelInfo;
   /** Greedy tokens that the model is known to give. */
   golden?: readonly Golden[];
@@ -158,7 +159,7 @@ export class Engine implements EngineService {
     requireArgument(!this.generations.has(handle), `There is a generation ${handle} already`);
     const session = sessionHandle === null ? null : this.session(sessionHandle);
     const settings = readOptions(options, this.info.vocabSize, this.info.generationDefaults);
-    if (settings.stop.length > 0) requireTokenizer(this.parts.tokenizer, 'use stopTokens instead of stop');
+    if (settings.stop.length > 0) requireTokenizer(this.parts, 'use stopTokens instead of stop');
     const ids = this.ids(toAnswer(prompt));
     const occupant: Occupant = { name: 'generate', end: async (error) => generation?.end(error) };
     let generation: Generation | null = null;
@@ -287,7 +288,7 @@ export class Engine implements EngineService {
 
   private tokenizer(): Tokenizer {
     this.requireOpen();
-    return requireTokenizer(this.parts.tokenizer, 'it takes and gives token ids only');
+    return requireTokenizer(this.parts, 'it takes and gives token ids only');
   }
 
   private session(handle: Handle): Session {
@@ -298,7 +299,7 @@ export class Engine implements EngineService {
   }
 
   private ids(prompt: Prompt): Int32Array {
-    return promptIds(prompt, this.parts.tokenizer, this.info.vocabSize);
+    return promptIds(prompt, this.parts, this.info.vocabSize);
   }
 
   /** What a fresh sequence without a prompt starts from. */

@@ -84,6 +84,7 @@ export async function loadEngine(
         executor,
         program: plan.program,
         tokenizer: plan.tokenizer,
+        tokenizerLack: plan.checkpoint.tokenizerLack,
         info: { ...facts, variant, device, threads, numerics, fingerprint },
         golden: readGolden(plan.checkpoint.name, plan.checkpoint.metadata.selftest, plan.program.vocabSize),
         findDamage: async () => watch.report(),

@@ -13,18 +13,24 @@ export function toAnswer(prompt: Prompt): Prompt {
   return isChat(prompt) ? { addGenerationPrompt: true, ...prompt } : prompt;
 }
 
+/** What reads texts, or why there is none. */
+export interface Reader {
+  tokenizer: Tokenizer | null;
+  tokenizerLack?: string | null;
+}
+
 /**
  * The ids of a prompt.
  * @throws INVALID_ARGUMENT, or NO_TOKENIZER for text given to a model without one, and what rendering messages throws
  */
-export function promptIds(prompt: Prompt, tokenizer: Tokenizer | null, vocabSize: number): Int32Array {
+export function promptIds(prompt: Prompt, reader: Reader, vocabSize: number): Int32Array {
   if (typeof prompt === 'string') {
     if (prompt === '') return new Int32Array(0);
-    return requireTokenizer(tokenizer, 'give token ids instead of text').encode(prompt);
+    return requireTokenizer(reader, 'give token ids instead of text').encode(prompt);
   }
   if (isChat(prompt)) {
-    const reader = requireTokenizer(tokenizer, 'give token ids instead of messages');
-    return reader.encode(reader.chat.render(prompt)); // special tokens by their text, and no bos but the template's
+    const tokenizer = requireTokenizer(reader, 'give token ids instead of messages');
+    return tokenizer.encode(tokenizer.chat.render(prompt)); // special tokens by their text, and no bos but the template's
   }
   requireArgument(
     Array.isArray(prompt) || prompt instanceof Int32Array,
@@ -42,7 +48,12 @@ function hint(prompt: unknown): string {
     : '';
 }
 
-export function requireTokenizer(tokenizer: Tokenizer | null, advice: string): Tokenizer {
+export function requireTokenizer({ tokenizer, tokenizerLack = null }: Reader, advice: string): Tokenizer {
   if (tokenizer) return tokenizer;
-  throw new EdgeError('NO_TOKENIZER', `This model came without a tokenizer.json: ${advice}`);
+  throw new EdgeError(
+    'NO_TOKENIZER',
+    tokenizerLack === null
+      ? `This model came without a tokenizer.json: ${advice}`
+      : `This model came without a tokenizer: ${tokenizerLack}. Put its tokenizer.json beside the file, or ${advice}`,
+  );
 }

@@ -8,6 +8,7 @@ import type { Checkpoint, StoredTensor } from './types.ts';
 export interface Sidecars {
   config: JsonObject | null;
   tokenizer: string | null;
+  tokenizerLack?: string | null;
   tokenizerConfig: JsonObject | null;
   generationConfig: JsonObject | null;
 }
@@ -19,7 +20,7 @@ export function checkpoint(
   config: JsonObject,
   tensors: ReadonlyMap<string, StoredTensor>,
   metadata: JsonObject,
-  { tokenizer, tokenizerConfig, generationConfig }: Sidecars,
+  { tokenizer, tokenizerLack = null, tokenizerConfig, generationConfig }: Sidecars,
   sources: readonly ByteSource[],
 ): Checkpoint {
   let fingerprint: string | null = null;
@@ -30,6 +31,7 @@ export function checkpoint(
     tensors,
     metadata,
     tokenizer,
+    tokenizerLack: tokenizer === null ? tokenizerLack : null,
     tokenizerConfig,
     generationConfig,
     async fingerprint(signal) {

@@ -41,6 +41,7 @@ export interface Checkpoint {
   readonly config: JsonObject;
   readonly tensors: ReadonlyMap<string, StoredTensor>; // quantized ones without their scales
   readonly tokenizer: string | null; // text of tokenizer.json
+  readonly tokenizerLack: string | null; // why there is none, where there is more to say than that
   readonly tokenizerConfig: JsonObject | null; // tokenizer_config.json, with the text of chat_template.jinja
   readonly generationConfig: JsonObject | null; // generation_config.json
   readonly metadata: JsonObject; // of the container, as it is: safetensors' strings, GGUF's values

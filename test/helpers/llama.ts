@@ -33,3 +33,10 @@ export function llamaError(file: string, ids: readonly number[], logits: Float32
   }
   return Math.sqrt(difference / sum);
 }
+
+/** Ids of texts, special tokens among them, by file and text. */
+export function llamaTokens(files: readonly string[], texts: readonly string[]): number[][][] {
+  const child = fileURLToPath(new URL('llama_tokens_child.mjs', import.meta.url));
+  const output = execFileSync(process.execPath, [child, JSON.stringify({ files, texts })], { cwd: FOLDER });
+  return JSON.parse(output.toString());
+}

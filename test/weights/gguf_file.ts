@@ -7,6 +7,7 @@ export type GgufValue =
   | { bool: boolean }
   | { string: string }
   | { array: [type: number, items: (number | string)[]] }
+  | { f32s: number[] }
   | { raw: [type: number, bytes: number[]] };
 
 export interface GgufTensor {
@@ -41,7 +42,10 @@ class Writer {
     else if ('bool' in value) this.typed(7, () => this.bytes.push(Number(value.bool)));
     else if ('string' in value) this.typed(8, () => this.string(value.string));
     else if ('u64' in value) this.typed(10, () => this.u64(value.u64));
-    else if ('raw' in value) this.typed(value.raw[0], () => this.bytes.push(...value.raw[1]));
+    else if ('f32s' in value) {
+      const words = new Uint32Array(Float32Array.from(value.f32s).buffer);
+      this.typed(9, () => this.array(6, [...words]));
+    } else if ('raw' in value) this.typed(value.raw[0], () => this.bytes.push(...value.raw[1]));
     else this.typed(9, () => this.array(...value.array));
   }
   private typed(type: number, write: () => void): void {

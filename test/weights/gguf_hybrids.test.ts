@@ -90,6 +90,16 @@ describe.each(HYBRIDS)('%s as llama.cpp writes it', (name) => {
     ];
     const { config } = await open(llamaGguf(fixture, 'f32', ends));
     expect(config).toMatchObject({ bos_token_id: 3, eos_token_id: [4, 9] });
+    const tokens = Array.from({ length: 256 }, (_, id) =>
+      id === 7 || id === 8 ? '<|im_end|>'.slice(id - 7) : `t${id}`,
+    );
+    const types: GgufValue = { array: [5, tokens.map(() => 3)] };
+    const named: [string, GgufValue][] = [
+      ['tokenizer.ggml.tokens', { array: [8, tokens] }],
+      ['tokenizer.ggml.token_type', types],
+    ];
+    const byText = await open(llamaGguf(fixture, 'f32', [...ends, ...named]));
+    expect(byText.config).toMatchObject({ eos_token_id: [4, 9, 7] });
   });
 });
 

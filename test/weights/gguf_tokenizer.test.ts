@@ -116,7 +116,7 @@ describe('the tokenizer of a GGUF file', () => {
   });
 
   test('other kinds are none', async () => {
-    for (const metadata of [but('model', { string: 'llama' }), but('pre', { string: 'llama-bpe' }), []])
+    for (const metadata of [but('model', { string: 'bert' }), but('pre', { string: 'whitespace' }), []])
       expect(await tokenizerOf(metadata)).toMatchObject({ tokenizer: null });
   });
 
