@@ -14,7 +14,7 @@ import { Call } from './call.ts';
 import { createDevice, type Device } from './device.ts';
 import { Generation } from './generation.ts';
 import { readOptions, show } from './options.ts';
-import { isChat, promptIds, requireTokenizer, toAnswer } from './prompt.ts';
+import { isChat, promptIds, type Reader, requireTokenizer, toAnswer } from './prompt.ts';
 import { logits, score, scoreContinuations } from './score.ts';
 import { type Golden, selfTest } from './selftest.ts';
 import { Sequence } from './sequence.ts';
@@ -32,11 +32,9 @@ import type {
   StateStats,
 } from './types.ts';
 
-export interface EngineParts {
+export interface EngineParts extends Reader {
   executor: Executor; // with info.maxSessions + SHADOW_SLOTS slots
   program: Program;
-  tokenizer: Tokenizer | null;
-  tokenizerLack?: string | null; // why there is none, where more is known
   info: ModelInfo;
   /** Greedy tokens that the model is known to give. */
   golden?: readonly Golden[];
