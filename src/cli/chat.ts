@@ -1,7 +1,7 @@
 import type { Model } from '../../workers/model.ts';
 import { EdgeError } from '../errors.ts';
 import { exit, LineReader, print, printError } from '../runtime/terminal.node.ts';
-import { type Command, MODEL_OPTIONS, withModel } from './command.ts';
+import { type Command, MODEL_OPTIONS, modelOption, promptWords, withModel } from './command.ts';
 import { type Options, SAMPLING_OPTIONS, UsageError } from './options.ts';
 import { MessageTalk, Talk } from './talk.ts';
 
@@ -9,21 +9,24 @@ const HINT =
   'Each line continues the conversation. /undo takes the last turn back, /retry runs it again, /fork goes on in a copy\n' +
   'that /back leaves, /save FILE and /load FILE keep it, /reset forgets it, /exit leaves; Ctrl-C stops a reply, twice leaves.\n';
 
+const COMMANDS = ['undo', 'retry', 'fork', 'back', 'save', 'load', 'reset', 'help', 'exit'];
+
 /** Conversations that wait for /back, in host memory. */
 const MAX_FORKS = 8;
 
 export const chat: Command = {
   name: 'chat',
-  usage: 'chat [options]',
+  usage: 'chat [PROMPT] [options]',
   help: 'a conversation that keeps its session, in messages where the model has a chat template',
   options: [...MODEL_OPTIONS, ...SAMPLING_OPTIONS, 'system', 'raw'],
   run: async (options) => {
+    const first = (await promptWords(options)) ?? null;
     if (options.flag('raw') && options.text('system') !== undefined)
       throw new UsageError('--system is a message; with --raw there are none');
     await withModel(
-      options.text('model') ?? 'tiny',
+      modelOption(options),
       options,
-      (model) => converse(model, options),
+      (model) => converse(model, options, first),
       { maxSessions: 2, spill: MAX_FORKS }, // one to load into
     );
   },
@@ -38,8 +41,8 @@ async function begin(model: Model, options: Options): Promise<Talk> {
   return new MessageTalk(model, session, system);
 }
 
-/** Until the end of the input, or /exit. */
-async function converse(model: Model, options: Options): Promise<void> {
+/** From a first line, if there is one, until the end of the input, or /exit. */
+async function converse(model: Model, options: Options, first: string | null): Promise<void> {
   let talk = await begin(model, options);
   const origins: Talk[] = []; // what /back returns to, the last one first
   const lines = new LineReader();
@@ -54,15 +57,20 @@ async function converse(model: Model, options: Options): Promise<void> {
   printError(HINT);
   try {
     let last: string | null = null; // the line of the last turn
-    for (let line = await lines.ask('> '); line !== null && line !== '/exit'; line = await lines.ask('> ')) {
+    for (let line = first ?? (await lines.ask('> ')); line !== null; line = await lines.ask('> ')) {
       interrupted = false;
-      const command = /^\/(reset|undo|retry|fork|back|save|load)(?: +(.+))?$/.exec(line);
-      if (command?.[1] === 'retry' && last !== null) {
+      const [, command, file] = /^\/([a-z]+)(?:\s+(.*?))?\s*$/i.exec(line) ?? []; // '/usr/bin' is text
+      if (command === 'exit') break;
+      if (command === 'retry' && last !== null) {
         await talk.undo();
         line = last;
-      } else if (command) {
-        talk = await obey(talk, origins, command[1]!, command[2]);
-        last = null;
+      } else if (command !== undefined) {
+        if (!COMMANDS.includes(command)) printError(unknown(command));
+        else if (command === 'help') printError(HINT);
+        else {
+          talk = await obey(talk, origins, command, file);
+          last = null;
+        }
         continue;
       }
       reply = new AbortController();
@@ -74,15 +82,21 @@ async function converse(model: Model, options: Options): Promise<void> {
   }
 }
 
-/** A command about the conversation; gives the one to go on with. */
+function unknown(command: string): string {
+  const list = COMMANDS.map((name) => `/${name}`).join(', ');
+  return `There is no /${command}; there are ${list}. A line that is to begin with it: put a space before.\n`;
+}
+
+/** A command about the conversation, which says what it did; gives the one to go on with. */
 async function obey(talk: Talk, origins: Talk[], command: string, file = ''): Promise<Talk> {
   try {
     switch (command) {
       case 'reset':
         await talk.reset();
+        printError('Forgotten: a new conversation\n');
         break;
       case 'undo':
-        await talk.undo();
+        printError(`Took back ${await talk.undo()}\n`);
         break;
       case 'retry':
         printError('There is no last turn to run again\n');
@@ -90,17 +104,25 @@ async function obey(talk: Talk, origins: Talk[], command: string, file = ''): Pr
       case 'fork': {
         const fork = await talk.fork();
         origins.push(talk);
+        printError(`Fork ${origins.length}, a copy of ${talk.size}; /back returns to here\n`);
         return fork;
       }
       case 'back': {
         const origin = origins.pop();
-        if (origin) await talk.close();
-        else printError('There is no /fork to come back from\n');
-        return origin ?? talk;
+        if (!origin) {
+          printError('There is no /fork to come back from\n');
+          return talk;
+        }
+        await talk.close();
+        printError(`Left the fork: back at ${origin.size}\n`);
+        return origin;
       }
       default:
         if (file === '') printError(`/${command} takes a file\n`);
-        else await (command === 'save' ? talk.save(file) : talk.load(file));
+        else {
+          await (command === 'save' ? talk.save(file) : talk.load(file));
+          printError(command === 'save' ? `Saved ${talk.size} in ${file}\n` : `Loaded ${talk.size}\n`);
+        }
     }
   } catch (error) {
     if (error instanceof EdgeError && error.code === 'WORKER_DIED') throw error;

@@ -1,6 +1,9 @@
 import { type LoadOptions, load } from '../../workers/load.ts';
 import type { Model } from '../../workers/model.ts';
-import { enableRelaxedSimd } from '../runtime/terminal.node.ts';
+import { openFileSet, urlsFileSet } from '../io/fileset.ts';
+import type { FileSet } from '../io/types.ts';
+import { statPath, tinyFiles } from '../runtime/node.ts';
+import { enableRelaxedSimd, printError } from '../runtime/terminal.node.ts';
 import { LOADING_OPTIONS, type OptionName, type Options, UsageError } from './options.ts';
 import { progressBar } from './report.ts';
 
@@ -10,6 +13,7 @@ export interface Command {
   usage: string; // after the program's name
   help: string;
   options: readonly OptionName[];
+  about?: Partial<Record<OptionName, string>>; // what an option means here, if more than everywhere
   run(options: Options): Promise<void>;
 }
 
@@ -44,10 +48,40 @@ export async function withModel(
   }
 }
 
-/** The model of a command that takes it as its one argument; --model does as well. */
-export function modelArgument(options: Options): string {
-  const [source = options.text('model') ?? 'tiny', ...rest] = options.positionals;
-  if (rest.length > 0)
-    throw new UsageError(`Expected one model, found ${options.positionals.length} arguments`);
+/** The model that --model names, or the embedded one. */
+export function modelOption(options: Options): string {
+  return options.text('model') ?? 'tiny';
+}
+
+/** The model of a command that takes it as its one argument, or by --model. */
+export function modelArgument(
+  options: Options,
+  positionals: readonly string[] = options.positionals,
+): string {
+  const [source = modelOption(options), ...rest] = positionals;
+  if (rest.length > 0) throw new UsageError(`Expected one model, found ${positionals.length} arguments`);
+  const other = options.text('model');
+  if (other !== undefined && other !== source)
+    throw new UsageError(`Expected one model, found '${source}' and --model ${other}`);
   return source;
+}
+
+/** The words of a command line that are a prompt; told if they name a model and there is none beside them. */
+export async function promptWords(options: Options): Promise<string | undefined> {
+  if (options.positionals.length === 0) return undefined;
+  const words = options.positionals.join(' ');
+  if (options.text('model') === undefined && (await isModel(words)))
+    printError(`edge-ssm: '${words}' is taken as the prompt; as the model: --model ${words}\n`);
+  return words;
+}
+
+async function isModel(words: string): Promise<boolean> {
+  if (words === 'tiny' || /^(hf|https?|file):\S+$/i.test(words)) return true;
+  return !/\s/.test(words) && (await statPath(words).catch(() => null)) !== null;
+}
+
+/** The files of a model, by the names that `load` takes. */
+export function openModel(source: string, options: Options): Promise<FileSet> {
+  if (source === 'tiny') return Promise.resolve(urlsFileSet(source, tinyFiles()));
+  return openFileSet(source, options.loading().download);
 }

@@ -1,13 +1,14 @@
 import { findArchitecture } from '../../models/index.ts';
-import { openFileSet } from '../io/fileset.ts';
+import { EdgeError } from '../errors.ts';
 import { joinPath, makeFolder, writeFileAtomic } from '../runtime/node.ts';
-import { print } from '../runtime/terminal.node.ts';
+import { exit, onInterrupt, print, printError } from '../runtime/terminal.node.ts';
 import type { GroupSize, WeightFormat } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { convertCheckpoint } from '../weights/convert.ts';
 import { exportGguf } from '../weights/gguf_export.ts';
 import { weightFormats } from '../weights/plan.ts';
-import type { Command } from './command.ts';
+import { Q4, Q8 } from '../weights/quantize.ts';
+import { type Command, modelOption, openModel } from './command.ts';
 import { type Options, UsageError } from './options.ts';
 import { bytes } from './report.ts';
 
@@ -18,20 +19,25 @@ export const convert: Command = {
   name: 'convert',
   usage: 'convert MODEL OUT [options]',
   help: 'write a model as safetensors into a folder, or as OUT.gguf for llama.cpp; quantized if asked for',
-  options: ['quantize', 'group', 'offline'],
+  options: ['model', 'quantize', 'group', 'offline'],
+  about: { quantize: `${HOW.join(', ')} (the default: as it is); codes are quantized again` },
   run: async (options) => {
-    const [source, out, ...rest] = options.positionals;
+    const named = options.text('model') === undefined ? [] : [modelOption(options)];
+    const [source, out, ...rest] = [...named, ...options.positionals];
     if (source === undefined || out === undefined || rest.length > 0)
       throw new UsageError(
         `Expected a model and where to write it, found ${options.positionals.length} arguments`,
       );
-    const { download } = options.loading();
-    const files = await openFileSet(source, download);
+    const how = quantization(options);
+    const files = await openModel(source, options);
     const checkpoint = await openCheckpoint(files);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const stopListening = onInterrupt(() => (signal.aborted ? exit(130) : controller.abort()));
     try {
       const blueprint = findArchitecture(checkpoint.config).read(checkpoint.config, checkpoint.tensors);
       const program = blueprint.program({ chunk: 64, maxContext: 4096 });
-      const formats = chosenFormats(options, checkpoint, blueprint, program);
+      const formats = chosenFormats(how, checkpoint, blueprint, program);
       let written = 0;
       const counted = async function* (chunks: AsyncIterable<Uint8Array>) {
         for await (const chunk of chunks) {
@@ -40,7 +46,10 @@ export const convert: Command = {
         }
       };
       if (/\.gguf$/i.test(out)) {
-        await writeFileAtomic(out, counted(exportGguf({ ...blueprint, checkpoint, program, formats })));
+        await writeFileAtomic(
+          out,
+          counted(exportGguf({ ...blueprint, checkpoint, program, formats }, signal)),
+        );
       } else {
         const tensors = new Map(
           Object.entries(formats)
@@ -50,7 +59,7 @@ export const convert: Command = {
         await makeFolder(out);
         await writeFileAtomic(
           joinPath(out, 'model.safetensors'),
-          counted(convertCheckpoint(checkpoint, tensors)),
+          counted(convertCheckpoint(checkpoint, tensors, { signal })),
         );
         const config = new TextEncoder().encode(`${JSON.stringify(checkpoint.config, null, 1)}\n`);
         await writeFileAtomic(joinPath(out, 'config.json'), [config]);
@@ -69,31 +78,52 @@ export const convert: Command = {
       }
       if (options.flag('json')) return print(`${JSON.stringify({ out, bytes: written })}\n`);
       return print(`${out}: ${bytes(written)}\n`);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new EdgeError('ABORTED', `Stopped by Ctrl-C: ${out} is as it was`);
     } finally {
+      stopListening();
       await checkpoint.close();
     }
   },
 };
 
-/** What each weight becomes: matrices of floats as --quantize says, all else as it is. */
+interface Quantization {
+  how: (typeof HOW)[number];
+  group: GroupSize | undefined;
+}
+
+function quantization(options: Options): Quantization {
+  const how = options.text('quantize') ?? 'none';
+  if (!HOW.includes(how as never)) throw new UsageError(`--quantize takes ${HOW.join(', ')}; found '${how}'`);
+  const group = options.number('group');
+  if (group !== undefined && ![32, 64, 128].includes(group))
+    throw new UsageError(`--group takes 32, 64 or 128; found ${group}`);
+  return { how, group } as Quantization;
+}
+
+/** What each weight becomes: matrices as --quantize says, of floats or of other codes, which is told; all else as it is. */
 function chosenFormats(
-  options: Options,
+  { how, group }: Quantization,
   checkpoint: Parameters<typeof weightFormats>[0],
   { sources }: { sources: Parameters<typeof weightFormats>[1] },
   { weights }: { weights: Parameters<typeof weightFormats>[2] },
 ): Record<string, WeightFormat> {
-  const how = options.text('quantize') ?? 'none';
-  if (!HOW.includes(how as never)) throw new UsageError(`--quantize takes ${HOW.join(', ')}; found '${how}'`);
-  const group = options.number('group') ?? 32;
-  if (![32, 64, 128].includes(group)) throw new UsageError(`--group takes 32, 64 or 128; found ${group}`);
-  const quantize = how === 'q4' || how === 'q8' ? how : 'none';
-  const { formats } = weightFormats(checkpoint, sources, weights, quantize);
-  return Object.fromEntries(
-    Object.entries(formats).map(([name, format]): [string, WeightFormat] => {
-      const stored = checkpoint.tensors.get(sources[name]!.tensor)!.format;
-      if (weights[name]!.role === 'vector' || stored?.kind === 'quant') return [name, format];
-      if (format.kind === 'quant') return [name, { ...format, group: group as GroupSize }];
-      return [name, how === 'f16' ? { kind: 'float', dtype: 'f16' } : format];
-    }),
-  );
+  const { formats } = weightFormats(checkpoint, sources, weights, 'none');
+  const codes = how === 'q4' ? Q4 : how === 'q8' ? Q8 : null;
+  let again = 0;
+  const chosen = (name: string, stored: WeightFormat): WeightFormat => {
+    if (weights[name]!.role === 'vector' || how === 'none') return stored;
+    if (stored.kind === 'quant') {
+      if (stored.bits === codes?.bits && (group ?? stored.group) === stored.group) return stored;
+      again++;
+    }
+    return codes ? { ...codes, group: group ?? codes.group } : { kind: 'float', dtype: 'f16' };
+  };
+  const all = Object.entries(formats).map(([name, stored]) => [name, chosen(name, stored)] as const);
+  if (again > 0)
+    printError(
+      `edge-ssm: ${again} weights were quantized already: what that cost them stays lost. From floats ${how} is better\n`,
+    );
+  return Object.fromEntries(all);
 }

@@ -1,13 +1,14 @@
 import type { Model } from '../../workers/model.ts';
 import { EdgeError } from '../errors.ts';
 import { errorIsTerminal, exit, onInterrupt, print, printError } from '../runtime/terminal.node.ts';
+import { requirePlace } from '../runtime/write_file.node.ts';
 import { type Command, MODEL_OPTIONS, modelArgument, withModel } from './command.ts';
 import { readTask } from './eval_files.ts';
 import { type Accuracy, Journal, runTask } from './eval_run.ts';
 import { TASKS, type Task } from './eval_tasks.ts';
 import { bitsPerByte } from './eval_text.ts';
 import { type OptionName, type Options, UsageError } from './options.ts';
-import { promptOption } from './score.ts';
+import { promptOption } from './text.ts';
 
 export const evaluate: Command = {
   name: 'eval',
@@ -25,6 +26,7 @@ export const evaluate: Command = {
     'window',
     'stride',
   ],
+  about: { out: 'results so far: the same command goes on from there' },
   run: async (options) => {
     const source = modelArgument(options);
     if (options.text('tasks') === undefined) return evaluateText(source, options);
@@ -32,6 +34,8 @@ export const evaluate: Command = {
     const folder = options.text('data');
     if (folder === undefined) throw new UsageError('eval --tasks takes --data DIR');
     const batch = whole(options, 'batch', 8);
+    const out = options.text('out');
+    if (out !== undefined) await requirePlace(out);
     const limit = whole(options, 'limit', Number.POSITIVE_INFINITY);
     await withModel(
       source,
@@ -103,9 +107,9 @@ function table(tasks: readonly Task[], results: readonly Accuracy[]): string {
 }
 
 async function evaluateText(source: string, options: Options): Promise<void> {
-  if (options.text('text-file') === undefined && options.text('text') === undefined)
-    throw new UsageError('eval takes --tasks with --data, or --text-file');
-  const text = (await promptOption(options)) as string;
+  const text = (await promptOption(options, {
+    missing: 'eval takes --tasks with --data, or --text-file',
+  })) as string;
   const window = whole(options, 'window', 1024);
   const stride = whole(options, 'stride', window);
   if (stride > window) throw new UsageError(`--stride must be at most --window, ${window}; found ${stride}`);

@@ -1,10 +1,9 @@
 import { EdgeError } from '../errors.ts';
-import { openFileSet } from '../io/fileset.ts';
 import type { ByteSource, FileSet } from '../io/types.ts';
 import { print } from '../runtime/terminal.node.ts';
 import type { JsonValue } from '../types.ts';
 import { type Inspection, inspectFile } from '../weights/inspect.ts';
-import { type Command, modelArgument } from './command.ts';
+import { type Command, modelArgument, openModel } from './command.ts';
 import { bytes, count } from './report.ts';
 
 const WEIGHTS = /\.(safetensors|gguf|bin|pt|pth)$/i;
@@ -13,11 +12,11 @@ const WIDTH = 100; // characters of a value
 
 export const inspect: Command = {
   name: 'inspect',
-  usage: 'inspect FILE|FOLDER|URL [options]',
+  usage: 'inspect [MODEL] [options]',
   help: 'tensors and metadata of files of weights, whatever they are of; reads their tables only',
   options: ['model', 'offline'],
   run: async (options) => {
-    const files = await openFileSet(modelArgument(options), options.loading().download);
+    const files = await openModel(modelArgument(options), options);
     const found: Inspection[] = [];
     for (const file of await namesOf(files)) {
       const source = await files.open(file);

@@ -1,20 +1,24 @@
-import { writeFileAtomic } from '../runtime/files.node.ts';
 import { print } from '../runtime/terminal.node.ts';
+import { requirePlace, writeFileAtomic } from '../runtime/write_file.node.ts';
 import { type Command, MODEL_OPTIONS, modelArgument, withModel } from './command.ts';
 import { UsageError } from './options.ts';
-import { promptOption } from './score.ts';
+import { promptOption } from './text.ts';
 
 export const logits: Command = {
   name: 'logits',
   usage: 'logits [MODEL] --ids 1,2,3 --out FILE [options]',
   help: 'writes ids and logits into a safetensors file',
   options: [...MODEL_OPTIONS, 'ids', 'text', 'text-file', 'last', 'out'],
+  about: { out: 'the safetensors file to write' },
   run: async (options) => {
     const source = modelArgument(options);
     const out = options.text('out');
     if (out === undefined) throw new UsageError('logits takes --out FILE');
     const prompt = await promptOption(options);
+    await requirePlace(out);
     const last = options.number('last');
+    if (last !== undefined && !(Number.isInteger(last) && last >= 1))
+      throw new UsageError(`--last takes an integer of at least 1, found ${last}`);
     await withModel(source, options, async (model) => {
       const ids = typeof prompt === 'string' ? await model.tokenizer.encode(prompt) : Int32Array.from(prompt);
       const values = await model.logits(ids, last === undefined ? {} : { last });

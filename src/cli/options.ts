@@ -5,7 +5,7 @@ import { type ParseArgsConfig, parseArgs } from '../runtime/terminal.node.ts';
 /** A command line that makes no sense: exit code 2. */
 export class UsageError extends Error {}
 
-type Kind = 'number' | 'text' | 'texts' | 'flag';
+type Kind = 'number' | 'bytes' | 'text' | 'texts' | 'flag';
 interface Option {
   kind: Kind;
   value?: string; // what stands for it in the help
@@ -22,7 +22,11 @@ const LOADING = {
   threads: { kind: 'number', value: 'N', help: 'CPU threads' },
   numerics: { kind: 'text', value: 'MODE', help: 'exact, i16 or i8 activations on CPUs' },
   quantize: { kind: 'text', value: 'HOW', help: 'q4, q8 or none, for checkpoints of floats' },
-  'memory-budget': { kind: 'number', value: 'BYTES', help: 'refuse to take more' },
+  'memory-budget': {
+    kind: 'bytes',
+    value: 'BYTES',
+    help: 'refuse to take more; 1GB is 1000^3 bytes, 1GiB or 1G is 1024^3',
+  },
   'max-context': { kind: 'number', value: 'N', help: 'where attention is unbounded' },
   offline: { kind: 'flag', help: 'fetch nothing: only what the cache holds' },
 } as const satisfies Record<string, Option>;
@@ -54,8 +58,12 @@ const ALWAYS = {
 const OWN = {
   ids: { kind: 'text', value: '1,2,3', help: 'token ids' },
   text: { kind: 'text', value: 'TEXT', help: 'a text instead of ids or a file' },
-  'text-file': { kind: 'text', value: 'FILE', help: 'a text in UTF-8' },
-  'prompt-file': { kind: 'text', value: 'FILE', help: 'a prompt in UTF-8' },
+  'text-file': { kind: 'text', value: 'FILE', help: 'a text; - is standard input' },
+  'prompt-file': {
+    kind: 'text',
+    value: 'FILE',
+    help: 'a prompt, without its last newline; - is standard input',
+  },
   system: { kind: 'text', value: 'TEXT', help: 'a first message, of the system' },
   raw: { kind: 'flag', help: 'lines follow each other as text, also where the model has a chat template' },
   tasks: { kind: 'text', value: 'A,B', help: 'all, or names of tasks' },
@@ -66,7 +74,7 @@ const OWN = {
   stride: { kind: 'number', value: 'N', help: 'tokens scored in a window (the whole window)' },
   dtype: { kind: 'text', value: 'TYPE', help: 'f32 (the default) or f16' },
   last: { kind: 'number', value: 'N', help: 'only the last N positions' },
-  out: { kind: 'text', value: 'FILE', help: 'the safetensors file to write' },
+  out: { kind: 'text', value: 'FILE', help: 'the file to write' },
   group: { kind: 'number', value: 'N', help: 'columns that share a scale: 32 (the default), 64 or 128' },
   'prompt-tokens': { kind: 'number', value: 'N', help: 'length of the prompt (512)' },
   tokens: { kind: 'number', value: 'N', help: 'tokens to decode (128)' },
@@ -122,6 +130,20 @@ export class Options {
     return value;
   }
 
+  /** A number of bytes, also with a unit: KB, MB … are powers of 1000; K, KiB, M, MiB … of 1024. */
+  bytes(name: OptionName): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const [, digits, unit, binary, byte] =
+      /^(\d+(?:\.\d+)?(?:e\d+)?) ?(?:([kmgt])(i?)(b?)|b)?$/i.exec(text.trim()) ?? [];
+    if (digits === undefined)
+      throw new UsageError(
+        `--${name} takes a number of bytes, such as 500000000, 500MB or 500MiB; found '${text}'`,
+      );
+    const power = unit === undefined ? 0 : 'kmgt'.indexOf(unit.toLowerCase()) + 1;
+    return Math.floor(Number(digits) * (byte && !binary ? 1000 : 1024) ** power);
+  }
+
   /** Whole numbers separated by commas. */
   ids(name: OptionName): number[] | undefined {
     return this.text(name)
@@ -134,14 +156,17 @@ export class Options {
   }
 
   loading(): EngineOptions & { download?: DownloadOptions } {
+    return given({ ...this.engine(), download: this.flag('offline') ? { offline: true } : undefined });
+  }
+
+  engine(): EngineOptions {
     return given({
       backend: this.text('backend') as EngineOptions['backend'],
       threads: this.number('threads'),
       numerics: this.text('numerics') as EngineOptions['numerics'],
       quantize: this.text('quantize') as EngineOptions['quantize'],
-      memoryBudget: this.number('memory-budget'),
+      memoryBudget: this.bytes('memory-budget'),
       maxContext: this.number('max-context'),
-      download: this.flag('offline') ? { offline: true } : undefined,
     });
   }
 
@@ -181,11 +206,14 @@ function given<T extends object>(options: T): Given<T> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>;
 }
 
-/** Options as the help prints them. */
-export function optionHelp(names: readonly OptionName[]): string {
+/** Options as the help prints them; `about` says what one means to this command. */
+export function optionHelp(
+  names: readonly OptionName[],
+  about: Partial<Record<OptionName, string>> = {},
+): string {
   const rows = names.map((name) => {
     const option: Option = ALL[name];
-    return [`  --${name}${option.value ? ` ${option.value}` : ''}`, option.help] as const;
+    return [`  --${name}${option.value ? ` ${option.value}` : ''}`, about[name] ?? option.help] as const;
   });
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   return rows.map(([left, right]) => `${left.padEnd(width)}${right}\n`).join('');

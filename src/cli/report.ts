@@ -1,5 +1,5 @@
 import type { GenerationDefaults, ModelInfo, Progress, Usage } from '../engine/types.ts';
-import { errorIsTerminal, peakMemory, printError } from '../runtime/terminal.node.ts';
+import { errorIsTerminal, printError } from '../runtime/terminal.node.ts';
 import type { WeightFormat } from '../types.ts';
 
 export function bytes(count: number): string {
@@ -38,16 +38,15 @@ export function speeds({ promptTokens, completionTokens, prefillMs, decodeMs }: 
   return { prefill: rate(promptTokens, prefillMs), decode: rate(completionTokens - 1, decodeMs) };
 }
 
-/** One line of figures. */
-export function figures(info: ModelInfo, usage: Usage): string {
+/** One line of figures, 80 characters at most: tokens read and written, how fast each, where, and a session's state. */
+export function figures({ backend, threads, slotBytes }: ModelInfo, usage: Usage): string {
   const { prefill, decode } = speeds(usage);
-  const rate = (value: number | null) =>
-    value === null ? '–' : `${value.toFixed(value < 100 ? 1 : 0)} tok/s`;
+  const short = (value: number) => (value < 1e4 ? String(Math.round(value)) : `${Math.round(value / 1e3)}k`);
+  const rate = (value: number | null) => (value === null ? '–' : short(value));
   return [
-    `${info.backend} ${info.variant} on ${info.threads} ${info.threads === 1 ? 'thread' : 'threads'} (${info.why})`,
-    `${usage.promptTokens} + ${usage.completionTokens} tokens`,
-    `prefill ${rate(prefill)}, decode ${rate(decode)}`,
-    `weights ${bytes(info.weightBytes)}, state ${bytes(info.stateBytes)}, peak ${bytes(peakMemory())}`,
+    `${short(usage.promptTokens)} + ${short(usage.completionTokens)} tokens at ${rate(prefill)} + ${rate(decode)} tok/s`,
+    backend === 'wasm' ? `wasm, ${threads} ${threads === 1 ? 'thread' : 'threads'}` : backend,
+    `state ${bytes(slotBytes)}`,
   ].join(' | ');
 }
 

@@ -1,9 +1,10 @@
 import type { Generation } from '../../workers/generation.ts';
 import type { Model } from '../../workers/model.ts';
 import { print, printError } from '../runtime/terminal.node.ts';
-import { type Command, MODEL_OPTIONS, withModel } from './command.ts';
-import { SAMPLING_OPTIONS, UsageError } from './options.ts';
+import { type Command, MODEL_OPTIONS, modelOption, promptWords, withModel } from './command.ts';
+import { type Options, SAMPLING_OPTIONS, UsageError } from './options.ts';
 import { figures, speeds } from './report.ts';
+import { pipedInput, readPrompt, STANDARD_INPUT } from './text.ts';
 
 const DEFAULT_PROMPT = 'Once upon a time, there was a little girl named Lily.';
 
@@ -11,24 +12,33 @@ export const run: Command = {
   name: 'run',
   usage: '[run] [PROMPT] [options]',
   help: 'continues a prompt on standard output (the default command)',
-  options: [...MODEL_OPTIONS, ...SAMPLING_OPTIONS, 'ids'],
+  options: [...MODEL_OPTIONS, ...SAMPLING_OPTIONS, 'prompt-file', 'ids'],
   run: async (options) => {
-    const ids = options.ids('ids');
-    if (ids && options.positionals.length > 0) throw new UsageError('Give a prompt or --ids, not both');
-    const text = options.positionals.length > 0 ? options.positionals.join(' ') : DEFAULT_PROMPT;
+    const prompt = (await givenPrompt(options)) ?? DEFAULT_PROMPT;
     await withModel(
-      options.text('model') ?? 'tiny',
+      modelOption(options),
       options,
       async (model) => {
-        const generation = model.generate(ids ?? text, options.sampling());
-        if (options.flag('json')) await printJson(model, ids ?? text, generation);
-        else await stream(model, ids ? '' : text, generation);
+        const generation = model.generate(prompt, options.sampling());
+        if (options.flag('json')) await printJson(model, prompt, generation);
+        else await stream(model, typeof prompt === 'string' ? prompt : '', generation);
         printError(`${figures(model.info, (await generation.result()).usage)}\n`);
       },
       { maxSessions: 1 },
     );
   },
 };
+
+/** Words of the command line, ids, a file, or what is piped in. */
+async function givenPrompt(options: Options): Promise<string | number[] | undefined> {
+  const ids = options.ids('ids');
+  const words = await promptWords(options);
+  const file = words === STANDARD_INPUT ? words : options.text('prompt-file');
+  const text = words === STANDARD_INPUT ? undefined : words;
+  if ([ids, text, file].filter((given) => given !== undefined).length > 1)
+    throw new UsageError('Give only one of a prompt, --prompt-file and --ids');
+  return ids ?? text ?? (file === undefined ? pipedInput(readPrompt) : readPrompt(file));
+}
 
 /** The prompt with its continuation; ids of a model without a tokenizer. */
 async function stream(model: Model, prompt: string, generation: Generation): Promise<void> {

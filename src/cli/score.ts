@@ -1,22 +1,6 @@
-import { EdgeError } from '../errors.ts';
-import { print, readText } from '../runtime/terminal.node.ts';
+import { print } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, modelArgument, withModel } from './command.ts';
-import { type Options, UsageError } from './options.ts';
-
-/** The prompt of a command: --ids, --text or a file. */
-export async function promptOption(
-  options: Options,
-  fileOption: 'text-file' | 'prompt-file' = 'text-file',
-): Promise<number[] | string> {
-  const [ids, text, file] = [options.ids('ids'), options.text('text'), options.text(fileOption)];
-  if ([ids, text, file].filter((given) => given !== undefined).length !== 1)
-    throw new UsageError(`Give one of --ids, --text and --${fileOption}`);
-  if (ids !== undefined) return ids;
-  if (text !== undefined) return text;
-  return readText(file!).catch((cause: NodeJS.ErrnoException) => {
-    throw new EdgeError('NOT_FOUND', `${file} cannot be read (${cause.code})`, { cause });
-  });
-}
+import { promptOption } from './text.ts';
 
 export const score: Command = {
   name: 'score',

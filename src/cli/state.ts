@@ -1,27 +1,30 @@
-import { writeFileAtomic } from '../runtime/files.node.ts';
 import { print } from '../runtime/terminal.node.ts';
-import { type Command, MODEL_OPTIONS, withModel } from './command.ts';
+import { requirePlace, writeFileAtomic } from '../runtime/write_file.node.ts';
+import { type Command, MODEL_OPTIONS, modelArgument, withModel } from './command.ts';
 import { UsageError } from './options.ts';
 import { bytes } from './report.ts';
-import { promptOption } from './score.ts';
+import { promptOption } from './text.ts';
 
 export const state: Command = {
   name: 'state',
-  usage: 'state build --prompt-file FILE --out FILE [options]',
+  usage: 'state build [MODEL] --prompt-file FILE --out FILE [options]',
   help: 'runs a prompt once and saves the state, for model.session({ from })',
   options: [...MODEL_OPTIONS, 'prompt-file', 'text', 'ids', 'dtype', 'out'],
+  about: { out: 'the file to write the state to' },
   run: async (options) => {
     const [action, ...rest] = options.positionals;
-    if (action !== 'build' || rest.length > 0)
+    if (action !== 'build')
       throw new UsageError(`state knows one action, build; found '${options.positionals.join(' ')}'`);
+    const source = modelArgument(options, rest);
     const out = options.text('out');
     if (out === undefined) throw new UsageError('state build takes --out FILE');
     const dtype = options.text('dtype') ?? 'f32';
     if (dtype !== 'f32' && dtype !== 'f16')
       throw new UsageError(`--dtype takes f32 or f16, found '${dtype}'`);
-    const prompt = await promptOption(options, 'prompt-file');
+    const prompt = await promptOption(options, { file: 'prompt-file' });
+    await requirePlace(out);
     await withModel(
-      options.text('model') ?? 'tiny',
+      source,
       options,
       async (model) => {
         const session = await model.session();

@@ -3,8 +3,8 @@ import type { Model } from '../../workers/model.ts';
 import type { Session } from '../../workers/session.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import { writeFileAtomic } from '../runtime/node.ts';
-import { readText } from '../runtime/terminal.node.ts';
 import type { ChatMessage } from '../tokenizer/index.ts';
+import { readText } from './text.ts';
 
 /** A conversation at the terminal: lines that follow each other as text, in a session. */
 export class Talk {
@@ -17,6 +17,11 @@ export class Talk {
     return this.session.position;
   }
 
+  /** How much there is of it, in words. */
+  get size(): string {
+    return `${this.position} tokens`;
+  }
+
   /** The reply to a line; what comes of it goes to `keep`, unless it fails. */
   reply(line: string, options: GenerationOptions): Generation {
     return this.session.generate(line, options);
@@ -24,9 +29,11 @@ export class Talk {
 
   keep(_line: string, _reply: string): void {}
 
-  /** Takes the last turn back. */
-  async undo(): Promise<void> {
-    await this.session.rewind({ turn: -1 });
+  /** Takes the last turn back, and says what that was. */
+  async undo(): Promise<string> {
+    const before = this.position;
+    const after = await this.session.rewind({ turn: -1 });
+    return `the last turn, ${before - after} tokens; ${after} are left`;
   }
 
   async reset(): Promise<void> {
@@ -67,6 +74,10 @@ export class MessageTalk extends Talk {
     return this.session.generate({ messages: [...this.messages, { role: 'user', content: line }] }, options);
   }
 
+  override get size(): string {
+    return `${this.messages.length} messages`;
+  }
+
   override keep(line: string, reply: string): void {
     const turn = [
       { role: 'user', content: line },
@@ -75,10 +86,12 @@ export class MessageTalk extends Talk {
     this.messages = [...this.messages, ...turn];
   }
 
-  override async undo(): Promise<void> {
+  override async undo(): Promise<string> {
     const last = this.messages.findLastIndex(({ role }) => role === 'user');
     requireArgument(last >= 0, 'There is no turn to take back');
+    const line = this.messages[last]!.content;
     this.messages = this.messages.slice(0, last);
+    return `'${line}' and its reply; ${this.size} are left`;
   }
 
   override async reset(): Promise<void> {

@@ -1,4 +1,5 @@
 /** The command line's view of the terminal: Node, Bun and Deno. Not part of the library. */
+import { fstatSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setFlagsFromString } from 'node:v8';
@@ -37,14 +38,48 @@ export function exit(code: number): never {
   process.exit(code);
 }
 
-/** A reader that goes away (`| head`) is no error. */
-export function tolerateClosedOutput(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => exit(error.code === 'EPIPE' ? 0 : 1));
+/**
+ * Ends the process when nothing can be printed any more: quietly where the reader went away (`| head`), which is no
+ * error, else after `say`, with exit code 1. Standard error may be closed, or full.
+ */
+export function endWithOutput(say: (code: string) => void): void {
+  process.stderr.on('error', () => {});
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE') exit(0);
+    say(code ?? message);
+    exit(1);
+  });
 }
 
 /** @throws what the file system says, with its code */
-export function readText(path: string): Promise<string> {
-  return readFile(path, 'utf8');
+export function readBytes(path: string): Promise<Uint8Array> {
+  return readFile(path);
+}
+
+/** All of standard input. */
+export async function readInput(): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of process.stdin) parts.push(part as Uint8Array);
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/**
+ * Is standard input a pipe or a file that a shell put there? Not a terminal or /dev/null, nor a socket, which programs
+ * leave open without meaning anything by it.
+ */
+export function inputIsPiped(): boolean {
+  try {
+    const input = fstatSync(0);
+    return input.isFIFO() || input.isFile();
+  } catch {
+    return false; // closed
+  }
 }
 
 /**

@@ -74,6 +74,11 @@ export async function openAppender(path: string): Promise<Appender> {
   };
 }
 
+/** Is this a path that a file can be written to, as far as names tell? @throws NOT_FOUND, WRITE_FAILED */
+export async function requirePlace(path: string): Promise<void> {
+  await placeOf(path);
+}
+
 /** Is there something at `path` that keeps nothing, such as a device or a FIFO? */
 export async function isStream(path: string): Promise<boolean> {
   return (await placeOf(path)) === null;

@@ -12,8 +12,8 @@ type QuantFormat = QuantTensor['format'];
 const BLOCK = 4 * 2 ** 20; // bytes read at once
 
 /**
- * The bytes of our container, piece by piece: tensors named in `formats` in that form, quantized ones as they are,
- * other floats as they are (bf16 becomes f32). Memory holds one block.
+ * The bytes of our container, piece by piece: tensors named in `formats` in that form, others as they are (bf16 becomes
+ * f32). Memory holds one block.
  */
 export function convertCheckpoint(
   checkpoint: Checkpoint,
@@ -34,9 +34,10 @@ export function convertCheckpoint(
   const pieces: SafetensorsPiece[] = [];
   for (const [name, tensor] of checkpoint.tensors) {
     if (!tensor.format) continue; // integer tables and the like: no program reads them
-    const format = tensor.format.kind === 'quant' ? tensor.format : formats.get(name);
-    if (format?.kind !== 'quant') {
-      pieces.push(floatPiece(name, tensor, format?.dtype ?? floatDtype(tensor), signal));
+    const format = formats.get(name) ?? tensor.format;
+    if (format.kind !== 'quant') {
+      const dtype = formats.has(name) ? format.dtype : floatDtype(tensor);
+      pieces.push(floatPiece(name, tensor, dtype, signal));
       continue;
     }
     quantized.set(name, { bits: format.bits, group: format.group, cols: tensor.cols });

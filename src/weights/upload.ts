@@ -1,4 +1,4 @@
-import { EdgeError, throwIfAborted } from '../errors.ts';
+import { throwIfAborted } from '../errors.ts';
 import type { WeightSpec } from '../ops/program.ts';
 import type { Tensor, WeightFormat } from '../types.ts';
 import { toF32 } from './dequantize.ts';
@@ -114,7 +114,7 @@ function* cutBlocks(
   }
 }
 
-/** Rows in another format. Codes stay codes or become floats; floats become anything. */
+/** Rows in another format: floats, codes of floats, or codes of what other codes stand for. */
 export function convert(
   tensor: Tensor,
   format: WeightFormat,
@@ -124,7 +124,6 @@ export function convert(
   if (sameFormat(tensor.format, format)) return tensor;
   const { rows, cols } = tensor;
   if (format.kind === 'quant') {
-    if ('q' in tensor) throw new EdgeError('INTERNAL', 'Codes are not quantized a second time');
     return quantizer(toF32(tensor, scratch), rows, cols, format);
   }
   const values = toF32(tensor);

@@ -68,7 +68,34 @@ describe('edge-ssm chat', () => {
     expect(later).toHaveLength(3);
     expect(new Set(later).size).toBe(1);
     expect(err).not.toMatch(/edge-ssm:/);
+    const said = err
+      .split('\n')
+      .filter((line) => /fork|Fork|Took/.test(line) && !line.startsWith('Each line'));
+    expect(said.slice(0, 2)).toEqual([
+      expect.stringMatching(/^Fork 1, a copy of \d+ tokens; \/back/),
+      expect.stringMatching(/^Left the fork: back at \d+ tokens/),
+    ]);
+    expect(
+      said.filter((line) => /^Took back the last turn, \d+ tokens; \d+ are left/.test(line)),
+    ).toHaveLength(1);
     expect((await edgeSsm(args, '/back\n')).err).toMatch(/no \/fork/);
+  });
+
+  test('a command that there is not, /help, a first line from the command line', async () => {
+    const lines = ['/undoo', '/retry', '/Undo 3', '/help', ' /undoo', '/usr/bin', '/exit  '];
+    const { code, out, err } = await edgeSsm([...args, PROMPT, '--json'], `${lines.join('\n')}\nnot read\n`);
+    expect(code).toBe(0);
+    expect(err.match(/There is no \/\w+; there are \/undo, \/retry/g)).toHaveLength(2);
+    expect(err.match(/Each line continues/g)).toHaveLength(2);
+    const replies = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const model = await load(NANO);
+    const prompts = [PROMPT, PROMPT, ' /undoo', '/usr/bin'].map((text) => model.tokenizer.encode(text));
+    const lengths = (await Promise.all(prompts)).map(({ length }) => length);
+    await model.dispose();
+    expect(replies.map(({ usage }) => usage.promptTokens)).toEqual(lengths);
   });
 
   test('--json tells the position', async () => {

@@ -18,7 +18,7 @@ describe('edge-ssm run', () => {
     expect(out.endsWith('\n')).toBe(true);
     expect(err.trim().split('\n').length).toBe(1);
     expect(err).toMatch(
-      /^wasm .+ \| \d+ \+ 12 tokens \| prefill [\d.]+ tok\/s, decode [\d.]+ tok\/s \| weights .+, state .+, peak .+\n$/,
+      /^\d+ \+ 12 tokens at [\dk]+ \+ [\dk]+ tok\/s \| wasm, \d threads? \| state [\d.]+ MiB\n$/,
     );
   });
 

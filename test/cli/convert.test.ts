@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createReadStream, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -46,6 +47,55 @@ describe('edge-ssm convert', () => {
     const [found, wanted] = [await logits(half, 'none'), await logits(nano, 'none')];
     const error = Math.hypot(...found.map((x, i) => x - wanted[i]!)) / Math.hypot(...wanted);
     expect(error).toBeLessThan(2e-3);
+  });
+
+  test('codes are quantized again where that is asked for, and it is told', async () => {
+    const nano = fixtureFolder('nano');
+    const at = (name: string) => join(folder, name);
+    const [q8, q4, same] = [at('r8'), at('r4'), at('r8b')];
+    await edgeSsm('convert', nano, q8, '--quantize', 'q8');
+    const again = await edgeSsm('convert', q8, q4, '--quantize', 'q4');
+    expect(again).toMatchObject({ code: 0, err: expect.stringMatching(/weights were quantized already/) });
+    const info = async (path: string) => JSON.parse((await edgeSsm('info', path, '--json')).out).weights;
+    expect(await info(q4)).toMatchObject({ kind: 'quant', bits: 4, group: 32 });
+    const [wanted, found] = [await logits(nano, 'none'), await logits(q4, 'none')];
+    const direct = await logits(nano, 'q4');
+    const error = (values: Float32Array) => Math.hypot(...values.map((x, i) => x - wanted[i]!));
+    expect(error(found)).toBeLessThan(1.2 * error(direct));
+    for (const how of ['q8', 'none']) {
+      expect(await edgeSsm('convert', '--model', q8, same, '--quantize', how)).toMatchObject({
+        code: 0,
+        err: '',
+      });
+      expect(readFileSync(join(same, 'model.safetensors'))).toEqual(
+        readFileSync(join(q8, 'model.safetensors')),
+      );
+    }
+    const [gguf8, gguf4] = [at('8.gguf'), at('4.gguf')];
+    await edgeSsm('convert', fixtureFolder('mamba2-a'), gguf8, '--quantize', 'q8');
+    expect(await edgeSsm('convert', gguf8, gguf4, '--quantize', 'q4')).toMatchObject({ code: 0 });
+    expect(await info(gguf4)).toMatchObject({ kind: 'quant', bits: 4 });
+  });
+
+  test.runIf(process.platform !== 'win32')('stopped by Ctrl-C: what was there is', async () => {
+    const out = join(folder, 'fifo.gguf'); // nobody reads on: it waits in the middle
+    execFileSync('mkfifo', [out]);
+    const child = spawn(process.execPath, [CLI, 'convert', fixtureFolder('mamba2-a'), out], {
+      stdio: 'pipe',
+    });
+    const reader = createReadStream(out, { highWaterMark: 1 });
+    await once(reader, 'readable');
+    child.kill('SIGINT');
+    reader.resume();
+    let err = '';
+    child.stderr.on('data', (chunk) => {
+      err += chunk;
+    });
+    const [code] = await once(child, 'close');
+    expect({ code, err }).toEqual({
+      code: 130,
+      err: expect.stringMatching(/Stopped by Ctrl-C: .* is as it was/),
+    });
   });
 
   test('to GGUF, and what makes no sense', async () => {
