@@ -9,6 +9,8 @@ packages=()
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium)
 ldconfig -p 2>/dev/null | grep -q libvulkan.so.1 || packages+=(libvulkan1)
 
+/usr/bin/python3 -c 'import jinja2' 2>/dev/null || packages+=(python3-jinja2)
+
 probe=$(mktemp -d)
 trap 'rm -rf "$probe"' EXIT
 echo 'int main(void) { return 0; }' >"$probe/probe.c"

@@ -13,7 +13,13 @@ import { type Options, UsageError } from './options.ts';
 import { bytes } from './report.ts';
 
 const HOW = ['q4', 'q8', 'f16', 'none'] as const;
-const SIDECARS = ['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'generation_config.json'];
+const SIDECARS = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'chat_template.jinja',
+  'chat_template.json',
+  'generation_config.json',
+];
 
 export const convert: Command = {
   name: 'convert',
@@ -68,8 +74,10 @@ export const convert: Command = {
           'tokenizer.json': tokenizer,
           'tokenizer_config.json': tokenizerConfig && JSON.stringify(tokenizerConfig, null, 1),
         };
+        const listed = Array.isArray(tokenizerConfig?.chat_template); // all templates, wherever they lay
         for (const file of SIDECARS) {
-          const sidecar = await files.open(file);
+          if (listed && file === 'chat_template.jinja') continue;
+          const sidecar = listed && file === 'tokenizer_config.json' ? null : await files.open(file);
           if (sidecar) await writeFileAtomic(joinPath(out, file), [await sidecar.read(0, sidecar.size)]);
           else if (inside[file])
             await writeFileAtomic(joinPath(out, file), [new TextEncoder().encode(inside[file])]);

@@ -16,7 +16,6 @@ import { Generation } from './generation.ts';
 import { readOptions, show } from './options.ts';
 import { isChat, promptIds, type Reader, requireTokenizer, toAnswer } from './prompt.ts';
 import { logits, score, scoreContinuations } from './score.ts';
-import { Seat } from './seat.ts';
 import { type Golden, selfTest } from './selftest.ts';
 import { Sequence } from './sequence.ts';
 import { type Occupant, Session } from './session.ts';
@@ -57,6 +56,7 @@ export class Engine implements EngineService {
   private readonly sessions = new Map<Handle, Session>();
   private readonly generations = new Map<Handle, Generation>();
   private readonly calls = new Map<Handle, Call>();
+  private opening: Promise<void> = Promise.resolve();
   private ended: EdgeError | null = null; // what calls reject with from then on
   private disposing: Promise<void> | null = null;
 
@@ -80,11 +80,11 @@ export class Engine implements EngineService {
   }
 
   openSession(handle: Handle): Promise<void> {
-    return this.admit(handle, async (call) => new Session(await Sequence.open(this.device, 'session', call)));
+    return this.admit(handle, async () => new Session(await Sequence.open(this.device, 'session')));
   }
 
   forkSession(handle: Handle, fork: Handle): Promise<void> {
-    return this.admit(fork, (call) => this.session(handle).fork(call));
+    return this.admit(fork, () => this.session(handle).fork());
   }
 
   async saveSession(handle: Handle, dtype: SnapshotDtype): Promise<Uint8Array> {
@@ -96,8 +96,8 @@ export class Engine implements EngineService {
     this.requireOpen();
     requireArgument(bytes instanceof Uint8Array, 'A snapshot is a Uint8Array: what save() gave');
     const conversation = decodeSnapshot(bytes, this.model, options);
-    await this.admit(handle, async (call) => {
-      const session = new Session(await Sequence.open(this.device, 'session', call));
+    await this.admit(handle, async () => {
+      const session = new Session(await Sequence.open(this.device, 'session'));
       try {
         await session.take(conversation);
       } catch (error) {
@@ -110,9 +110,10 @@ export class Engine implements EngineService {
   }
 
   async closeSession(handle: Handle): Promise<void> {
+    this.requireOpen();
     const session = this.sessions.get(handle);
     this.sessions.delete(handle);
-    if (!this.ended) await session?.close();
+    await session?.close();
   }
 
   async resetSession(handle: Handle): Promise<void> {
@@ -141,7 +142,6 @@ export class Engine implements EngineService {
     return {
       sessions: this.sessions.size,
       spilled: residency.spilled,
-      waiting: residency.waiting,
       checkpoints: { count, bytes, maxBytes },
       prefixCache: cache?.stats ?? null,
     };
@@ -159,28 +159,32 @@ export class Engine implements EngineService {
     const settings = readOptions(options, this.info.vocabSize, this.info.generationDefaults);
     if (settings.stop.length > 0) requireTokenizer(this.parts, 'use stopTokens instead of stop');
     const ids = this.ids(toAnswer(prompt));
-    const empty = ids.length === 0 && (!session || session.sequence.fresh || isChat(prompt));
-    const seat = new Seat(this.device.residency, !session, async (call) => {
-      if (!session) return Sequence.open(this.device, 'text', call);
-      await session.sequence.wake(call);
-      return session.sequence;
-    });
-    const generation = new Generation({
-      seat,
-      session,
-      ids: empty ? this.firstIds() : ids,
-      whole: isChat(prompt),
-      settings,
-      tokenizer: this.parts.tokenizer,
-      eos: this.info.eosTokenIds,
-      vocabSize: this.info.vocabSize,
-      conclude: () => {
-        this.generations.delete(handle);
-        session?.leave(occupant);
-      },
-    });
-    const occupant: Occupant = { name: 'generate', end: (error) => generation.end(error) };
+    const occupant: Occupant = { name: 'generate', end: async (error) => generation?.end(error) };
+    let generation: Generation | null = null;
     session?.occupy(occupant);
+    const own = session ? null : await Sequence.open(this.device, 'text');
+    const release = () => (own ? own.release() : session!.leave(occupant));
+    const sequence = own ?? session!.sequence;
+    try {
+      await session?.sequence.wake();
+      generation = new Generation({
+        sequence,
+        session,
+        ids: ids.length === 0 && (sequence.fresh || isChat(prompt)) ? this.firstIds() : ids,
+        whole: isChat(prompt),
+        settings,
+        tokenizer: this.parts.tokenizer,
+        eos: this.info.eosTokenIds,
+        vocabSize: this.info.vocabSize,
+        conclude: () => {
+          this.generations.delete(handle);
+          release();
+        },
+      });
+    } catch (error) {
+      release();
+      throw error;
+    }
     this.generations.set(handle, generation);
   }
 
@@ -245,8 +249,6 @@ export class Engine implements EngineService {
   async adopt(other: Engine): Promise<void> {
     for (const [handle, session] of other.sessions)
       await this.admit(handle, () => Session.revive(this.device, session));
-    for (const handle of [...this.sessions.keys()])
-      if (!other.sessions.has(handle)) await this.closeSession(handle); // meanwhile
   }
 
   /** Frees everything. What is pending, and what follows, rejects with `reason`. */
@@ -261,7 +263,6 @@ export class Engine implements EngineService {
     this.ended = closed;
     for (const call of this.calls.values()) call.abort(closed);
     const ended = [...this.generations.values()].map((generation) => generation.end(closed));
-    this.device.residency.close(closed);
     await this.device.scheduler.close(closed);
     await Promise.all(ended);
     await this.parts.executor.dispose();
@@ -272,13 +273,15 @@ export class Engine implements EngineService {
     if (this.ended) throw this.ended;
   }
 
-  /** Opens a session under a handle that none has yet, and that can be given to `abort` until it is open. */
-  private async admit(handle: Handle, open: (call: Call) => Promise<Session>): Promise<void> {
-    this.requireOpen();
-    requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
-    await this.during(handle, async (call) => {
-      this.sessions.set(handle, await open(call));
+  /** Opens a session under a handle that none has yet. One after the other: each may take the slot of the one before. */
+  private async admit(handle: Handle, open: () => Promise<Session>): Promise<void> {
+    const opening = this.opening.then(async () => {
+      this.requireOpen();
+      requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
+      this.sessions.set(handle, await open());
     });
+    this.opening = opening.catch(() => {});
+    await opening;
   }
 
   private tokenizer(): Tokenizer {

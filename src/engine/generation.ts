@@ -3,7 +3,7 @@ import type { Sampled } from '../ops/sample.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { Call } from './call.ts';
 import type { Settings } from './options.ts';
-import type { Seat } from './seat.ts';
+import type { Sequence } from './sequence.ts';
 import type { Session } from './session.ts';
 import type { Checkpoint } from './set_aside.ts';
 import { Transcript } from './text.ts';
@@ -17,7 +17,7 @@ const NO_IDS = new Int32Array(0);
 const NO_RECENT = NO_IDS;
 
 export interface GenerationParts {
-  seat: Seat;
+  sequence: Sequence;
   session: Session | null; // null: the sequence is the generation's own
   ids: Int32Array; // the prompt, [promptTokens]
   whole: boolean; // is it the conversation from its beginning?
@@ -32,7 +32,7 @@ export interface GenerationParts {
 /**
  * One text being generated, in bursts. The first is the prompt and one token, so that it is there early.
  * A session can go back to any token of the burst that was sent last: its state before that burst is set aside.
- * Asking for the next burst says that all tokens of the last were taken. Before the first is asked for it holds nothing.
+ * Asking for the next burst says that all tokens of the last were taken.
  */
 export class Generation {
   private readonly call = new Call();
@@ -66,7 +66,6 @@ export class Generation {
       throw error;
     } finally {
       this.running = null;
-      if (!this.concluded) this.parts.seat.pause();
     }
   }
 
@@ -97,8 +96,7 @@ export class Generation {
 
   private async burst(): Promise<Burst> {
     this.forget();
-    const runs = !this.ending && (await this.parts.seat.hold(this.call));
-    const tokens = !runs ? [] : this.started ? await this.decode() : await this.prefill();
+    const tokens = this.ending ? [] : this.started ? await this.decode() : await this.prefill();
     if (this.call.aborted && this.call.reason.code !== 'ABORTED') throw this.call.reason;
     if (this.call.aborted) this.ending ??= { reason: 'aborted', stop: null };
     // A session may still be taken back to one of these tokens: how it ended is only said when they were taken.
@@ -119,8 +117,7 @@ export class Generation {
 
   /** The prompt and the first token. What stops it in the prompt leaves the session as it was before. */
   private async prefill(): Promise<Token[]> {
-    const { sequence } = this.parts.seat;
-    const { session } = this.parts;
+    const { sequence, session } = this.parts;
     this.started = true;
     this.clock = { begin: performance.now(), first: performance.now(), last: performance.now() };
     const rest = await this.unshared();
@@ -154,8 +151,7 @@ export class Generation {
 
   /** Tokens until the burst is worth sending. */
   private async decode(): Promise<Token[]> {
-    const { sequence } = this.parts.seat;
-    const { session } = this.parts;
+    const { sequence, session } = this.parts;
     if (this.call.aborted) return [];
     sequence.requireRoom(1);
     const begin = performance.now();
@@ -180,8 +176,7 @@ export class Generation {
    * itself. An eos or stop token is not sent.
    */
   private async next(ids: Int32Array, call: Call, most: number): Promise<Token[]> {
-    const { sequence } = this.parts.seat;
-    const { settings, vocabSize } = this.parts;
+    const { sequence, settings, vocabSize } = this.parts;
     const position = sequence.position + sequence.rowsWith(ids); // of the token to be sampled
     const recent = settings.penalizes ? sequence.recentWith(ids) : NO_RECENT;
     const results = await sequence.predictAhead(
@@ -226,7 +221,7 @@ export class Generation {
 
   private hasRoom(): boolean {
     try {
-      this.parts.seat.sequence.requireRoom(1);
+      this.parts.sequence.requireRoom(1);
       return true;
     } catch {
       return false;
@@ -261,7 +256,7 @@ export class Generation {
 
   /** The state before the burst, and `ids` after it. */
   private async replay(ids: readonly number[]): Promise<void> {
-    const { sequence } = this.parts.seat;
+    const { sequence } = this.parts;
     await this.before!.restore();
     for (const id of ids) {
       await sequence.predict(NO_IDS, {}, new Call());
@@ -281,7 +276,6 @@ export class Generation {
     if (this.concluded) return;
     this.concluded = true;
     this.forget();
-    this.parts.seat.free();
     this.parts.conclude();
   }
 }

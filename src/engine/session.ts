@@ -97,8 +97,8 @@ export class Session {
   }
 
   /** A session of its own with the same state and past. */
-  fork(call: Call): Promise<Session> {
-    return this.during('fork', call, async () => new Session(await this.sequence.fork(call)));
+  fork(): Promise<Session> {
+    return this.during('fork', new Call(), async () => new Session(await this.sequence.fork()));
   }
 
   /** Back to an earlier position or to before a turn; resolves to the position. Stopped, it is as it was before. */
@@ -156,7 +156,7 @@ export class Session {
     };
     this.occupy(occupant);
     try {
-      await this.sequence.wake(call);
+      await this.sequence.wake();
       return await run();
     } finally {
       this.leave(occupant);

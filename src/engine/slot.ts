@@ -1,5 +1,4 @@
 import type { StateImage } from '../state/image.ts';
-import type { Call } from './call.ts';
 import type { Device } from './device.ts';
 import type { Memory } from './memory.ts';
 import type { Resident } from './residency.ts';
@@ -14,26 +13,21 @@ export class Slot implements Resident {
   private constructor(
     private readonly device: Device,
     private index: number, // −1: in host memory
-    readonly passing: boolean,
   ) {}
 
-  /**
-   * A slot of its own: of a fresh state, or a copy of `origin`; of something `passing` that comes to an end by itself.
-   * Waits for one in turn, until `call` is aborted.
-   * @throws OUT_OF_MEMORY, BUSY, ABORTED
-   */
-  static async acquire(device: Device, call: Call, passing: boolean, origin?: Slot): Promise<Slot> {
-    const { executor, residency, scheduler } = device;
-    const index = await residency.acquire({ call, passing, holds: origin !== undefined, returns: false });
+  /** A slot of its own: of a fresh state, or a copy of `origin`. @throws OUT_OF_MEMORY if all slots are taken */
+  static async acquire(device: Device, origin?: Slot): Promise<Slot> {
+    const { executor, residency, scheduler, arena } = device;
+    const index = await residency.acquire();
     try {
       await scheduler.exclusive(() =>
         origin ? executor.copySlot(origin.index, index) : executor.resetSlot(index),
       );
     } catch (error) {
-      residency.release(index, passing);
+      arena.release(index);
       throw error;
     }
-    return new Slot(device, index, passing);
+    return new Slot(device, index);
   }
 
   /** Of the device. */
@@ -71,9 +65,9 @@ export class Slot implements Resident {
 
   /** Frees what it holds, wherever that is. */
   release(): void {
-    const { residency } = this.device;
+    const { residency, arena } = this.device;
     residency.stirs(this);
-    if (this.index >= 0) residency.release(this.index, this.passing);
+    if (this.index >= 0) arena.release(this.index);
     else residency.dropped();
   }
 
@@ -88,16 +82,15 @@ export class Slot implements Resident {
     if (this.index >= 0) this.device.residency.rests(this);
   }
 
-  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY, BUSY, ABORTED */
-  async wake(call: Call): Promise<void> {
+  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY */
+  async wake(): Promise<void> {
     const { residency } = this.device;
     residency.stirs(this);
     await this.settled();
     residency.stirs(this);
     const { image } = this;
     if (!image) return;
-    const claim = { call, passing: this.passing, holds: false, returns: true };
-    await residency.bringBack(claim, async (index) => {
+    await residency.bringBack(async (index) => {
       this.index = index;
       try {
         await this.write(this.position, image);

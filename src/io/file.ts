@@ -49,5 +49,6 @@ export function directoryFileSet(directory: string, main?: string): FileSet {
       return openFileSource(joinPath(directory, file));
     },
     list: () => listDirectory(directory),
+    folder: (name) => directoryFileSet(joinPath(directory, name)),
   };
 }

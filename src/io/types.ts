@@ -20,8 +20,10 @@ export interface FileSet {
   readonly note?: string;
   /** Null if there is no such file. `file` is a plain name, without folders. */
   open(file: string, signal?: AbortSignal): Promise<ByteSource | null>;
-  /** File names, or null where they can't be listed (URLs). */
+  /** File names, or null where they can't be listed (URLs), or there is no such folder. */
   list(): Promise<string[] | null>;
+  /** The files of a folder in this one, where there are folders. */
+  readonly folder?: (name: string) => FileSet;
 }
 
 /** Where files come from that are not here. What is not given, the environment says in Node, Bun and Deno. */

@@ -1,12 +1,7 @@
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
-import {
-  type ParsedTemplate,
-  parseTemplate,
-  runTemplate,
-  TemplateLimit,
-  TemplateRefusal,
-} from './template_runner.ts';
+import { TemplateLimit } from './jinja/limits.ts';
+import { type ParsedTemplate, parseTemplate, runTemplate, TemplateRefusal } from './template_runner.ts';
 
 /** One message of a conversation; templates may look at further fields (`tool_calls`, `name`, …). */
 export interface ChatMessage {

@@ -2,12 +2,12 @@ import { EdgeError, throwIfAborted } from '../errors.ts';
 import { isPlainName } from '../io/range.ts';
 import type { ByteSource, FileSet } from '../io/types.ts';
 import { checkpoint, type Sidecars } from './assemble.ts';
+import { readChatTemplates } from './chat_templates.ts';
 import { containerConfig, storedTensors } from './container.ts';
 import { isGguf, openGguf } from './gguf.ts';
 import { CONFIG_LIMITS, decodeUtf8, isObject, parseJsonObject } from './json.ts';
 import { isMlx, mlxTensors } from './mlx.ts';
 import { mlxConfig } from './mlx_config.ts';
-import { readQuantized } from './quantization.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 import { isTorch, torchTensors } from './torch.ts';
 import type { Checkpoint, StoredTensor } from './types.ts';
@@ -93,25 +93,32 @@ async function findWeights(files: FileSet, signal: AbortSignal | undefined): Pro
 }
 
 async function readSidecars(files: FileSet, signal: AbortSignal | undefined): Promise<Sidecars> {
-  const json = async (file: string) => {
-    const bytes = await readSmall(files, file, CHECKPOINT_LIMITS.configBytes, signal);
-    return bytes && parseJsonObject(`${files.name}: ${file}`, bytes);
+  const json = async (from: FileSet, file: string) => {
+    const bytes = await readSmall(from, file, CHECKPOINT_LIMITS.configBytes, signal);
+    return bytes && parseJsonObject(`${from.name}: ${file}`, bytes);
   };
-  const text = async (file: string, limit: number) => {
-    const bytes = await readSmall(files, file, limit, signal);
-    return bytes && decodeUtf8(`${files.name}: ${file}`, bytes);
+  const text = async (from: FileSet, file: string, limit: number) => {
+    const bytes = await readSmall(from, file, limit, signal);
+    return bytes && decodeUtf8(`${from.name}: ${file}`, bytes);
   };
-  const [config, tokenizer, tokenizerConfig, template, generationConfig] = await Promise.all([
-    json('config.json'),
-    text('tokenizer.json', CHECKPOINT_LIMITS.tokenizerBytes),
-    json('tokenizer_config.json'),
-    text('chat_template.jinja', CHECKPOINT_LIMITS.templateBytes),
-    json('generation_config.json'),
+  const tokenizerJson = json(files, 'tokenizer_config.json');
+  const [config, tokenizer, tokenizerConfig, templates, generationConfig] = await Promise.all([
+    json(files, 'config.json'),
+    text(files, 'tokenizer.json', CHECKPOINT_LIMITS.tokenizerBytes),
+    tokenizerJson,
+    tokenizerJson.then((config) =>
+      readChatTemplates(files, config, {
+        json,
+        text: (from, file) => text(from, file, CHECKPOINT_LIMITS.templateBytes),
+      }),
+    ),
+    json(files, 'generation_config.json'),
   ]);
   return {
     config,
     tokenizer,
-    tokenizerConfig: template === null ? tokenizerConfig : { ...tokenizerConfig, chat_template: template },
+    tokenizerConfig:
+      templates === undefined ? tokenizerConfig : { ...tokenizerConfig, chat_template: templates },
     generationConfig,
   };
 }
@@ -148,7 +155,6 @@ async function openShards(
   let metadata: Record<string, string> = {};
   let config = sidecars.config;
   let container: Checkpoint['container'] = 'safetensors';
-  let own = false; // a file says itself how its weights are quantized
   const add = async (source: ByteSource) => {
     let found: ReadonlyMap<string, StoredTensor>;
     if (await isTorch(source, signal)) {
@@ -161,12 +167,9 @@ async function openShards(
       if (isMlx(header)) {
         const mlx = mlxConfig(source.name, header); // a config.json beside such a file is of another library
         config = mlx.config;
-        own = true;
         found = mlxTensors(source, header, mlx.group);
       } else {
-        const inside = containerConfig(source.name, header);
-        config ??= inside;
-        own ||= inside !== null;
+        config ??= containerConfig(source.name, header);
         found = storedTensors(source, header);
       }
     }
@@ -198,8 +201,7 @@ async function openShards(
       'NOT_FOUND',
       `${files.name}: found weights in '${first.file}', but neither a config.json beside them nor a config inside; give both`,
     );
-  const plain = own ? { config, tensors } : readQuantized(files.name, config, tensors);
-  return checkpoint(container, files.name, plain.config, plain.tensors, metadata, sidecars, opened);
+  return checkpoint(container, files.name, config, tensors, metadata, sidecars, opened);
 }
 
 function notZip(file: string): EdgeError {

@@ -41,3 +41,14 @@ export function provided(context: Pick<TestContext, 'skip'>, what: 'chromium' | 
   const obstacle = missing(what);
   if (obstacle) context.skip(`SKIP: ${obstacle}`);
 }
+
+/** Skips a test where `look` throws, for want of something that scripts/setup.sh installs; in CI it fails. */
+export function obstacleIn(context: Pick<TestContext, 'skip'>, what: string, look: () => unknown): void {
+  try {
+    look();
+  } catch {
+    const obstacle = `no ${what} (npm run setup)`;
+    if (process.env.CI === 'true') throw new Error(`CI must provide it: ${obstacle}`);
+    context.skip(`SKIP: ${obstacle}`);
+  }
+}

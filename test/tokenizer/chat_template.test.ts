@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Chat, ChatTemplates } from '../../src/tokenizer/chat_template.ts';
-import { TEMPLATE_LIMITS } from '../../src/tokenizer/template_runner.ts';
+import { TEMPLATE_LIMITS } from '../../src/tokenizer/jinja/limits.ts';
 import type { JsonObject, JsonValue } from '../../src/types.ts';
 import { CHATML, FALCON, GRANITE } from './templates.ts';
 
@@ -51,7 +51,7 @@ describe('what templates make of a conversation', () => {
     const render = (template: string, variables = {}) =>
       templates(template).render({ messages: TALK, variables });
     expect(render('a\n  {% if true %}\n  b\n  {% endif %}\nc\n')).toBe('a\n  b\nc');
-    expect(render('{{ mood }}{{ absent }}{{ documents is none }}', { mood: 'glad' })).toBe('gladtrue');
+    expect(render('{{ mood }}{{ absent }}{{ documents is none }}', { mood: 'glad' })).toBe('gladTrue');
     const now = new Date();
     expect(render("{{ strftime_now('%Y-%m-%d %% %q') }}")).toBe(
       `${now.getFullYear()}-${String(now.getMonth() + 1).padStart(2, '0')}-${String(now.getDate()).padStart(2, '0')} % %q`,
@@ -147,10 +147,10 @@ describe('what goes wrong', () => {
     ],
     [
       'a namespace in itself',
-      '{% set ns = namespace() %}{% set ns.a = ns %}{% set ns.b = ns %}{{ ns | tojson }}',
-      /characters or values/,
+      '{% set ns = namespace() %}{% set ns.a = ns %}{% set ns.b = ns %}{{ ns }}',
+      /nests more/,
     ],
-    ['a long text', "{% for i in range(100000) %}{{ 'x' * 1 }}{% endfor %}", /fails/],
+    ['a long text', "{{ 'x' * 10000000 }}", /characters or values/],
     [
       'a text from a loop',
       `{% set x = '${'x'.repeat(1000)}' %}{% for i in range(100000) %}{{ x }}{% endfor %}`,
@@ -164,7 +164,7 @@ describe('what goes wrong', () => {
   test('its time', () => {
     let seconds = 0;
     vi.spyOn(performance, 'now').mockImplementation(() => 1000 * seconds++);
-    refused(() => run('{% for i in range(100) %}{{ i }}{% endfor %}'), 'INVALID_FILE', /takes longer than/);
+    refused(() => run('{% for i in range(10000) %}{{ i }}{% endfor %}'), 'INVALID_FILE', /takes longer than/);
   });
 
   test('a long conversation is none of that', () => {
@@ -179,6 +179,6 @@ describe('what goes wrong', () => {
     for (const name of ['constructor', '__proto__', 'toString'])
       expect(run(`{{ messages.${name} }}{{ messages[0]['${name}'] }}{{ raise_exception.${name} }}`)).toBe('');
     for (const name of ['globalThis', 'process', 'fetch'])
-      expect(run(`{{ ${name} is defined }}`)).toBe('false');
+      expect(run(`{{ ${name} is defined }}`)).toBe('False');
   });
 });
