@@ -7,6 +7,9 @@ export interface Abortable {
   signal?: AbortSignal | undefined;
 }
 
+/** Names of options of a call that takes a prompt: see PromptOptions. */
+export const PROMPT_OPTIONS = ['addSpecialTokens', 'parseSpecial', 'signal'] as const;
+
 /**
  * The options of a call, once they are known to be an object with no other names than these, and a signal that is one.
  * Without `names` the names are checked elsewhere. A signal of null is none, as for fetch.

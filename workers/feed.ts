@@ -1,4 +1,5 @@
 import { requireArgument } from '../src/errors.ts';
+import { isWordCut } from '../src/tokenizer/cut.ts';
 
 /** Text or ids that come bit by bit. */
 export type PromptStream = AsyncIterable<string | readonly number[] | Int32Array>;
@@ -71,11 +72,9 @@ export class Feed {
 
 /** Where a piece of `text` ends, after `from`; 0: not yet. */
 function findCut(text: string, from: number): number {
-  const word = /[\p{L}\p{N}]/u;
-  const isCut = (i: number) => text[i] === ' ' && word.test(text[i - 1]!) && word.test(text[i + 1]!);
   const first = Math.max(1, from);
-  for (let i = Math.min(PIECE, text.length - 2); i >= first; i--) if (isCut(i)) return i;
-  for (let i = Math.max(first, PIECE + 1); i < text.length - 1; i++) if (isCut(i)) return i;
+  for (let i = Math.min(PIECE, text.length - 2); i >= first; i--) if (isWordCut(text, i)) return i;
+  for (let i = Math.max(first, PIECE + 1); i < text.length - 1; i++) if (isWordCut(text, i)) return i;
   if (text.length < 16 * PIECE) return 0;
   const end = text.length - PIECE / 2;
   return isTrail(text.charCodeAt(end)) ? end - 1 : end; // no half of a pair

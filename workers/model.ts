@@ -1,7 +1,14 @@
-import type { ModelInfo, Prompt, Score, SelfTestReport, StateStats } from '../src/engine/types.ts';
+import type {
+  ModelInfo,
+  Prompt,
+  PromptOptions,
+  Score,
+  SelfTestReport,
+  StateStats,
+} from '../src/engine/types.ts';
 import type { DecodeOptions } from '../src/state/snapshot.ts';
-import type { ChatMessage, ChatOptions } from '../src/tokenizer/index.ts';
-import { type Abortable, readCallOptions, readIds } from './call_options.ts';
+import type { ChatMessage, ChatOptions, EncodeOptions } from '../src/tokenizer/index.ts';
+import { type Abortable, PROMPT_OPTIONS, readCallOptions, readIds } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import { Session } from './session.ts';
@@ -20,8 +27,12 @@ const RESTORE_OPTIONS = ['allowQuantization', 'signal'] as const;
 
 /** Text to ids and back, as the model's own tokenizer does it. */
 export interface ModelTokenizer {
-  /** @throws NO_TOKENIZER */
-  encode(text: string): Promise<Int32Array>;
+  /**
+   * The ids of a text by themselves: as a prompt it may get bos, which `addSpecialTokens` adds here too (false by
+   * default). Long texts are encoded in pieces, between which sessions go on and `signal` is heard.
+   * @throws NO_TOKENIZER, ABORTED
+   */
+  encode(text: string, options?: EncodeOptions & Abortable): Promise<Int32Array>;
   /** @throws NO_TOKENIZER, INVALID_ARGUMENT for ids out of range */
   decode(ids: readonly number[] | Int32Array): Promise<string>;
 }
@@ -37,7 +48,10 @@ export class Model {
     this.#client = client;
     this.#info = frozen(info);
     this.tokenizer = {
-      encode: (text) => client.call((engine) => engine.encode(text)),
+      encode: async (text, options) => {
+        const { signal, ...rest } = readCallOptions('encode', options, [...PROMPT_OPTIONS, 'continues']);
+        return client.abortable(signal, (engine, call) => engine.encode(text, rest, call));
+      },
       decode: async (ids) => {
         const read = readIds(ids);
         return client.call((engine) => engine.decode(read));
@@ -95,34 +109,32 @@ export class Model {
    * Logits of the last `last` positions of a prompt (all by default) run from a fresh state: [rows × vocabSize].
    * @throws OUT_OF_MEMORY where that is too large to hold
    */
-  async logits(prompt: Prompt, options?: Abortable & { last?: number }): Promise<Float32Array> {
-    const { signal, last } = readCallOptions('logits', options, ['signal', 'last']);
-    const isChat = typeof prompt === 'object' && prompt !== null && 'messages' in prompt;
-    const text = isChat ? await this.applyChatTemplate(prompt.messages, prompt) : prompt;
-    const ids = typeof text === 'string' ? await this.tokenizer.encode(text) : text;
-    return this.#client.abortable(signal, (engine, call) =>
-      engine.logits(ids, last ?? ids?.length ?? 0, call),
-    );
+  async logits(
+    prompt: Prompt,
+    options?: PromptOptions & Abortable & { last?: number },
+  ): Promise<Float32Array> {
+    const { signal, last = null, ...rest } = readCallOptions('logits', options, [...PROMPT_OPTIONS, 'last']);
+    return this.#client.abortable(signal, (engine, call) => engine.logits(prompt, last, call, rest));
   }
 
   /** Log-probability of every token given those before it, and the perplexity of the whole. */
-  async score(prompt: Prompt, options?: Abortable): Promise<Score> {
-    const { signal } = readCallOptions('score', options, ['signal']);
-    return this.#client.abortable(signal, (engine, call) => engine.score(prompt, call));
+  async score(prompt: Prompt, options?: PromptOptions & Abortable): Promise<Score> {
+    const { signal, ...rest } = readCallOptions('score', options, PROMPT_OPTIONS);
+    return this.#client.abortable(signal, (engine, call) => engine.score(prompt, call, rest));
   }
 
   /**
    * Log-probabilities (natural) of each continuation's tokens after the same context, which runs once. Text is
-   * tokenized piece by piece: give ids where the border matters.
+   * tokenized piece by piece, a continuation as text that goes on: give ids where the border matters.
    */
   async scoreContinuations(
     context: Prompt,
     continuations: readonly Prompt[],
-    options?: Abortable,
+    options?: PromptOptions & Abortable,
   ): Promise<Float32Array[]> {
-    const { signal } = readCallOptions('scoreContinuations', options, ['signal']);
+    const { signal, ...rest } = readCallOptions('scoreContinuations', options, PROMPT_OPTIONS);
     return this.#client.abortable(signal, (engine, call) =>
-      engine.scoreContinuations(context, continuations, call),
+      engine.scoreContinuations(context, continuations, call, rest),
     );
   }
 

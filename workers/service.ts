@@ -9,6 +9,7 @@ import type {
   Handle,
   ModelInfo,
   Prompt,
+  PromptOptions,
   RewindTarget,
   Score,
   SelfTestReport,
@@ -19,7 +20,7 @@ import { blobFileSet } from '../src/io/blob.ts';
 import { openFileSet, urlsFileSet } from '../src/io/fileset.ts';
 import type { FileSet } from '../src/io/types.ts';
 import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
-import type { Chat } from '../src/tokenizer/index.ts';
+import type { Chat, EncodeOptions } from '../src/tokenizer/index.ts';
 import type { EngineProtocol, Loader, WireSource } from './protocol.ts';
 
 /** The engine's end of the boundary: one engine once it is loaded. Large results give their buffers away. */
@@ -78,8 +79,8 @@ export class EngineHost implements EngineProtocol {
     return describe(await openSource(source, this.#loader), options, { backends: this.#backends });
   }
 
-  async encode(text: string): Promise<Int32Array> {
-    return moved(this.#loaded().encode(text));
+  async encode(text: string, options?: EncodeOptions, call?: Handle): Promise<Int32Array> {
+    return moved(await this.#loaded().encode(text, options, call));
   }
 
   async decode(ids: Int32Array): Promise<string> {
@@ -102,8 +103,13 @@ export class EngineHost implements EngineProtocol {
     return this.#loaded().resetSession(session);
   }
 
-  append(session: Handle, prompt: Prompt, call: Handle, continues?: boolean): Promise<number> {
-    return this.#loaded().append(session, prompt, call, continues);
+  append(
+    session: Handle,
+    prompt: Prompt,
+    call: Handle,
+    options?: PromptOptions & { continues?: boolean },
+  ): Promise<number> {
+    return this.#loaded().append(session, prompt, call, options);
   }
 
   position(session: Handle): number {
@@ -147,12 +153,17 @@ export class EngineHost implements EngineProtocol {
     return this.#loaded().stopGeneration(generation, delivered);
   }
 
-  async logits(ids: readonly number[] | Int32Array, last: number, call: Handle): Promise<Float32Array> {
-    return moved(await this.#loaded().logits(ids, last, call));
+  async logits(
+    prompt: Prompt,
+    last: number | null,
+    call: Handle,
+    options?: PromptOptions,
+  ): Promise<Float32Array> {
+    return moved(await this.#loaded().logits(prompt, last, call, options));
   }
 
-  async score(prompt: Prompt, call: Handle): Promise<Score> {
-    const score = await this.#loaded().score(prompt, call);
+  async score(prompt: Prompt, call: Handle, options?: PromptOptions): Promise<Score> {
+    const score = await this.#loaded().score(prompt, call, options);
     return transfer(score, [score.ids.buffer, score.logprobs.buffer] as ArrayBuffer[]);
   }
 
@@ -160,8 +171,9 @@ export class EngineHost implements EngineProtocol {
     context: Prompt,
     continuations: readonly Prompt[],
     call: Handle,
+    options?: PromptOptions,
   ): Promise<Float32Array[]> {
-    return this.#loaded().scoreContinuations(context, continuations, call);
+    return this.#loaded().scoreContinuations(context, continuations, call, options);
   }
 
   selfTest(): Promise<SelfTestReport> {

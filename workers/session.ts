@@ -1,7 +1,7 @@
-import type { Handle, Prompt, RewindTarget } from '../src/engine/types.ts';
+import type { Handle, Prompt, PromptOptions, RewindTarget } from '../src/engine/types.ts';
 import { EdgeError } from '../src/errors.ts';
 import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
-import { type Abortable, readCallOptions } from './call_options.ts';
+import { type Abortable, PROMPT_OPTIONS, readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 import { isStream, type PromptStream } from './feed.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
@@ -79,15 +79,15 @@ export class Session {
    * `{ messages }` is the conversation from its beginning: the session goes back to where it parts from that, if it does.
    * @throws BUSY, ABORTED, CONTEXT_FULL, NO_TOKENIZER, CLOSED, and what the stream throws
    */
-  async append(prompt: Prompt | PromptStream, options?: Abortable): Promise<number> {
-    const { signal } = readCallOptions('append', options, ['signal']);
+  async append(prompt: Prompt | PromptStream, options?: PromptOptions & Abortable): Promise<number> {
+    const { signal, ...rest } = readCallOptions('append', options, PROMPT_OPTIONS);
     this.#check();
-    if (!isStream(prompt)) return this.#append(prompt, signal, false);
+    if (!isStream(prompt)) return this.#append(prompt, signal, rest);
     this.#streaming = true;
     try {
       let continues = false;
       const intake = new Intake(prompt, async (piece, stop) => {
-        await this.#append(piece, stop, continues);
+        await this.#append(piece, stop, { ...rest, continues });
         continues = true;
       });
       await intake.run({ signal, lives: [this.#client.life, this.#life] });
@@ -198,10 +198,14 @@ export class Session {
     }
   }
 
-  async #append(prompt: Prompt, signal: AbortSignal | undefined, continues: boolean): Promise<number> {
+  async #append(
+    prompt: Prompt,
+    signal: AbortSignal | undefined,
+    options: PromptOptions & { continues?: boolean },
+  ): Promise<number> {
     try {
       this.#position = await this.#client.abortable(signal, (engine, call) =>
-        engine.append(this.#handle, prompt, call, continues),
+        engine.append(this.#handle, prompt, call, options),
       );
     } catch (error) {
       await this.#refresh();

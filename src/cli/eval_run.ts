@@ -126,14 +126,14 @@ async function likelihoods(model: Model, { choices }: Example, signal: AbortSign
 }
 
 /**
- * As the harness tokenizes: spaces at the context's end belong to the continuation, and the continuation's ids are what
- * the ids of both together have beyond as many as the context has.
+ * As the harness tokenizes: a text begins with what the tokenizer puts before one, spaces at the context's end belong to
+ * the continuation, and the continuation's ids are what the ids of both together have beyond as many as the context has.
  */
 async function split(model: Model, context: string, continuation: string) {
-  const trimmed = context.trimEnd();
+  const options = { addSpecialTokens: true };
   const [before, whole] = await Promise.all([
-    model.tokenizer.encode(trimmed),
-    model.tokenizer.encode(context + continuation),
+    model.tokenizer.encode(context.trimEnd(), options),
+    model.tokenizer.encode(context + continuation, options),
   ]);
   return { context: before, continuation: whole.slice(before.length) };
 }

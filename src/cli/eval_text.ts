@@ -11,7 +11,7 @@ export interface TextResult {
 
 /**
  * How well a model predicts a text: windows of at most `window` tokens, `stride` apart, each scoring the tokens that no
- * window before has scored; the first begins with bos, else eos, if the model has one.
+ * window before has scored; the first begins with bos, else eos, if the model has one, as the harness does it.
  * @throws INVALID_ARGUMENT for a text that is shorter than the stride
  */
 export async function bitsPerByte(

@@ -20,7 +20,10 @@ export const logits: Command = {
     if (last !== undefined && !(Number.isInteger(last) && last >= 1))
       throw new UsageError(`--last takes an integer of at least 1, found ${last}`);
     await withModel(source, options, async (model) => {
-      const ids = typeof prompt === 'string' ? await model.tokenizer.encode(prompt) : Int32Array.from(prompt);
+      const ids =
+        typeof prompt === 'string'
+          ? await model.tokenizer.encode(prompt, { addSpecialTokens: true })
+          : Int32Array.from(prompt);
       const values = await model.logits(ids, last === undefined ? {} : { last });
       const rows = values.length / model.info.vocabSize;
       await writeFileAtomic(out, safetensors(ids, values, [rows, model.info.vocabSize]));

@@ -1,4 +1,5 @@
-import { EdgeError } from '../errors.ts';
+import { EdgeError, requireArgument } from '../errors.ts';
+import type { Handle } from './types.ts';
 
 /** Something that runs and can be told to stop; the scheduler looks between steps. */
 export class Call {
@@ -19,5 +20,31 @@ export class Call {
 
   check(): void {
     if (this.why) throw this.why;
+  }
+}
+
+/** Calls by their handles, while they run. */
+export class Calls {
+  private readonly running = new Map<Handle, Call>();
+
+  /** Runs what `abort(handle)` can end; without a handle nothing can. */
+  async run<T>(handle: Handle | undefined, run: (call: Call) => Promise<T>): Promise<T> {
+    if (handle === undefined) return run(new Call());
+    requireArgument(!this.running.has(handle), `There is a call ${handle} already`);
+    const call = new Call();
+    this.running.set(handle, call);
+    try {
+      return await run(call);
+    } finally {
+      this.running.delete(handle);
+    }
+  }
+
+  abort(handle: Handle): void {
+    this.running.get(handle)?.abort();
+  }
+
+  abortAll(reason: EdgeError): void {
+    for (const call of this.running.values()) call.abort(reason);
   }
 }

@@ -8,13 +8,22 @@ import {
   type SnapshotDtype,
   type SnapshotModel,
 } from '../state/snapshot.ts';
-import type { Chat, Tokenizer } from '../tokenizer/index.ts';
+import type { Chat, EncodeOptions, Tokenizer } from '../tokenizer/index.ts';
 import type { WeightFormat } from '../types.ts';
-import { Call } from './call.ts';
+import { Calls } from './call.ts';
 import { createDevice, type Device } from './device.ts';
 import { Generation } from './generation.ts';
-import { readOptions, show } from './options.ts';
-import { isChat, promptIds, type Reader, requireTokenizer, toAnswer } from './prompt.ts';
+import { readEncodeOptions, readOptions, show } from './options.ts';
+import {
+  type Encoding,
+  encode,
+  firstIds,
+  isChat,
+  type Reader,
+  readPrompt,
+  requireTokenizer,
+  toAnswer,
+} from './prompt.ts';
 import { logits, score, scoreContinuations } from './score.ts';
 import { type Golden, selfTest } from './selftest.ts';
 import { Sequence } from './sequence.ts';
@@ -26,6 +35,7 @@ import type {
   Handle,
   ModelInfo,
   Prompt,
+  PromptOptions,
   RewindTarget,
   Score,
   SelfTestReport,
@@ -55,7 +65,7 @@ export class Engine implements EngineService {
   private readonly model: SnapshotModel;
   private readonly sessions = new Map<Handle, Session>();
   private readonly generations = new Map<Handle, Generation>();
-  private readonly calls = new Map<Handle, Call>();
+  private readonly calls = new Calls();
   private opening: Promise<void> = Promise.resolve();
   private ended: EdgeError | null = null; // what calls reject with from then on
   private disposing: Promise<void> | null = null;
@@ -67,8 +77,9 @@ export class Engine implements EngineService {
     this.model = { ...info, weights: formatName(info.weights), layout: this.device.layout };
   }
 
-  encode(text: string): Int32Array {
-    return this.tokenizer().encode(text);
+  async encode(text: string, options: EncodeOptions = {}, call?: Handle): Promise<Int32Array> {
+    const work = this.tokenizer().encoding(text, readEncodeOptions(options));
+    return this.calls.run(call, (running) => encode(work, running));
   }
 
   decode(ids: readonly number[] | Int32Array): string {
@@ -96,16 +107,7 @@ export class Engine implements EngineService {
     this.requireOpen();
     requireArgument(bytes instanceof Uint8Array, 'A snapshot is a Uint8Array: what save() gave');
     const conversation = decodeSnapshot(bytes, this.model, options);
-    await this.admit(handle, async () => {
-      const session = new Session(await Sequence.open(this.device, 'session'));
-      try {
-        await session.take(conversation);
-      } catch (error) {
-        await session.close();
-        throw error;
-      }
-      return session;
-    });
+    await this.admit(handle, () => Session.resume(this.device, conversation));
     return conversation.position;
   }
 
@@ -120,15 +122,20 @@ export class Engine implements EngineService {
     await this.session(handle).reset();
   }
 
-  async append(handle: Handle, prompt: Prompt, call: Handle, continues = false): Promise<number> {
+  async append(
+    handle: Handle,
+    prompt: Prompt,
+    call: Handle,
+    { continues = false, ...options }: PromptOptions & { continues?: boolean } = {},
+  ): Promise<number> {
     const session = this.session(handle);
-    const ids = this.ids(prompt);
-    return this.during(call, (running) => session.append(ids, running, continues, isChat(prompt)));
+    const encoding = this.read(prompt, options);
+    return this.calls.run(call, (running) => session.append(encoding, running, continues, isChat(prompt)));
   }
 
   async rewind(handle: Handle, target: RewindTarget, call: Handle): Promise<number> {
     const session = this.session(handle);
-    return this.during(call, (running) => session.rewind(target, running));
+    return this.calls.run(call, (running) => session.rewind(target, running));
   }
 
   position(handle: Handle): number {
@@ -158,7 +165,7 @@ export class Engine implements EngineService {
     const session = sessionHandle === null ? null : this.session(sessionHandle);
     const settings = readOptions(options, this.info.vocabSize, this.info.generationDefaults);
     if (settings.stop.length > 0) requireTokenizer(this.parts, 'use stopTokens instead of stop');
-    const ids = this.ids(toAnswer(prompt));
+    const encoding = this.read(toAnswer(prompt), options);
     const occupant: Occupant = { name: 'generate', end: async (error) => generation?.end(error) };
     let generation: Generation | null = null;
     session?.occupy(occupant);
@@ -167,10 +174,12 @@ export class Engine implements EngineService {
     const sequence = own ?? session!.sequence;
     try {
       await session?.sequence.wake();
+      if (sequence.fresh && !isChat(prompt) && prompt.length === 0) firstIds(this.parts.tokenizer, this.info); // is there one?
       generation = new Generation({
         sequence,
         session,
-        ids: ids.length === 0 && (sequence.fresh || isChat(prompt)) ? this.firstIds() : ids,
+        encoding,
+        firstIds: () => firstIds(this.parts.tokenizer, this.info),
         whole: isChat(prompt),
         settings,
         tokenizer: this.parts.tokenizer,
@@ -200,30 +209,37 @@ export class Engine implements EngineService {
     await this.generations.get(handle)?.stop(delivered);
   }
 
-  async logits(prompt: readonly number[] | Int32Array, last: number, call: Handle): Promise<Float32Array> {
+  async logits(
+    prompt: Prompt,
+    last: number | null,
+    call: Handle,
+    options: PromptOptions = {},
+  ): Promise<Float32Array> {
     this.requireOpen();
-    const ids = this.ids(prompt);
-    return this.during(call, (running) => logits(this.device, ids, last, running));
+    const encoding = this.read(prompt, options);
+    return this.calls.run(call, (running) => logits(this.device, encoding, last, running));
   }
 
-  async score(prompt: Prompt, call: Handle): Promise<Score> {
+  async score(prompt: Prompt, call: Handle, options: PromptOptions = {}): Promise<Score> {
     this.requireOpen();
-    const ids = this.ids(prompt);
-    return this.during(call, (running) => score(this.device, ids, running));
+    const encoding = this.read(prompt, options);
+    return this.calls.run(call, (running) => score(this.device, encoding, running));
   }
 
   async scoreContinuations(
     context: Prompt,
     continuations: readonly Prompt[],
     call: Handle,
+    options: PromptOptions = {},
   ): Promise<Float32Array[]> {
     this.requireOpen();
     requireArgument(
       Array.isArray(continuations),
       `continuations must be a list of prompts, found ${show(continuations)}`,
     );
-    const [before, after] = [this.ids(context), Array.from(continuations, (prompt) => this.ids(prompt))];
-    return this.during(call, (running) => scoreContinuations(this.device, before, after, running));
+    const before = this.read(context, options);
+    const after = Array.from(continuations, (prompt) => this.read(prompt, options));
+    return this.calls.run(call, (running) => scoreContinuations(this.device, before, after, running));
   }
 
   async selfTest(): Promise<SelfTestReport> {
@@ -233,7 +249,7 @@ export class Engine implements EngineService {
 
   /** Ends the call or generation of this handle, if it runs. */
   abort(handle: Handle): void {
-    this.calls.get(handle)?.abort();
+    this.calls.abort(handle);
     this.generations.get(handle)?.abort();
   }
 
@@ -261,7 +277,7 @@ export class Engine implements EngineService {
 
   private async close(closed: EdgeError): Promise<void> {
     this.ended = closed;
-    for (const call of this.calls.values()) call.abort(closed);
+    this.calls.abortAll(closed);
     const ended = [...this.generations.values()].map((generation) => generation.end(closed));
     await this.device.scheduler.close(closed);
     await Promise.all(ended);
@@ -296,30 +312,8 @@ export class Engine implements EngineService {
     return session;
   }
 
-  private ids(prompt: Prompt): Int32Array {
-    return promptIds(prompt, this.parts, this.info.vocabSize);
-  }
-
-  /** What a fresh sequence without a prompt starts from. */
-  private firstIds(): Int32Array {
-    const first = this.info.bosTokenId ?? this.info.eosTokenIds[0];
-    if (first !== undefined) return Int32Array.of(first);
-    throw new EdgeError(
-      'INVALID_ARGUMENT',
-      'The prompt is empty, and the model has neither a bos nor an eos token to start from: give at least one token',
-    );
-  }
-
-  /** Runs what `abort(handle)` can end. */
-  private async during<T>(handle: Handle, run: (call: Call) => Promise<T>): Promise<T> {
-    requireArgument(!this.calls.has(handle), `There is a call ${handle} already`);
-    const call = new Call();
-    this.calls.set(handle, call);
-    try {
-      return await run(call);
-    } finally {
-      this.calls.delete(handle);
-    }
+  private read(prompt: Prompt, options: PromptOptions): Encoding {
+    return readPrompt(prompt, options, this.parts, this.info.vocabSize);
   }
 }
 

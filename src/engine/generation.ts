@@ -3,6 +3,7 @@ import type { Sampled } from '../ops/sample.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { Call } from './call.ts';
 import type { Settings } from './options.ts';
+import { type Encoding, encode } from './prompt.ts';
 import type { Sequence } from './sequence.ts';
 import type { Session } from './session.ts';
 import type { Checkpoint } from './set_aside.ts';
@@ -19,7 +20,8 @@ const NO_RECENT = NO_IDS;
 export interface GenerationParts {
   sequence: Sequence;
   session: Session | null; // null: the sequence is the generation's own
-  ids: Int32Array; // the prompt, [promptTokens]
+  encoding: Encoding; // of the prompt
+  firstIds: () => Int32Array; // what a sequence starts from without one
   whole: boolean; // is it the conversation from its beginning?
   settings: Settings;
   tokenizer: Tokenizer | null;
@@ -37,6 +39,7 @@ export interface GenerationParts {
 export class Generation {
   private readonly call = new Call();
   private readonly transcript: Transcript;
+  private promptTokens = 0;
   private running: Promise<Burst> | null = null;
   private concluded = false;
   private started = false;
@@ -102,11 +105,11 @@ export class Generation {
     // A session may still be taken back to one of these tokens: how it ended is only said when they were taken.
     if (!this.ending || (this.parts.session && tokens.length > 0)) return { tokens, end: null };
     const { reason, stop } = this.ending;
-    const { settings, ids } = this.parts;
+    const { settings } = this.parts;
     this.conclude();
     const { begin, first, last } = this.clock;
     const usage = {
-      promptTokens: ids.length,
+      promptTokens: this.promptTokens,
       completionTokens: this.count,
       prefillMs: first - begin,
       decodeMs: last - first,
@@ -119,7 +122,6 @@ export class Generation {
   private async prefill(): Promise<Token[]> {
     const { sequence, session } = this.parts;
     this.started = true;
-    this.clock = { begin: performance.now(), first: performance.now(), last: performance.now() };
     const rest = await this.unshared();
     if (rest === null || this.call.aborted) return [];
     sequence.requireRoom(sequence.rowsWith(rest));
@@ -127,6 +129,7 @@ export class Generation {
     const tokens = await this.guarded(async () => {
       try {
         if (session) await sequence.beginTurn();
+        this.transcript.follow(sequence.recentWith(rest));
         return await this.next(rest, this.call, 1);
       } catch (error) {
         if (!this.call.aborted || error !== this.call.reason) throw error;
@@ -140,8 +143,13 @@ export class Generation {
 
   /** What of the prompt the session has not consumed yet; null if the call was stopped before that was reached. */
   private async unshared(): Promise<Int32Array | null> {
-    const { session, ids, whole } = this.parts;
+    const { sequence, session, encoding, whole } = this.parts;
     try {
+      const first = whole || sequence.fresh;
+      const given = await encode(encoding(first), this.call);
+      const ids = first && given.length === 0 ? this.parts.firstIds() : given;
+      this.promptTokens = ids.length;
+      this.clock = { begin: performance.now(), first: performance.now(), last: performance.now() };
       return session && whole ? await session.share(ids, this.call) : ids;
     } catch (error) {
       if (!this.call.aborted || error !== this.call.reason) throw error;

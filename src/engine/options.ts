@@ -1,5 +1,6 @@
 import { EdgeError, requireArgument } from '../errors.ts';
 import { MAX_BIAS, MAX_TOP, penalizes, type SampleParams } from '../ops/sample.ts';
+import type { EncodeOptions } from '../tokenizer/index.ts';
 import type { GenerateOptions, GenerationDefaults } from './types.ts';
 
 /** `GenerateOptions`, checked, with every default filled in. */
@@ -17,6 +18,7 @@ export interface Settings {
 const NAMES: readonly (keyof GenerateOptions)[] = [
   ...(['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty'] as const),
   ...(['presencePenalty', 'logitBias', 'seed', 'stop', 'stopTokens', 'ignoreEos', 'logprobs'] as const),
+  ...(['addSpecialTokens', 'parseSpecial'] as const),
 ];
 
 /** More would only slow every token down. */
@@ -75,7 +77,7 @@ export function readOptions(
     seed,
     stop: readStop(options.stop),
     stopTokens: readStopTokens(options.stopTokens, vocabSize),
-    ignoreEos: readFlag(options, 'ignoreEos'),
+    ignoreEos: readFlag(options, 'ignoreEos', false),
     logprobs,
   };
 }
@@ -180,11 +182,20 @@ function readStopTokens(ids: GenerateOptions['stopTokens'], vocabSize: number): 
   return new Set(ids);
 }
 
-function readFlag(options: GenerateOptions, name: 'ignoreEos'): boolean {
+export function readFlag<T extends object>(options: T, name: keyof T & string, absent: boolean): boolean {
   const value: unknown = options[name];
-  if (value === undefined) return false;
+  if (value === undefined) return absent;
   requireArgument(typeof value === 'boolean', `${name} must be true or false, found ${show(value)}`);
   return value;
+}
+
+/** How a text is to be encoded by itself. @throws INVALID_ARGUMENT */
+export function readEncodeOptions(options: EncodeOptions): EncodeOptions {
+  return {
+    addSpecialTokens: readFlag(options, 'addSpecialTokens', false),
+    parseSpecial: readFlag(options, 'parseSpecial', true),
+    continues: readFlag(options, 'continues', false),
+  };
 }
 
 /** @throws INVALID_ARGUMENT unless `id` is one of the model's */

@@ -1,7 +1,9 @@
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { Chat, Tokenizer } from '../tokenizer/index.ts';
-import { requireId, show } from './options.ts';
-import type { Prompt } from './types.ts';
+import type { Call } from './call.ts';
+import { EventLoop } from './event_loop.ts';
+import { readFlag, requireId, show } from './options.ts';
+import type { ModelInfo, Prompt, PromptOptions } from './types.ts';
 
 /** Is it a whole conversation, which begins at the beginning? */
 export function isChat(prompt: Prompt): prompt is Chat {
@@ -19,18 +21,37 @@ export interface Reader {
   tokenizerLack?: string | null;
 }
 
+/** The ids of a prompt, or what gives them piece by piece; does a sequence begin with it? */
+export type Encoding = (first: boolean) => Int32Array | Generator<void, Int32Array>;
+
 /**
- * The ids of a prompt.
+ * Checks a prompt, and renders one of messages. A text that begins a sequence gets what the tokenizer puts before one,
+ * unless `addSpecialTokens` is false; one that goes on stands as it is, without the space that some tokenizers put
+ * before a text; messages begin as their template has it.
  * @throws INVALID_ARGUMENT, or NO_TOKENIZER for text given to a model without one, and what rendering messages throws
  */
-export function promptIds(prompt: Prompt, reader: Reader, vocabSize: number): Int32Array {
+export function readPrompt(
+  prompt: Prompt,
+  options: PromptOptions,
+  reader: Reader,
+  vocabSize: number,
+): Encoding {
+  const addSpecialTokens = readFlag(options, 'addSpecialTokens', true);
+  const parseSpecial = readFlag(options, 'parseSpecial', true);
+  if (prompt === '') return () => new Int32Array(0);
   if (typeof prompt === 'string') {
-    if (prompt === '') return new Int32Array(0);
-    return requireTokenizer(reader, 'give token ids instead of text').encode(prompt);
+    const tokenizer = requireTokenizer(reader, 'give token ids instead of text');
+    return (first) =>
+      tokenizer.encoding(prompt, {
+        parseSpecial,
+        addSpecialTokens: addSpecialTokens && first,
+        continues: !first,
+      });
   }
   if (isChat(prompt)) {
     const tokenizer = requireTokenizer(reader, 'give token ids instead of messages');
-    return tokenizer.encode(tokenizer.chat.render(prompt)); // special tokens by their text, and no bos but the template's
+    const text = tokenizer.chat.render(prompt);
+    return () => tokenizer.encoding(text); // special tokens by their text, and no bos but the template's
   }
   requireArgument(
     Array.isArray(prompt) || prompt instanceof Int32Array,
@@ -38,7 +59,36 @@ export function promptIds(prompt: Prompt, reader: Reader, vocabSize: number): In
   );
   requireArgument(hint(prompt[0]) === '', `A prompt of messages is an object${hint(prompt[0])}`);
   for (const id of prompt) requireId(id, vocabSize, 'prompt');
-  return Int32Array.from(prompt);
+  const ids = Int32Array.from(prompt);
+  return () => ids;
+}
+
+/** Runs an encoding to its end. Between pieces others have their turn, and `call` may be aborted. */
+export async function encode(work: ReturnType<Encoding>, call: Call): Promise<Int32Array> {
+  if (work instanceof Int32Array) return work;
+  const loop = new EventLoop();
+  try {
+    for (;;) {
+      call.check();
+      const { done, value } = work.next();
+      if (done) return value;
+      await loop.turn();
+    }
+  } finally {
+    loop.rest();
+  }
+}
+
+/** What a fresh sequence without a prompt starts from. @throws INVALID_ARGUMENT where there is nothing */
+export function firstIds(tokenizer: Tokenizer | null, info: ModelInfo): Int32Array {
+  const own = tokenizer?.firstIds ?? [];
+  const first = info.bosTokenId ?? info.eosTokenIds[0];
+  if (own.length > 0) return Int32Array.from(own);
+  if (first !== undefined) return Int32Array.of(first);
+  throw new EdgeError(
+    'INVALID_ARGUMENT',
+    'The prompt is empty, and the model has neither a bos nor an eos token to start from: give at least one token',
+  );
 }
 
 /** What was meant by something that looks like a message. */

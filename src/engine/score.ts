@@ -4,14 +4,16 @@ import { exp } from '../weights/math.ts';
 import type { Call } from './call.ts';
 import type { Device } from './device.ts';
 import { show } from './options.ts';
+import { type Encoding, encode } from './prompt.ts';
 import { Sequence } from './sequence.ts';
 import type { Score } from './types.ts';
 
 /** The most bytes of logits that are handed out at once. */
 const MAX_LOGITS_BYTES = 2 ** 30;
 
-/** Log-probabilities of `ids` from a fresh state: of each token given those before it. No logits are copied. */
-export async function score(device: Device, ids: Int32Array, call: Call): Promise<Score> {
+/** Log-probabilities of a prompt's ids from a fresh state: of each token given those before it. No logits are copied. */
+export async function score(device: Device, prompt: Encoding, call: Call): Promise<Score> {
+  const ids = await encode(prompt(true), call);
   requireArgument(ids.length > 0, 'Nothing to score: the prompt is empty');
   const logprobs = new Float32Array(ids.length).fill(Number.NaN); // [n]
   const rows = ids.subarray(0, -1); // what precedes the last token
@@ -31,10 +33,13 @@ export async function score(device: Device, ids: Int32Array, call: Call): Promis
  */
 export async function scoreContinuations(
   device: Device,
-  context: Int32Array,
-  continuations: readonly Int32Array[],
+  before: Encoding,
+  after: readonly Encoding[],
   call: Call,
 ): Promise<Float32Array[]> {
+  const context = await encode(before(true), call);
+  const continuations: Int32Array[] = [];
+  for (const encoding of after) continuations.push(await encode(encoding(false), call));
   requireArgument(context.length > 0, 'Continuations are scored after a context: it is empty');
   for (const [i, ids] of continuations.entries())
     requireArgument(ids.length > 0, `Continuation ${i} is empty: nothing to score`);
@@ -79,13 +84,15 @@ async function eachFrom(
   }
 }
 
-/** [last, vocab]: the logits of the last `last` positions of `ids`, from a fresh state. */
+/** [last, vocab]: the logits of the last `rows` positions of a prompt (null: of all), from a fresh state. */
 export async function logits(
   device: Device,
-  ids: Int32Array,
-  last: number,
+  prompt: Encoding,
+  rows: number | null,
   call: Call,
 ): Promise<Float32Array> {
+  const ids = await encode(prompt(true), call);
+  const last = rows ?? ids.length;
   const { vocabSize } = device.program;
   requireArgument(ids.length > 0, 'No logits without a token: the prompt is empty');
   requireArgument(

@@ -3,6 +3,7 @@ import type { Conversation } from '../state/snapshot.ts';
 import { Call } from './call.ts';
 import type { Device } from './device.ts';
 import { show } from './options.ts';
+import { type Encoding, encode } from './prompt.ts';
 import { Sequence } from './sequence.ts';
 import type { RewindTarget } from './types.ts';
 
@@ -34,6 +35,18 @@ export class Session {
       const session = new Session(await Sequence.open(device, 'session'));
       session.damage(error);
       return session;
+    }
+  }
+
+  /** A session that goes on with a conversation. */
+  static async resume(device: Device, conversation: Conversation): Promise<Session> {
+    const session = new Session(await Sequence.open(device, 'session'));
+    try {
+      await session.take(conversation);
+      return session;
+    } catch (error) {
+      await session.close();
+      throw error;
     }
   }
 
@@ -71,8 +84,9 @@ export class Session {
    * Consumes a prompt, as a turn unless it `continues` one. Whatever stops it leaves the session as it was before; one
    * that is the `whole` conversation may leave it where the two part.
    */
-  async append(ids: Int32Array, call: Call, continues = false, whole = false): Promise<number> {
+  async append(encoding: Encoding, call: Call, continues = false, whole = false): Promise<number> {
     await this.during('append', call, async () => {
+      const ids = await encode(encoding(whole || this.sequence.fresh), call);
       const rest = whole ? await this.share(ids, call) : ids;
       this.sequence.requireRoom(Math.max(0, this.sequence.rowsWith(rest) - 1));
       if (rest.length === 0) return;

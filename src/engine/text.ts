@@ -6,26 +6,29 @@ import type { Token } from './types.ts';
 
 /** The text of a generation, token by token; without a tokenizer it is empty. */
 export class Transcript {
-  private readonly stream: DecodeStream | null;
+  private stream: DecodeStream | null = null;
   private readonly stops: StopStrings;
 
   constructor(
     private readonly tokenizer: Tokenizer | null,
     private readonly settings: Settings,
   ) {
-    this.stream = tokenizer?.stream() ?? null;
     this.stops = new StopStrings(settings.stop);
+  }
+
+  /** Begins after `before`, of which the last ids are enough. */
+  follow(before: Int32Array): void {
+    this.stream = this.tokenizer?.stream(before) ?? null;
   }
 
   /** A token with the text that it allows to emit, and the stop string that it completes, if any. */
   add(sampled: Sampled): { token: Token; stop: string | null } {
+    const { logprobs } = this.settings;
+    const top = (logprobs ?? 0) > 0 ? sampled.top.map((each) => this.alternative(each)) : null;
     const { text, stop } = this.stops.push(this.stream?.push(sampled.id) ?? '');
     const token: Token = { id: sampled.id, text };
-    if (this.settings.logprobs !== null) {
-      token.logprob = sampled.logprob;
-      if (this.settings.logprobs > 0)
-        token.top = sampled.top.map(({ id, logprob }) => ({ id, text: this.textOf(id), logprob }));
-    }
+    if (logprobs !== null) token.logprob = sampled.logprob;
+    if (top) token.top = top;
     return { token, stop };
   }
 
@@ -35,7 +38,8 @@ export class Transcript {
     return stop === null ? text + this.stops.flush() : text;
   }
 
-  private textOf(id: number): string {
-    return this.tokenizer?.decode([id]) ?? '';
+  /** One of the most probable tokens, with the text that it would add here. */
+  private alternative({ id, logprob }: Sampled['top'][number]): NonNullable<Token['top']>[number] {
+    return { id, text: this.stream?.peek(id) ?? '', logprob };
   }
 }

@@ -1,6 +1,6 @@
 import type { MemoryPlan } from '../backends/types.ts';
 import type { DecodeOptions, SnapshotDtype } from '../state/snapshot.ts';
-import type { Chat } from '../tokenizer/index.ts';
+import type { Chat, EncodeOptions } from '../tokenizer/index.ts';
 import type { BackendName, Numerics, Quantize, WeightFormat } from '../types.ts';
 import type { CacheStats } from './prefix_cache.ts';
 
@@ -86,8 +86,19 @@ export type GenerationDefaults = Pick<
   'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'
 >;
 
+/** How a prompt of text becomes ids. */
+export interface PromptOptions {
+  /**
+   * True, the default: a text that a sequence begins with gets what the tokenizer puts before one (bos, where it has it
+   * so), unless it is written out there. Never what comes after a text (eos), nor anything in later turns or messages.
+   */
+  addSpecialTokens?: boolean | undefined;
+  /** True, the default: special tokens that are written out in the text become their ids. False: they are text. */
+  parseSpecial?: boolean | undefined;
+}
+
 /** Of what is not given, the model's `generationDefaults` apply; without them, greedy and no penalty. */
-export interface GenerateOptions {
+export interface GenerateOptions extends PromptOptions {
   maxTokens?: number; // 256
   temperature?: number; // 0: greedy; else 0.0001 to 10,000
   topK?: number;
@@ -159,7 +170,8 @@ export type Handle = number;
  * `call` handles can be given to `abort`. Every failure is an EdgeError.
  */
 export interface EngineService {
-  encode(text: string): Int32Array | Promise<Int32Array>;
+  /** Ids of a text. Long ones are encoded in pieces, between which others run. */
+  encode(text: string, options?: EncodeOptions, call?: Handle): Promise<Int32Array>;
   decode(ids: Int32Array): string | Promise<string>;
   /** A conversation as text. */
   render(chat: Chat): string | Promise<string>;
@@ -170,7 +182,12 @@ export interface EngineService {
    * Consumes a prompt (its last token stays pending); resolves to the new position. If it fails or is aborted, the
    * session is as it was before, or where it parts from a prompt that is the whole conversation. It is a turn, to which `rewind` can go, unless it `continues` one.
    */
-  append(session: Handle, prompt: Prompt, call: Handle, continues?: boolean): Promise<number>;
+  append(
+    session: Handle,
+    prompt: Prompt,
+    call: Handle,
+    options?: PromptOptions & { continues?: boolean },
+  ): Promise<number>;
   /** Tokens consumed so far. */
   position(session: Handle): number | Promise<number>;
   /** Goes back; resolves to the new position. If it fails or is aborted, the session is as it was before. */
@@ -201,14 +218,15 @@ export interface EngineService {
    * Harmless after the end.
    */
   stopGeneration(generation: Handle, delivered: number): Promise<void>;
-  /** [rows, vocab] of the last `last` positions of ids run from a fresh state. */
-  logits(ids: readonly number[] | Int32Array, last: number, call: Handle): Promise<Float32Array>;
-  score(prompt: Prompt, call: Handle): Promise<Score>;
+  /** [rows, vocab] of the last `last` positions of a prompt run from a fresh state; of all if it is null. */
+  logits(prompt: Prompt, last: number | null, call: Handle, options?: PromptOptions): Promise<Float32Array>;
+  score(prompt: Prompt, call: Handle, options?: PromptOptions): Promise<Score>;
   /** Log-probabilities of each continuation's tokens after the same context. */
   scoreContinuations(
     context: Prompt,
     continuations: readonly Prompt[],
     call: Handle,
+    options?: PromptOptions,
   ): Promise<Float32Array[]>;
   selfTest(): Promise<SelfTestReport>;
   /** A call rejects with ABORTED, a generation ends with reason 'aborted'; nothing happens if there is none. */

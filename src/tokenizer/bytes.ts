@@ -25,3 +25,18 @@ function alphabet(): Map<string, number> {
   }
   return map;
 }
+
+const characterOfByte: readonly string[] = Array.from(byteOfCharacter)
+  .sort(([, a], [, b]) => a - b)
+  .map(([character]) => character);
+
+/** A text's bytes as that alphabet writes them. */
+export function byteCharacters(text: string): string {
+  let written = '';
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) return Array.from(encoder.encode(text), (byte) => characterOfByte[byte]).join('');
+    written += characterOfByte[code];
+  }
+  return written;
+}

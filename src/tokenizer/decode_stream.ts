@@ -7,6 +7,8 @@ export interface DecodeStream {
   push(id: number): string;
   /** What is left at the end: U+FFFD for a character that was never completed. */
   flush(): string;
+  /** The text that `id` would add, incomplete characters as U+FFFD. Changes nothing. */
+  peek(id: number): string;
 }
 
 /** Tokens that stand for bytes: UTF-8 is decoded as a stream. */
@@ -29,6 +31,10 @@ export class ByteStream implements DecodeStream {
     this.complete = true;
     return this.decoder.decode();
   }
+
+  peek(id: number): string {
+    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.bytes(id));
+  }
 }
 
 const REPLACEMENT = '\uFFFD';
@@ -41,10 +47,18 @@ const CONTEXT = 8;
  * shows as one U+FFFD at the end, so no more than that one character is ever held back.
  */
 export class WindowStream implements DecodeStream {
-  private ids: number[] = [];
-  private emitted = 0; // characters of the window's text
+  private ids: number[];
+  private emitted: number; // characters of the window's text
 
-  constructor(private readonly decode: (ids: readonly number[]) => string) {}
+  /** @param before ids whose text is known already: decoders treat the first token of a text otherwise */
+  constructor(
+    private readonly decode: (ids: readonly number[]) => string,
+    before: readonly number[] = [],
+  ) {
+    this.ids = before.slice(-CONTEXT);
+    const text = decode(this.ids);
+    this.emitted = text.endsWith(REPLACEMENT) ? text.length - 1 : text.length;
+  }
 
   push(id: number): string {
     this.ids.push(id);
@@ -61,6 +75,10 @@ export class WindowStream implements DecodeStream {
     this.ids = [];
     this.emitted = 0;
     return piece;
+  }
+
+  peek(id: number): string {
+    return this.decode([...this.ids, id]).slice(this.emitted);
   }
 
   /** Drops the oldest tokens, so that what remains decodes to the end of the same text. */

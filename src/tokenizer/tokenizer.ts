@@ -1,21 +1,29 @@
-import {
-  ByteLevelPreTokenizer,
-  Tokenizer as Library,
-  type PreTokenizer,
-  SequencePreTokenizer,
-} from '@huggingface/tokenizers';
+import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { tokenBytes } from './bytes.ts';
 import { ChatTemplates } from './chat_template.ts';
 import { largestIdOrFault } from './check.ts';
 import { ByteStream, type DecodeStream, WindowStream } from './decode_stream.ts';
+import { correctDecoder } from './decoder.ts';
+import { Encoder } from './encoder.ts';
+import { firstIdsOrFault } from './special_tokens.ts';
 
 /** The text of `tokenizer.json` and, if there is one, what `tokenizer_config.json` holds. */
 export interface TokenizerFiles {
   name: string; // for messages: the path or URL of tokenizer.json
   tokenizer: string;
   config?: JsonObject | null;
+}
+
+/** How text becomes ids. */
+export interface EncodeOptions {
+  /** Begins with what the tokenizer puts before a text of its own, such as bos, unless the text itself does. */
+  addSpecialTokens?: boolean | undefined;
+  /** Special tokens written out in the text become their ids (the default), or are text as any other. */
+  parseSpecial?: boolean | undefined;
+  /** Text goes on from text before it: the tokenizer puts no space of its own before it. The default is false. */
+  continues?: boolean | undefined;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -27,26 +35,47 @@ export class Tokenizer {
   private readonly vocab: readonly (string | undefined)[]; // [size]
   private readonly added = new Map<number, Uint8Array>(); // by id: UTF-8
 
+  private readonly special = new Set<number>();
+
   /** @internal Use `parseTokenizer`. */
   constructor(
     private readonly library: Library,
+    private readonly encoder: Encoder,
     readonly vocabSize: number,
     private readonly byteLevel: boolean,
+    /** Ids that begin a text of its own: bos, where the tokenizer has it so. */
+    readonly firstIds: readonly number[],
     readonly chat: ChatTemplates,
   ) {
     this.vocab = library.model!.vocab;
     this.size = this.vocab.length;
-    const encoder = new TextEncoder();
-    for (const [id, token] of library.get_added_tokens_decoder())
-      this.added.set(id, encoder.encode(token.content));
+    const utf8 = new TextEncoder();
+    for (const [id, token] of library.get_added_tokens_decoder()) {
+      this.added.set(id, utf8.encode(token.content));
+      if (token.special) this.special.add(id);
+    }
   }
 
-  /** The ids of `text`; `specialTokens` adds what the tokenizer puts around a text of its own (bos, eos). */
-  encode(text: string, options: { specialTokens?: boolean } = {}): Int32Array {
+  /** The ids of `text`, at once. */
+  encode(text: string, options: EncodeOptions = {}): Int32Array {
+    const work = this.encoding(text, options);
+    for (;;) {
+      const { done, value } = work.next();
+      if (done) return value;
+    }
+  }
+
+  /** The same in pieces: yields where others may run. */
+  *encoding(text: string, options: EncodeOptions = {}): Generator<void, Int32Array> {
     requireArgument(typeof text === 'string', `The text to encode must be a string, found ${typeof text}`);
-    if (text === '' && !options.specialTokens) return new Int32Array(0);
-    const { ids } = this.library.encode(text, { add_special_tokens: options.specialTokens ?? false });
-    return Int32Array.from(ids.filter((id) => id !== undefined)); // no id: not in the vocabulary, nor unk
+    const { addSpecialTokens = false, parseSpecial = true, continues = false } = options;
+    const ids = yield* this.encoder.encode(text, { parseSpecial, continues });
+    const first = addSpecialTokens ? this.firstIds : [];
+    if (first.every((id, i) => id === ids[i])) return ids;
+    const all = new Int32Array(first.length + ids.length);
+    all.set(first);
+    all.set(ids, first.length);
+    return all;
   }
 
   /** The text of `ids`; bytes that are no UTF-8 read as U+FFFD. @throws INVALID_ARGUMENT for ids out of range */
@@ -63,11 +92,15 @@ export class Tokenizer {
     return text + stream.flush();
   }
 
-  /** Decodes token by token. */
-  stream(): DecodeStream {
-    return this.byteLevel
-      ? new ByteStream((id) => this.bytes(id))
-      : new WindowStream((ids) => this.decodeWindow(ids));
+  /**
+   * Decodes token by token what follows `before`, of which the last ids are enough: together they make the text of all.
+   * Where nothing but special tokens is before, a text begins.
+   */
+  stream(before: ArrayLike<number> = []): DecodeStream {
+    if (this.byteLevel) return new ByteStream((id) => this.bytes(id));
+    const known = Array.from(before).filter((id) => this.vocab[id] !== undefined);
+    const text = known.some((id) => !this.special.has(id)) ? known : [];
+    return new WindowStream((ids) => this.decodeWindow(ids), text);
   }
 
   /** What a token of a byte-level vocabulary stands for; nothing for the padding of the model's vocabulary. */
@@ -100,30 +133,32 @@ export function parseTokenizer(files: TokenizerFiles, vocabSize: number): Tokeni
     );
   const config = files.config ?? {};
   const library = construct(files.name, json, config);
+  const first = firstIdsOrFault(json, config, (token) => library.token_to_id(token));
+  if (typeof first === 'string') throw invalid(files.name, first);
+  if (first.some((id) => id >= vocabSize))
+    throw invalid(files.name, `puts ids beyond ${vocabSize - 1} before a text: ${first}`);
   const chat = new ChatTemplates(files.name, config);
-  return new Tokenizer(library, vocabSize, isByteLevel(json.decoder), chat);
+  const encoder = new Encoder(library, json);
+  return new Tokenizer(library, encoder, vocabSize, isByteLevel(json.decoder), first, chat);
 }
 
 function construct(name: string, json: JsonObject, config: JsonObject): Library {
-  const absent = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
+  const absent = { normalizer: null, pre_tokenizer: null, decoder: null };
+  // What encodes is ours: of the merges the library would make a table that is never read.
+  const model = {
+    ...(json.model as JsonObject),
+    ...((json.model as JsonObject).type === 'BPE' && { merges: [] }),
+  };
   try {
-    const library = new Library({ added_tokens: [], ...absent, ...json }, config);
-    correctWhitespace(library.pre_tokenizer);
+    const library = new Library(
+      { added_tokens: [], ...absent, ...json, model, post_processor: null },
+      config,
+    );
+    correctDecoder(json.decoder, library.decoder);
     return library;
   } catch (cause) {
     throw invalid(name, `can't be used: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
   }
-}
-
-/**
- * The library's pattern of the byte-level pre-tokenizer takes JavaScript's `\s`, which lacks U+0085 and adds U+FEFF;
- * the original splits at Unicode's White_Space.
- */
-function correctWhitespace(step: PreTokenizer | null): void {
-  if (step instanceof SequencePreTokenizer) step.tokenizers.forEach(correctWhitespace);
-  if (step instanceof ByteLevelPreTokenizer)
-    step.pattern =
-      /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 }
 
 function parseObject(text: string, name: string): JsonObject {

@@ -73,7 +73,7 @@ describe('nano', () => {
 
   test('score agrees with the logits', async () => {
     const text = 'Once upon a time there was a little cat. She liked to play.';
-    const tokens = engine.encode(text);
+    const tokens = await engine.encode(text);
     const score = await engine.score(text, handle());
     const logits = await engine.logits(tokens, tokens.length, handle());
     expect(score.ids).toEqual(tokens);

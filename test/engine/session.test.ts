@@ -197,7 +197,7 @@ describe('dispose', () => {
     await rejects(engine.startGeneration(handle(), null, [1], {}), 'CLOSED');
     await rejects(engine.nextBurst(generation), 'CLOSED');
     await rejects(engine.selfTest(), 'CLOSED');
-    expect(() => engine.encode('x')).toThrowError(/disposed/);
+    await rejects(engine.encode('x'), 'CLOSED', /disposed/);
   });
 });
 

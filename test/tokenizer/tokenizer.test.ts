@@ -58,7 +58,7 @@ describe('text to ids and back', () => {
     };
     const tokenizer = parse({ ...NANO, post_processor: template });
     const plain = [...tokenizer.encode('a cat')];
-    expect([...tokenizer.encode('a cat', { specialTokens: true })]).toEqual([0, ...plain]);
+    expect([...tokenizer.encode('a cat', { addSpecialTokens: true })]).toEqual([0, ...plain]);
     expect(plain).not.toContain(0);
   });
 

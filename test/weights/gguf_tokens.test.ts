@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { promptIds } from '../../src/engine/prompt.ts';
+import { readPrompt } from '../../src/engine/prompt.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { expectError, files } from './files.ts';
 import { type GgufValue, gguf } from './gguf_file.ts';
@@ -66,9 +66,9 @@ describe('the kinds differ', () => {
   });
 });
 
-describe('bos and eos', () => {
+describe('bos, and eos, which ends no prompt', () => {
   const around = async (metadata: Metadata) =>
-    [...(await smallTokenizer(metadata)).encode('a', { specialTokens: true })].map((id) =>
+    [...(await smallTokenizer(metadata)).encode('a', { addSpecialTokens: true })].map((id) =>
       id > 2 ? 'a' : id,
     );
 
@@ -84,7 +84,7 @@ describe('bos and eos', () => {
       expect(await around(metadata), pre).toEqual(wanted);
       expect(await around([...metadata, add('add_bos_token', { bool: false })]), pre).toEqual(['a']);
       const both = [add('add_bos_token', { bool: true }), add('add_eos_token', { bool: true })];
-      expect(await around([...metadata, ...both]), pre).toEqual([0, 'a', 1]);
+      expect(await around([...metadata, ...both]), pre).toEqual([0, 'a']);
     }
   });
 
@@ -93,7 +93,7 @@ describe('bos and eos', () => {
     expect(await around(metadata)).toEqual([1, 'a']);
     const bare = but(but(but(metadata, 'bos_token_id'), 'eos_token_id'), 'unknown_token_id');
     expect(await around(bare)).toEqual([1, 'a']);
-    expect(await around([...bare, add('add_eos_token', { bool: true })])).toEqual([1, 'a', 2]);
+    expect(await around([...bare, add('add_eos_token', { bool: true })])).toEqual([1, 'a']);
     expect((await open(bare)).tokenizerConfig).toMatchObject({ bos_token: '<s>', eos_token: '</s>' });
   });
 });
@@ -118,13 +118,13 @@ describe('what is not read', () => {
     expect(checkpoint.tokenizer).toBeNull();
     const reader = { tokenizer: null, tokenizerLack: checkpoint.tokenizerLack };
     await expectError(
-      () => promptIds('a', reader, 10),
+      () => readPrompt('a', {}, reader, 10),
       'NO_TOKENIZER',
       /x\.gguf/,
       pattern,
       /tokenizer\.json beside the file, or give token ids/,
     );
-    expect([...promptIds([1, 2], reader, 10)]).toEqual([1, 2]);
+    expect(readPrompt([1, 2], {}, reader, 10)(true)).toEqual(Int32Array.of(1, 2));
   });
 
   test('a tokenizer.json beside the file serves', async () => {
