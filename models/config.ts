@@ -99,12 +99,14 @@ export class Config {
     return new Set(value as number[]);
   }
 
-  /** `[min, max]` of dt; Infinity is a bare one or transformers' `{"__float__": "Infinity"}`. */
+  /** `[min, max]` of dt; null and infinities, however they are spelled, leave it without that limit. */
   dtLimit(key: string): { dtMin: number; dtMax: number } {
-    const value = this.fields[key] ?? [0, Number.POSITIVE_INFINITY];
-    const [dtMin, dtMax] = Array.isArray(value) && value.length === 2 ? value.map(number) : [];
-    if (dtMin === undefined || dtMax === undefined || !(dtMin >= 0 && dtMax > dtMin))
-      throw this.invalid(key, '[min, max] with 0 ≤ min < max');
+    const value = this.fields[key] ?? [null, null];
+    const [min, max] = Array.isArray(value) && value.length === 2 ? value : [Number.NaN, Number.NaN];
+    const lowest = number(min ?? Number.NEGATIVE_INFINITY);
+    const dtMin = lowest === Number.NEGATIVE_INFINITY ? 0 : lowest; // dt is positive
+    const dtMax = number(max ?? Number.POSITIVE_INFINITY);
+    if (!(dtMin >= 0 && dtMax > dtMin)) throw this.invalid(key, '[min, max] with 0 ≤ min < max');
     return { dtMin, dtMax };
   }
 
@@ -158,10 +160,12 @@ function isIndex(value: JsonValue | undefined): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
+/** A number; infinities also as a text, or as transformers 5 wraps them. NaN for all else. */
 function number(value: JsonValue): number {
   if (typeof value === 'number') return value;
-  const wrapped = value && typeof value === 'object' && !Array.isArray(value) ? value.__float__ : null;
-  return wrapped === 'Infinity' ? Number.POSITIVE_INFINITY : Number.NaN;
+  const text = value && typeof value === 'object' && !Array.isArray(value) ? value.__float__ : value;
+  const [, sign] = (typeof text === 'string' && /^([+-]?)inf(?:inity)?$/i.exec(text)) || [];
+  return sign === undefined ? Number.NaN : sign === '-' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
 }
 
 function show(value: JsonValue | undefined): string {

@@ -25,6 +25,7 @@ async function bundle() {
           export { openFileSet } from './src/io/fileset.ts';
           export { openCheckpoint } from './src/weights/checkpoint.ts';
           export { convertCheckpoint } from './src/weights/convert.ts';
+          export { parseJson, stringifyJson } from './src/weights/json.ts';
           export { weightFormats } from './src/weights/plan.ts';
           export { readSafetensorsHeader } from './src/weights/safetensors.ts';
           export { uploadWeights } from './src/weights/upload.ts';
@@ -136,8 +137,10 @@ if (values.expected) {
 for (const file of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json']) {
   const source = await files.open(file);
   if (!source) continue;
-  const json = JSON.parse(new TextDecoder().decode(await source.read(0, source.size)));
-  await lib.writeFileAtomic(join(out, file), [new TextEncoder().encode(JSON.stringify(json))]); // without spaces
+  const text = new TextDecoder().decode(await source.read(0, source.size));
+  const config = file.endsWith('config.json'); // which may hold infinities
+  const json = config ? lib.stringifyJson(lib.parseJson(file, text)) : JSON.stringify(JSON.parse(text));
+  await lib.writeFileAtomic(join(out, file), [new TextEncoder().encode(json)]); // without spaces
   await source.close();
 }
 await checkpoint.close();

@@ -1,13 +1,17 @@
 import { findArchitecture } from '../../models/index.ts';
+import { readGenerationConfig } from '../engine/generation_config.ts';
 import { EdgeError } from '../errors.ts';
+import type { FileSet } from '../io/types.ts';
 import { joinPath, makeFolder, writeFileAtomic } from '../runtime/node.ts';
 import { exit, onInterrupt, print, printError } from '../runtime/terminal.node.ts';
-import type { GroupSize, WeightFormat } from '../types.ts';
+import type { GroupSize, JsonObject, WeightFormat } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { convertCheckpoint } from '../weights/convert.ts';
-import { exportGguf } from '../weights/gguf_export.ts';
+import { type ExportedModel, exportGguf } from '../weights/gguf_export.ts';
+import { formatJson } from '../weights/json.ts';
 import { weightFormats } from '../weights/plan.ts';
 import { Q4, Q8 } from '../weights/quantize.ts';
+import type { Checkpoint } from '../weights/types.ts';
 import { type Command, modelOption, openModel } from './command.ts';
 import { type Options, UsageError } from './options.ts';
 import { bytes } from './report.ts';
@@ -51,38 +55,15 @@ export const convert: Command = {
           yield chunk;
         }
       };
-      if (/\.gguf$/i.test(out)) {
-        await writeFileAtomic(
-          out,
-          counted(exportGguf({ ...blueprint, checkpoint, program, formats }, signal)),
-        );
-      } else {
-        const tensors = new Map(
-          Object.entries(formats)
-            .filter(([name]) => program.weights[name]!.role === 'linear')
-            .map(([name, format]) => [blueprint.sources[name]!.tensor, format]),
-        );
+      const model = { ...blueprint, checkpoint, program, formats };
+      if (/\.gguf$/i.test(out)) await writeFileAtomic(out, counted(exportGguf(withTokenIds(model), signal)));
+      else {
         await makeFolder(out);
         await writeFileAtomic(
           joinPath(out, 'model.safetensors'),
-          counted(convertCheckpoint(checkpoint, tensors, { signal })),
+          counted(convertCheckpoint(checkpoint, matrixFormats(model), { signal })),
         );
-        const config = new TextEncoder().encode(`${JSON.stringify(checkpoint.config, null, 1)}\n`);
-        await writeFileAtomic(joinPath(out, 'config.json'), [config]);
-        const { tokenizer, tokenizerConfig } = checkpoint; // of a GGUF file
-        const inside: Record<string, string | null> = {
-          'tokenizer.json': tokenizer,
-          'tokenizer_config.json': tokenizerConfig && JSON.stringify(tokenizerConfig, null, 1),
-        };
-        const listed = Array.isArray(tokenizerConfig?.chat_template); // all templates, wherever they lay
-        for (const file of SIDECARS) {
-          if (listed && file === 'chat_template.jinja') continue;
-          const sidecar = listed && file === 'tokenizer_config.json' ? null : await files.open(file);
-          if (sidecar) await writeFileAtomic(joinPath(out, file), [await sidecar.read(0, sidecar.size)]);
-          else if (inside[file])
-            await writeFileAtomic(joinPath(out, file), [new TextEncoder().encode(inside[file])]);
-          await sidecar?.close();
-        }
+        await writeSidecars(out, checkpoint, files);
       }
       if (options.flag('json')) return print(`${JSON.stringify({ out, bytes: written })}\n`);
       return print(`${out}: ${bytes(written)}\n`);
@@ -95,6 +76,44 @@ export const convert: Command = {
     }
   },
 };
+
+/** The model with the bos and eos that generate takes. */
+function withTokenIds(model: ExportedModel): ExportedModel {
+  const { bosTokenId, eosTokenIds } = readGenerationConfig(model.checkpoint, model.program.vocabSize);
+  return {
+    ...model,
+    bosTokenId: bosTokenId ?? model.bosTokenId,
+    eosTokenIds: eosTokenIds ?? model.eosTokenIds,
+  };
+}
+
+/** Formats by the tensors of the checkpoint. */
+function matrixFormats({ formats, program, sources }: ExportedModel): Map<string, WeightFormat> {
+  const matrices = Object.entries(formats).filter(([name]) => program.weights[name]!.role === 'linear');
+  return new Map(matrices.map(([name, format]) => [sources[name]!.tensor, format]));
+}
+
+/** The files beside the weights: those of the model as they are, or what its one file holds of them. */
+async function writeSidecars(out: string, checkpoint: Checkpoint, files: FileSet): Promise<void> {
+  const { config, tokenizer, tokenizerConfig, generationConfig } = checkpoint;
+  const text = (json: JsonObject) => `${formatJson(json)}\n`;
+  const write = (file: string, content: string) =>
+    writeFileAtomic(joinPath(out, file), [new TextEncoder().encode(content)]);
+  await write('config.json', text(config));
+  const inside: Record<string, string | null> = {
+    'tokenizer.json': tokenizer,
+    'tokenizer_config.json': tokenizerConfig && text(tokenizerConfig),
+    'generation_config.json': generationConfig && text(generationConfig),
+  };
+  const listed = Array.isArray(tokenizerConfig?.chat_template); // all templates, wherever they lay
+  for (const file of SIDECARS) {
+    if (listed && file === 'chat_template.jinja') continue;
+    const sidecar = listed && file === 'tokenizer_config.json' ? null : await files.open(file);
+    if (sidecar) await writeFileAtomic(joinPath(out, file), [await sidecar.read(0, sidecar.size)]);
+    else if (inside[file]) await write(file, inside[file]);
+    await sidecar?.close();
+  }
+}
 
 interface Quantization {
   how: (typeof HOW)[number];

@@ -4,6 +4,7 @@ import type { QuantTensor } from '../types.ts';
 import { checkpoint, type Sidecars } from './assemble.ts';
 import { translatedShape, translateGguf } from './gguf_architectures.ts';
 import { type GgufEntry, readGgufHeader } from './gguf_header.ts';
+import { ggufGenerationConfig } from './gguf_sampling.ts';
 import { ggufTokenizer, ggufTokenizerConfig, ggufTokenizerLack } from './gguf_tokenizer.ts';
 import { KQUANTS, unpackKQuant } from './kquants.ts';
 import { asU16, floatStored, matrixOf, StoredBytes } from './stored.ts';
@@ -41,6 +42,7 @@ export async function openGguf(
     tokenizer: sidecars.tokenizer ?? ggufTokenizer(source.name, metadata),
     tokenizerConfig: { ...ggufTokenizerConfig(metadata), ...sidecars.tokenizerConfig },
     tokenizerLack: ggufTokenizerLack(source.name, metadata),
+    generationConfig: sidecars.generationConfig ?? ggufGenerationConfig(metadata),
   };
   return checkpoint('gguf', source.name, config, tensors, metadata, beside, [source]);
 }

@@ -3,6 +3,7 @@ import type { Program } from '../ops/program.ts';
 import type { QuantTensor, Tensor, WeightFormat } from '../types.ts';
 import { bytesOf } from './bytes.ts';
 import { toF32 } from './dequantize.ts';
+import { ggufSampling } from './gguf_sampling.ts';
 import { ggufTemplates, ggufTokenizerMetadata } from './gguf_vocabulary.ts';
 import { type GgufPiece, type GgufValue, ggufChunks } from './gguf_write.ts';
 import { f32ToF16 } from './half.ts';
@@ -50,6 +51,7 @@ export function exportGguf(model: ExportedModel, signal?: AbortSignal): AsyncGen
     [key('attention.layer_norm_rms_epsilon')]: { f32: facts.eps },
     ...ggufTokenizerMetadata(checkpoint.tokenizer, program.vocabSize, bosTokenId, eosTokenIds),
     ...ggufTemplates(checkpoint.tokenizerConfig),
+    ...ggufSampling(checkpoint.generationConfig),
   };
   return ggufChunks(metadata, pieces);
 }

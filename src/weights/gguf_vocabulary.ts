@@ -43,6 +43,7 @@ export function ggufTokenizerMetadata(
     'tokenizer.ggml.merges': { strings: pairs },
     ...(bos !== null && { 'tokenizer.ggml.bos_token_id': { u32: bos } }),
     ...(eos[0] !== undefined && { 'tokenizer.ggml.eos_token_id': { u32: eos[0] } }),
+    ...(eos[1] !== undefined && { 'tokenizer.ggml.eot_token_id': { u32: eos[1] } }),
     'tokenizer.ggml.add_bos_token': { bool: false },
   };
 }

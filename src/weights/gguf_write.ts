@@ -4,6 +4,7 @@ import { GGML_TYPES } from './gguf_header.ts';
 /** A value of GGUF's metadata, with its type. Arrays hold strings or 32-bit integers. */
 export type GgufValue =
   | { u32: number }
+  | { i32: number }
   | { f32: number }
   | { bool: boolean }
   | { string: string }
@@ -110,6 +111,9 @@ class Writer {
     if ('u32' in value) {
       this.u32(U32!);
       this.u32(value.u32);
+    } else if ('i32' in value) {
+      this.u32(I32!);
+      this.u32(value.i32 >>> 0);
     } else if ('f32' in value) {
       this.u32(F32!);
       this.reserve(4).setFloat32(this.at, value.f32, true);

@@ -58,6 +58,19 @@ export function stringifyJson(value: JsonValue): string {
   return `{${entries.map((key) => `${JSON.stringify(key)}:${stringifyJson(value[key]!)}`).join(',')}}`;
 }
 
+/** The same for people to read: a field a line, keys in their order. */
+export function formatJson(value: JsonValue, indent = ''): string {
+  const inner = `${indent} `;
+  const list = isObject(value)
+    ? Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${formatJson(item, inner)}`)
+    : Array.isArray(value)
+      ? value.map((item) => formatJson(item, inner))
+      : null;
+  if (list === null || list.length === 0) return stringifyJson(value);
+  const [open, close] = isObject(value) ? '{}' : '[]';
+  return `${open}\n${list.map((line) => `${inner}${line}`).join(',\n')}\n${indent}${close}`;
+}
+
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORDS: readonly [string, JsonValue][] = [
   ['true', true],

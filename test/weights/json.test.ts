@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseJson, parseJsonObject, stringifyJson } from '../../src/weights/json.ts';
+import { formatJson, parseJson, parseJsonObject, stringifyJson } from '../../src/weights/json.ts';
 import { expectError } from './files.ts';
 
 const parse = (text: string) => parseJson('x.json', text);
@@ -74,6 +74,14 @@ describe('JSON of configs and headers', () => {
     await expectError(() => parse(' '.repeat(17 * 2 ** 20)), 'INVALID_FILE', /at most/);
     await expectError(() => parseJson('x.json', new Uint8Array([0x22, 0xff, 0x22])), 'INVALID_FILE', /UTF-8/);
     await expectError(() => parseJsonObject('x.json', '[]'), 'INVALID_FILE', /expected a JSON object/);
+  });
+
+  test('is written for people, and read back', () => {
+    const value = { b: [1, Infinity, [], {}], a: { z: 'é"', y: null } };
+    const text =
+      '{\n "b": [\n  1,\n  Infinity,\n  [],\n  {}\n ],\n "a": {\n  "z": "é\\"",\n  "y": null\n }\n}';
+    expect(formatJson(value)).toBe(text);
+    expect(parse(text)).toEqual(value);
   });
 
   test('is written with sorted keys and read back', () => {
