@@ -1,3 +1,4 @@
+import type { JsonObject } from '../src/types.ts';
 import type { TensorShape } from '../src/weights/types.ts';
 import {
   type AttentionDims,
@@ -22,15 +23,17 @@ export const falconH1: Architecture = {
   name: 'falcon-h1',
   matches: (config) => declares(config, 'FalconH1ForCausalLM', 'falcon_h1'),
   read(json, tensors: ReadonlyMap<string, TensorShape>) {
-    const config = new Config('falcon-h1', json);
+    const folded = isFolded(tensors);
+    const config = new Config('falcon-h1', folded ? withoutFolded(json) : json);
     config.only('hidden_act', 'silu');
+    if (folded) for (const bias of ['attention_bias', 'mlp_bias']) config.only(bias, false); // mlx-lm folds weights only
     const dModel = config.integer('hidden_size');
     const vocabSize = config.integer('vocab_size');
     const nLayer = config.integer('num_hidden_layers');
     const eps = config.positive('rms_norm_eps', 1e-5);
     const weights = new WeightBinder('falcon-h1', tensors);
     const mamba2Dims = readMamba2(config, dModel);
-    const attentionDims = readAttention(config, dModel);
+    const attentionDims = readAttention(config, dModel, folded);
     const mlp = readMlp(config);
     const ssmOut = config.positive('ssm_out_multiplier', 1);
     const attentionOut = config.positive('attention_out_multiplier', 1);
@@ -68,6 +71,32 @@ export const falconH1: Architecture = {
   },
 };
 
+/**
+ * Has mlx-lm multiplied the multipliers into the weights? Its sign of that is the convolution [channels, taps, 1],
+ * which transformers has [channels, 1, taps].
+ */
+function isFolded(tensors: ReadonlyMap<string, TensorShape>): boolean {
+  const [, first = 1, second = 1] = tensors.get('model.layers.0.mamba.conv1d.weight')?.shape ?? [];
+  return first > second;
+}
+
+/** The multipliers that such weights still ask for. Of attention: see `readAttention`. */
+function withoutFolded(json: JsonObject): JsonObject {
+  const { embedding_multiplier: embedding = 1, lm_head_multiplier: head = 1 } = json;
+  const tied = json.tie_word_embeddings === true; // then the head is the embedding, with the embedding's multiplier
+  const left = tied && typeof head === 'number' && typeof embedding === 'number' ? head / embedding : 1;
+  return {
+    ...json,
+    embedding_multiplier: 1,
+    lm_head_multiplier: left,
+    attention_out_multiplier: 1,
+    ssm_in_multiplier: 1,
+    ssm_out_multiplier: 1,
+    ssm_multipliers: null,
+    mlp_multipliers: null,
+  };
+}
+
 /** `mamba_rms_norm` false: the gate alone. */
 function readMamba2(config: Config, dModel: number): Mamba2Dims {
   config.only('mamba_proj_bias', false);
@@ -82,13 +111,18 @@ function readMamba2(config: Config, dModel: number): Mamba2Dims {
   };
 }
 
-function readAttention(config: Config, dModel: number): AttentionDims {
+/**
+ * mlx-lm folds `attention_in_multiplier` into q and k alone, and knows `key_multiplier` by a name that no tensor has: it
+ * runs without both, other than the model was trained and published. Here what is not folded applies.
+ */
+function readAttention(config: Config, dModel: number, folded: boolean): AttentionDims {
   const heads = config.integer('num_attention_heads', 32);
   const headDim = config.integer('head_dim', Math.floor(dModel / heads));
   const bias = config.flag('attention_bias', false);
   const into = config.positive('attention_in_multiplier', 1);
   if (bias && into !== 1)
     throw config.unsupported('attention_in_multiplier', 'with attention_bias only 1 is');
+  const unfolded = folded ? 1 : into; // of q and k
   const rope = config.section('rope_parameters'); // transformers 5; before, fields of their own
   rope.only('rope_type', 'default');
   if (config.has('rope_scaling')) throw config.unsupported('rope_scaling', 'only null is');
@@ -101,7 +135,7 @@ function readAttention(config: Config, dModel: number): AttentionDims {
     qkvBias: bias,
     outBias: bias,
     separate: true,
-    multipliers: [into, into * config.positive('key_multiplier', 1), into],
+    multipliers: [unfolded, unfolded * config.positive('key_multiplier', 1), into],
     rotary: { dims: headDim, theta: rope.positive('rope_theta', config.positive('rope_theta', 10_000)) },
   };
 }

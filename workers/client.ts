@@ -6,6 +6,10 @@ import { asEdgeError, installErrorTransfer } from './errors.ts';
 import { Lifetime } from './lifetime.ts';
 import type { EngineProtocol, Loader, RemoteEngine } from './protocol.ts';
 
+/** A started worker says its first word within so many looks, each after so many ms: a page that slept misses one. */
+const LOOKS = 3;
+const LOOK_MS = 10_000;
+
 interface End {
   code: 'WORKER_DIED' | 'CLOSED';
   message: string;
@@ -45,11 +49,33 @@ export class EngineClient {
     installErrorTransfer();
     expose(loader, worker.endpoint);
     const remote: Remote<EngineProtocol> = wrap<EngineProtocol>(worker.endpoint);
-    return new EngineClient(remote as unknown as RemoteEngine, worker);
+    const client = new EngineClient(remote as unknown as RemoteEngine, worker);
+    client.#expectWord(worker);
+    return client;
   }
 
   static inPlace(engine: EngineProtocol): EngineClient {
     return new EngineClient(engine as unknown as RemoteEngine, null);
+  }
+
+  /** Gives a worker up that never answers: nothing else would tell. */
+  #expectWord(worker: WorkerHandle): void {
+    let looks = 0;
+    const timer = setInterval(() => {
+      looks += 1;
+      if (looks < LOOKS) return;
+      this.#finish({
+        code: 'WORKER_DIED',
+        message:
+          `The engine's worker has not said a word for ${(LOOKS * LOOK_MS) / 1000} seconds: its script was not loaded, or is ` +
+          "not edge-ssm's. Check its address (workerUrl), its MIME type (text/javascript), and the page's " +
+          "Content-Security-Policy (worker-src, and script-src with 'wasm-unsafe-eval')",
+      });
+      this.#closing ??= worker.terminate().catch(() => {});
+    }, LOOK_MS);
+    const heard = () => clearInterval(timer);
+    this.life.onEnd(heard);
+    this.#engine.hello().then(heard, heard);
   }
 
   /** A fresh name for a session, a generation or a cancellable call. */

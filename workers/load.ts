@@ -7,6 +7,7 @@ import { EdgeError, requireArgument, throwIfAborted } from '../src/errors.ts';
 import type { DownloadOptions } from '../src/io/types.ts';
 import { type Abortable, readCallOptions } from './call_options.ts';
 import { EngineClient } from './client.ts';
+import { unlessEnded } from './lifetime.ts';
 import { Model } from './model.ts';
 import type { Loader } from './protocol.ts';
 import { toWireSource } from './source.ts';
@@ -26,7 +27,7 @@ export interface LoadOptions extends EngineOptions, Abortable {
 }
 
 /**
- * Loads a model and starts its engine.
+ * Loads a model and starts its engine. A worker that does not say a word for 30 seconds is given up: WORKER_DIED.
  * @throws NOT_FOUND, NETWORK, INVALID_FILE, UNSUPPORTED_MODEL, UNSUPPORTED_BACKEND, OUT_OF_MEMORY, ABORTED,
  *   INVALID_ARGUMENT, WORKER_DIED
  */
@@ -45,8 +46,8 @@ export async function load(source: ModelSource, options?: LoadOptions): Promise<
     }
   });
   const client = worker
-    ? EngineClient.inWorker(await startWorker(workerUrl), loader)
-    : EngineClient.inPlace(await createInPlace(loader));
+    ? EngineClient.inWorker(await startWorker(workerUrl, signal), loader)
+    : EngineClient.inPlace(await unlessEnded(createInPlace(loader), { signal, lives: [] }));
   const abort = () => void client.close();
   signal?.addEventListener('abort', abort, { once: true });
   try {
@@ -71,11 +72,16 @@ export async function load(source: ModelSource, options?: LoadOptions): Promise<
   }
 }
 
-/** @throws WORKER_DIED where the runtime starts none */
-async function startWorker(url: string | URL | undefined): Promise<WorkerHandle> {
+/** @throws WORKER_DIED where the runtime starts none, ABORTED */
+async function startWorker(
+  url: string | URL | undefined,
+  signal: AbortSignal | undefined,
+): Promise<WorkerHandle> {
+  const starting = spawnEngine(url);
   try {
-    return await spawnEngine(url);
+    return await unlessEnded(starting, { signal, lives: [] });
   } catch (cause) {
+    if (signal?.aborted) starting.then((worker) => worker.terminate()).catch(() => {}); // once it is there
     if (cause instanceof EdgeError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new EdgeError(

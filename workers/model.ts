@@ -81,7 +81,8 @@ export class Model {
 
   /**
    * Opens a session, from a snapshot if one is given: a prompt that was saved costs no prefill.
-   * @throws OUT_OF_MEMORY if all `maxSessions` slots are taken, and whatever `restore` throws
+   * Waits in turn for one of the `maxSessions` slots where that comes free by itself.
+   * @throws OUT_OF_MEMORY if open sessions hold all of them, BUSY beyond `maxQueue`, and whatever `restore` throws
    */
   async session(options?: SessionOptions): Promise<Session> {
     const { from, ...rest } = readCallOptions('session', options, ['from', ...RESTORE_OPTIONS]);

@@ -9,6 +9,8 @@ export type WireSource =
 
 /** The engine's side of the boundary, proxied by Comlink. `load` comes first and once. */
 export interface EngineProtocol extends EngineService {
+  /** Answers: the worker runs. */
+  hello(): void;
   /** To abort it, the worker is terminated; in place, `signal` does it. */
   load(source: WireSource, options: EngineOptions, signal?: AbortSignal): Promise<ModelInfo>;
   /** Loads it again if its device was lost, and brings its sessions back. Failed, it can be tried again. */

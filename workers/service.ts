@@ -36,6 +36,8 @@ export class EngineHost implements EngineProtocol {
     this.#backends = backends(loader);
   }
 
+  hello(): void {}
+
   async load(source: WireSource, options: EngineOptions, signal?: AbortSignal): Promise<ModelInfo> {
     if (this.#engine) throw new EdgeError('INTERNAL', 'One engine holds one model');
     this.#loading = { source, options };

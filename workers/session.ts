@@ -109,7 +109,7 @@ export class Session {
 
   /**
    * Another session that goes on from here, independent of this one: one copy of the state on the device.
-   * @throws OUT_OF_MEMORY if all `maxSessions` slots are taken, BUSY
+   * @throws OUT_OF_MEMORY if open sessions hold all `maxSessions` slots, BUSY, ABORTED
    */
   async fork(options?: Abortable): Promise<Session> {
     const { signal } = readCallOptions('fork', options, ['signal']);

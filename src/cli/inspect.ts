@@ -3,6 +3,8 @@ import type { ByteSource, FileSet } from '../io/types.ts';
 import { print } from '../runtime/terminal.node.ts';
 import type { JsonValue } from '../types.ts';
 import { type Inspection, inspectFile } from '../weights/inspect.ts';
+import { CONFIG_LIMITS, parseJsonObject } from '../weights/json.ts';
+import { type Declared, declaredQuantization } from '../weights/quantization.ts';
 import { type Command, modelArgument, openModel } from './command.ts';
 import { bytes, count } from './report.ts';
 
@@ -24,7 +26,13 @@ export const inspect: Command = {
     }
     if (found.length === 0)
       throw new EdgeError('NOT_FOUND', `${files.name}: ${files.note ?? 'found no file of weights'}`);
-    if (options.flag('json')) return print(`${JSON.stringify(found)}\n`);
+    const declared = found.some(({ container }) => container !== 'gguf') ? await quantizationOf(files) : null;
+    const quantization = declared && `${declared.label}${declared.loads ? '' : ', which cannot be loaded'}`;
+    if (options.flag('json'))
+      return print(
+        `${JSON.stringify(found.map((file) => ({ ...file, ...(quantization && { quantization }) })))}\n`,
+      );
+    if (quantization) await print(`config.json: quantized by ${quantization}\n`);
     for (const file of found) await print(describe(file));
   },
 };
@@ -33,6 +41,21 @@ async function namesOf(files: FileSet): Promise<readonly string[]> {
   if (files.main !== undefined) return [files.main];
   const listed = await files.list();
   return listed ? listed.filter((name) => WEIGHTS.test(name)) : NAMED;
+}
+
+/** What a config.json beside the weights says of their quantization; null without one that can be read. */
+async function quantizationOf(files: FileSet): Promise<Declared | null> {
+  const source = await files.open('config.json');
+  if (!source) return null;
+  try {
+    if (source.size > CONFIG_LIMITS.bytes) return null;
+    return declaredQuantization(parseJsonObject(source.name, await source.read(0, source.size)));
+  } catch (error) {
+    if (error instanceof EdgeError && error.code === 'INVALID_FILE') return null;
+    throw error;
+  } finally {
+    await source.close();
+  }
 }
 
 async function inspected(source: ByteSource): Promise<Inspection> {

@@ -109,6 +109,11 @@ export class Options {
     }
   }
 
+  /** Is any of these given? */
+  has(...names: OptionName[]): boolean {
+    return names.some((name) => this.#values[name] !== undefined);
+  }
+
   text(name: OptionName): string | undefined {
     return this.#values[name] as string | undefined;
   }

@@ -4,17 +4,19 @@ import { print, printError } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, modelOption, promptWords, withModel } from './command.ts';
 import { type Options, SAMPLING_OPTIONS, UsageError } from './options.ts';
 import { figures, speeds } from './report.ts';
+import { OPENING, tellStory } from './story.ts';
 import { pipedInput, readPrompt, STANDARD_INPUT } from './text.ts';
-
-const DEFAULT_PROMPT = 'Once upon a time, there was a little girl named Lily.';
 
 export const run: Command = {
   name: 'run',
   usage: '[run] [PROMPT] [options]',
-  help: 'continues a prompt on standard output (the default command)',
+  help: 'continues a prompt (the default command); without one, tells a story that ends in two ways',
   options: [...MODEL_OPTIONS, ...SAMPLING_OPTIONS, 'prompt-file', 'ids'],
   run: async (options) => {
-    const prompt = (await givenPrompt(options)) ?? DEFAULT_PROMPT;
+    const given = await givenPrompt(options);
+    if (given === undefined && !options.has('model', 'json', ...SAMPLING_OPTIONS))
+      return withModel('tiny', options, tellStory, { maxSessions: 2 });
+    const prompt = given ?? OPENING;
     await withModel(
       modelOption(options),
       options,

@@ -4,6 +4,7 @@ import type { Handle } from './types.ts';
 /** Something that runs and can be told to stop; the scheduler looks between steps. */
 export class Call {
   private why: EdgeError | null = null;
+  private readonly listeners = new Set<(reason: EdgeError) => void>();
 
   get aborted(): boolean {
     return this.why !== null;
@@ -15,7 +16,16 @@ export class Call {
   }
 
   abort(reason: EdgeError = new EdgeError('ABORTED', 'The operation was aborted')): void {
-    this.why ??= reason;
+    if (this.why) return;
+    this.why = reason;
+    for (const listener of this.listeners) listener(reason);
+    this.listeners.clear();
+  }
+
+  /** Calls `listener` when it is aborted from now on. Returns how to stop listening. */
+  onAbort(listener: (reason: EdgeError) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
   }
 
   check(): void {

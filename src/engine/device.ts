@@ -38,7 +38,7 @@ export function createDevice(
     program,
     scheduler: new Scheduler(executor, program.chunk),
     arena,
-    residency: new Residency(arena, settings.spill),
+    residency: new Residency(arena, settings),
     layout: new ImageLayout(program),
     cache: settings.cacheBytes > 0 ? new PrefixCache(settings.cacheBytes) : null,
     checkpoints: new CheckpointBudget(settings.checkpointBytes),

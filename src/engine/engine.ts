@@ -10,7 +10,7 @@ import {
 } from '../state/snapshot.ts';
 import type { Chat, EncodeOptions, Tokenizer } from '../tokenizer/index.ts';
 import type { WeightFormat } from '../types.ts';
-import { Calls } from './call.ts';
+import { type Call, Calls } from './call.ts';
 import { createDevice, type Device } from './device.ts';
 import { Generation } from './generation.ts';
 import { readEncodeOptions, readOptions, show } from './options.ts';
@@ -25,6 +25,7 @@ import {
   toAnswer,
 } from './prompt.ts';
 import { logits, score, scoreContinuations } from './score.ts';
+import { Seat } from './seat.ts';
 import { type Golden, selfTest } from './selftest.ts';
 import { Sequence } from './sequence.ts';
 import { type Occupant, Session } from './session.ts';
@@ -66,7 +67,6 @@ export class Engine implements EngineService {
   private readonly sessions = new Map<Handle, Session>();
   private readonly generations = new Map<Handle, Generation>();
   private readonly calls = new Calls();
-  private opening: Promise<void> = Promise.resolve();
   private ended: EdgeError | null = null; // what calls reject with from then on
   private disposing: Promise<void> | null = null;
 
@@ -91,11 +91,11 @@ export class Engine implements EngineService {
   }
 
   openSession(handle: Handle): Promise<void> {
-    return this.admit(handle, async () => new Session(await Sequence.open(this.device, 'session')));
+    return this.admit(handle, async (call) => new Session(await Sequence.open(this.device, 'session', call)));
   }
 
   forkSession(handle: Handle, fork: Handle): Promise<void> {
-    return this.admit(fork, () => this.session(handle).fork());
+    return this.admit(fork, (call) => this.session(handle).fork(call));
   }
 
   async saveSession(handle: Handle, dtype: SnapshotDtype): Promise<Uint8Array> {
@@ -107,15 +107,14 @@ export class Engine implements EngineService {
     this.requireOpen();
     requireArgument(bytes instanceof Uint8Array, 'A snapshot is a Uint8Array: what save() gave');
     const conversation = decodeSnapshot(bytes, this.model, options);
-    await this.admit(handle, () => Session.resume(this.device, conversation));
+    await this.admit(handle, (call) => Session.resume(this.device, conversation, call));
     return conversation.position;
   }
 
   async closeSession(handle: Handle): Promise<void> {
-    this.requireOpen();
     const session = this.sessions.get(handle);
     this.sessions.delete(handle);
-    await session?.close();
+    if (!this.ended) await session?.close();
   }
 
   async resetSession(handle: Handle): Promise<void> {
@@ -149,6 +148,7 @@ export class Engine implements EngineService {
     return {
       sessions: this.sessions.size,
       spilled: residency.spilled,
+      waiting: residency.waiting,
       checkpoints: { count, bytes, maxBytes },
       prefixCache: cache?.stats ?? null,
     };
@@ -166,34 +166,30 @@ export class Engine implements EngineService {
     const settings = readOptions(options, this.info.vocabSize, this.info.generationDefaults);
     if (settings.stop.length > 0) requireTokenizer(this.parts, 'use stopTokens instead of stop');
     const encoding = this.read(toAnswer(prompt), options);
-    const occupant: Occupant = { name: 'generate', end: async (error) => generation?.end(error) };
-    let generation: Generation | null = null;
+    const starts = !session || session.sequence.fresh;
+    if (starts && !isChat(prompt) && prompt.length === 0) firstIds(this.parts.tokenizer, this.info); // is there one?
+    const seat = new Seat(this.device.residency, !session, async (call) => {
+      if (!session) return Sequence.open(this.device, 'text', call);
+      await session.sequence.wake(call);
+      return session.sequence;
+    });
+    const generation = new Generation({
+      seat,
+      session,
+      encoding,
+      firstIds: () => firstIds(this.parts.tokenizer, this.info),
+      whole: isChat(prompt),
+      settings,
+      tokenizer: this.parts.tokenizer,
+      eos: this.info.eosTokenIds,
+      vocabSize: this.info.vocabSize,
+      conclude: () => {
+        this.generations.delete(handle);
+        session?.leave(occupant);
+      },
+    });
+    const occupant: Occupant = { name: 'generate', end: (error) => generation.end(error) };
     session?.occupy(occupant);
-    const own = session ? null : await Sequence.open(this.device, 'text');
-    const release = () => (own ? own.release() : session!.leave(occupant));
-    const sequence = own ?? session!.sequence;
-    try {
-      await session?.sequence.wake();
-      if (sequence.fresh && !isChat(prompt) && prompt.length === 0) firstIds(this.parts.tokenizer, this.info); // is there one?
-      generation = new Generation({
-        sequence,
-        session,
-        encoding,
-        firstIds: () => firstIds(this.parts.tokenizer, this.info),
-        whole: isChat(prompt),
-        settings,
-        tokenizer: this.parts.tokenizer,
-        eos: this.info.eosTokenIds,
-        vocabSize: this.info.vocabSize,
-        conclude: () => {
-          this.generations.delete(handle);
-          release();
-        },
-      });
-    } catch (error) {
-      release();
-      throw error;
-    }
     this.generations.set(handle, generation);
   }
 
@@ -265,6 +261,8 @@ export class Engine implements EngineService {
   async adopt(other: Engine): Promise<void> {
     for (const [handle, session] of other.sessions)
       await this.admit(handle, () => Session.revive(this.device, session));
+    for (const handle of [...this.sessions.keys()])
+      if (!other.sessions.has(handle)) await this.closeSession(handle); // meanwhile
   }
 
   /** Frees everything. What is pending, and what follows, rejects with `reason`. */
@@ -279,6 +277,7 @@ export class Engine implements EngineService {
     this.ended = closed;
     this.calls.abortAll(closed);
     const ended = [...this.generations.values()].map((generation) => generation.end(closed));
+    this.device.residency.close(closed);
     await this.device.scheduler.close(closed);
     await Promise.all(ended);
     await this.parts.executor.dispose();
@@ -289,15 +288,13 @@ export class Engine implements EngineService {
     if (this.ended) throw this.ended;
   }
 
-  /** Opens a session under a handle that none has yet. One after the other: each may take the slot of the one before. */
-  private async admit(handle: Handle, open: () => Promise<Session>): Promise<void> {
-    const opening = this.opening.then(async () => {
-      this.requireOpen();
-      requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
-      this.sessions.set(handle, await open());
+  /** Opens a session under a handle that none has yet, and that can be given to `abort` until it is open. */
+  private async admit(handle: Handle, open: (call: Call) => Promise<Session>): Promise<void> {
+    this.requireOpen();
+    requireArgument(!this.sessions.has(handle), `There is a session ${handle} already`);
+    await this.calls.run(handle, async (call) => {
+      this.sessions.set(handle, await open(call));
     });
-    this.opening = opening.catch(() => {});
-    await opening;
   }
 
   private tokenizer(): Tokenizer {

@@ -4,7 +4,7 @@ import type { Tokenizer } from '../tokenizer/index.ts';
 import { Call } from './call.ts';
 import type { Settings } from './options.ts';
 import { type Encoding, encode } from './prompt.ts';
-import type { Sequence } from './sequence.ts';
+import type { Seat } from './seat.ts';
 import type { Session } from './session.ts';
 import type { Checkpoint } from './set_aside.ts';
 import { Transcript } from './text.ts';
@@ -18,7 +18,7 @@ const NO_IDS = new Int32Array(0);
 const NO_RECENT = NO_IDS;
 
 export interface GenerationParts {
-  sequence: Sequence;
+  seat: Seat;
   session: Session | null; // null: the sequence is the generation's own
   encoding: Encoding; // of the prompt
   firstIds: () => Int32Array; // what a sequence starts from without one
@@ -34,7 +34,7 @@ export interface GenerationParts {
 /**
  * One text being generated, in bursts. The first is the prompt and one token, so that it is there early.
  * A session can go back to any token of the burst that was sent last: its state before that burst is set aside.
- * Asking for the next burst says that all tokens of the last were taken.
+ * Asking for the next burst says that all tokens of the last were taken. Before the first is asked for it holds nothing.
  */
 export class Generation {
   private readonly call = new Call();
@@ -69,6 +69,7 @@ export class Generation {
       throw error;
     } finally {
       this.running = null;
+      if (!this.concluded) this.parts.seat.pause();
     }
   }
 
@@ -99,7 +100,8 @@ export class Generation {
 
   private async burst(): Promise<Burst> {
     this.forget();
-    const tokens = this.ending ? [] : this.started ? await this.decode() : await this.prefill();
+    const runs = !this.ending && (await this.parts.seat.hold(this.call));
+    const tokens = !runs ? [] : this.started ? await this.decode() : await this.prefill();
     if (this.call.aborted && this.call.reason.code !== 'ABORTED') throw this.call.reason;
     if (this.call.aborted) this.ending ??= { reason: 'aborted', stop: null };
     // A session may still be taken back to one of these tokens: how it ended is only said when they were taken.
@@ -120,7 +122,8 @@ export class Generation {
 
   /** The prompt and the first token. What stops it in the prompt leaves the session as it was before. */
   private async prefill(): Promise<Token[]> {
-    const { sequence, session } = this.parts;
+    const { sequence } = this.parts.seat;
+    const { session } = this.parts;
     this.started = true;
     const rest = await this.unshared();
     if (rest === null || this.call.aborted) return [];
@@ -143,7 +146,8 @@ export class Generation {
 
   /** What of the prompt the session has not consumed yet; null if the call was stopped before that was reached. */
   private async unshared(): Promise<Int32Array | null> {
-    const { sequence, session, encoding, whole } = this.parts;
+    const { session, encoding, whole } = this.parts;
+    const { sequence } = this.parts.seat;
     try {
       const first = whole || sequence.fresh;
       const given = await encode(encoding(first), this.call);
@@ -159,7 +163,8 @@ export class Generation {
 
   /** Tokens until the burst is worth sending. */
   private async decode(): Promise<Token[]> {
-    const { sequence, session } = this.parts;
+    const { sequence } = this.parts.seat;
+    const { session } = this.parts;
     if (this.call.aborted) return [];
     sequence.requireRoom(1);
     const begin = performance.now();
@@ -184,7 +189,8 @@ export class Generation {
    * itself. An eos or stop token is not sent.
    */
   private async next(ids: Int32Array, call: Call, most: number): Promise<Token[]> {
-    const { sequence, settings, vocabSize } = this.parts;
+    const { sequence } = this.parts.seat;
+    const { settings, vocabSize } = this.parts;
     const position = sequence.position + sequence.rowsWith(ids); // of the token to be sampled
     const recent = settings.penalizes ? sequence.recentWith(ids) : NO_RECENT;
     const results = await sequence.predictAhead(
@@ -229,7 +235,7 @@ export class Generation {
 
   private hasRoom(): boolean {
     try {
-      this.parts.sequence.requireRoom(1);
+      this.parts.seat.sequence.requireRoom(1);
       return true;
     } catch {
       return false;
@@ -264,7 +270,7 @@ export class Generation {
 
   /** The state before the burst, and `ids` after it. */
   private async replay(ids: readonly number[]): Promise<void> {
-    const { sequence } = this.parts;
+    const { sequence } = this.parts.seat;
     await this.before!.restore();
     for (const id of ids) {
       await sequence.predict(NO_IDS, {}, new Call());
@@ -284,6 +290,7 @@ export class Generation {
     if (this.concluded) return;
     this.concluded = true;
     this.forget();
+    this.parts.seat.free();
     this.parts.conclude();
   }
 }

@@ -282,6 +282,7 @@ function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why
     checkpointBytes: settings.checkpointBytes,
     cacheBytes: settings.cacheBytes,
     spill: settings.spill,
+    maxQueue: settings.maxQueue,
     hostBytes: hostBytes(settings, settings.maxSessions, stateBytes / execution.slots),
     bosTokenId: generation.bosTokenId ?? blueprint.bosTokenId,
     eosTokenIds: generation.eosTokenIds ?? blueprint.eosTokenIds,

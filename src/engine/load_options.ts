@@ -24,6 +24,7 @@ export function readLoadOptions(options: EngineOptions): LoadSettings {
     checkpointBytes: integer('checkpointBytes', options.checkpointBytes ?? 2 ** 26, 0, 2 ** 40),
     cacheBytes: integer('cacheBytes', options.cacheBytes ?? 0, 0, 2 ** 40),
     spill: integer('spill', options.spill ?? 0, 0, 2 ** 20),
+    maxQueue: integer('maxQueue', options.maxQueue ?? 256, 0, 2 ** 20),
   };
   if (chunk !== undefined) settings.chunk = integer('chunk', chunk, 1, 65_536);
   if (quantize !== undefined) settings.quantize = choice('quantize', quantize, ['q4', 'q8', 'none']);

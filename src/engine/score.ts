@@ -18,7 +18,7 @@ export async function score(device: Device, prompt: Encoding, call: Call): Promi
   const logprobs = new Float32Array(ids.length).fill(Number.NaN); // [n]
   const rows = ids.subarray(0, -1); // what precedes the last token
   const outputs = Array.from(rows, (_, row): Output => ({ row, target: ids[row + 1]! }));
-  await onFreshSequence(device, (sequence) =>
+  await onFreshSequence(device, call, (sequence) =>
     sequence.consume(rows, outputs, call, ({ target }, { row }) => {
       logprobs[row + 1] = target!;
     }),
@@ -44,7 +44,7 @@ export async function scoreContinuations(
   for (const [i, ids] of continuations.entries())
     requireArgument(ids.length > 0, `Continuation ${i} is empty: nothing to score`);
   const results = continuations.map((ids) => new Float32Array(ids.length)); // natural log
-  await onFreshSequence(device, async (sequence) => {
+  await onFreshSequence(device, call, async (sequence) => {
     const row = context.length - 1;
     const firsts = continuations.map((ids): Output => ({ row, target: ids[0]! }));
     let next = 0;
@@ -52,7 +52,7 @@ export async function scoreContinuations(
       results[next++]![0] = target!;
     });
     const longer = [...continuations.keys()].filter((i) => continuations[i]!.length > 1);
-    await eachFrom(device, sequence, longer, async (i, fork) => {
+    await eachFrom(device, sequence, longer, call, async (i, fork) => {
       const rows = continuations[i]!.subarray(0, -1);
       const outputs = Array.from(rows, (_, k): Output => ({ row: k, target: continuations[i]![k + 1]! }));
       await fork.consume(rows, outputs, call, ({ target }, { row: k }) => {
@@ -68,10 +68,11 @@ async function eachFrom(
   device: Device,
   sequence: Sequence,
   which: readonly number[],
+  call: Call,
   run: (i: number, sequence: Sequence) => Promise<void>,
 ): Promise<void> {
   const { arena } = device;
-  const fork = which.length > 1 && arena.taken < arena.sessions ? await sequence.fork() : null;
+  const fork = which.length > 1 && arena.taken < arena.sessions ? await sequence.fork(call) : null;
   const before = which.length > 1 && !fork ? await sequence.checkpoint() : null;
   try {
     for (const [k, i] of which.entries()) {
@@ -109,7 +110,7 @@ export async function logits(
   const result = new Float32Array(last * vocabSize); // [last, vocab]
   const first = ids.length - last;
   const outputs = Array.from({ length: last }, (_, i): Output => ({ row: first + i, logits: true }));
-  await onFreshSequence(device, (sequence) =>
+  await onFreshSequence(device, call, (sequence) =>
     sequence.consume(ids, outputs, call, (output, { row }) => {
       result.set(output.logits!, (row - first) * vocabSize);
     }),
@@ -120,9 +121,10 @@ export async function logits(
 /** Runs something on a slot of its own. */
 export async function onFreshSequence<T>(
   device: Device,
+  call: Call,
   run: (sequence: Sequence) => Promise<T>,
 ): Promise<T> {
-  const sequence = await Sequence.open(device, 'test');
+  const sequence = await Sequence.open(device, 'test', call);
   try {
     return await run(sequence);
   } finally {

@@ -82,7 +82,7 @@ async function numbers({ device, info, findDamage }: SelfTestParts): Promise<Out
   const damage = (await findDamage?.()) ?? null;
   const ids = examplePrompt(info);
   let bad = 0;
-  await onFreshSequence(device, async (sequence) => {
+  await onFreshSequence(device, new Call(), async (sequence) => {
     const { logits } = await sequence.predict(ids, { logits: true }, new Call());
     for (const value of logits!) if (!Number.isFinite(value)) bad++;
   });
@@ -99,8 +99,8 @@ async function numbers({ device, info, findDamage }: SelfTestParts): Promise<Out
 /** A chunk at a time and a token at a time lead to the same tokens, and within the tolerance to the same logits. */
 async function prefill({ device, info }: SelfTestParts): Promise<Outcome> {
   const ids = examplePrompt(info);
-  const chunked = await onFreshSequence(device, (sequence) => continued(sequence, [ids]));
-  const single = await onFreshSequence(device, (sequence) =>
+  const chunked = await onFreshSequence(device, new Call(), (sequence) => continued(sequence, [ids]));
+  const single = await onFreshSequence(device, new Call(), (sequence) =>
     continued(
       sequence,
       Array.from(ids, (id) => Int32Array.of(id)),
@@ -113,7 +113,7 @@ async function prefill({ device, info }: SelfTestParts): Promise<Outcome> {
 }
 
 async function goldenTokens(device: Device, { ids, tokens }: Golden): Promise<Outcome> {
-  const found = await onFreshSequence(device, (sequence) =>
+  const found = await onFreshSequence(device, new Call(), (sequence) =>
     greedy(sequence, Int32Array.from(ids), tokens.length),
   );
   const differs = tokens.findIndex((id, i) => found[i] !== id);

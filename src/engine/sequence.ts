@@ -4,7 +4,7 @@ import { recentAfter } from '../ops/sample.ts';
 import { Checkpoints } from '../state/checkpoints.ts';
 import type { StateImage } from '../state/image.ts';
 import type { Conversation } from '../state/snapshot.ts';
-import type { Call } from './call.ts';
+import { Call } from './call.ts';
 import { type Device, newPast } from './device.ts';
 import { Memory } from './memory.ts';
 import type { PrefixCache } from './prefix_cache.ts';
@@ -28,12 +28,16 @@ export class Sequence {
 
   /**
    * A fresh sequence in a slot of its own. Of a session's the past is remembered, to go back to; a test's takes
-   * nothing from the prefix cache.
-   * @throws OUT_OF_MEMORY if all slots are taken
+   * nothing from the prefix cache. Waits in turn where all slots are taken, until `call` is aborted.
+   * @throws OUT_OF_MEMORY if none comes free by itself, BUSY if too many wait, ABORTED
    */
-  static async open(device: Device, of: 'session' | 'text' | 'test'): Promise<Sequence> {
+  static async open(
+    device: Device,
+    of: 'session' | 'text' | 'test',
+    call: Call = new Call(),
+  ): Promise<Sequence> {
     const memory = new Memory(of === 'session' ? newPast(device) : null);
-    const slot = await Slot.acquire(device);
+    const slot = await Slot.acquire(device, call, of !== 'session');
     return new Sequence(device, slot, memory, of === 'test' ? null : device.cache);
   }
 
@@ -43,7 +47,7 @@ export class Sequence {
    * @throws POSITION_UNAVAILABLE if those are no longer known
    */
   static async revive(device: Device, other: Sequence, call: Call): Promise<Sequence> {
-    const slot = await Slot.acquire(device);
+    const slot = await Slot.acquire(device, call, false);
     const memory = other.memory.copy(other.memory.past && new Checkpoints(device.checkpoints));
     const sequence = new Sequence(device, slot, memory, device.cache);
     const { parked } = other.slot;
@@ -184,9 +188,9 @@ export class Sequence {
   }
 
   /** Another sequence with the same state, by one copy of its slot, and the same past. */
-  async fork(): Promise<Sequence> {
+  async fork(call: Call): Promise<Sequence> {
     const { device, memory } = this;
-    const slot = await Slot.acquire(device, this.slot);
+    const slot = await Slot.acquire(device, call, this.slot.passing, this.slot);
     const copy = memory.copy(memory.past && new Checkpoints(device.checkpoints));
     return new Sequence(device, slot, copy, this.cache);
   }
@@ -246,9 +250,9 @@ export class Sequence {
     this.slot.rest(this.position);
   }
 
-  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY */
-  wake(): Promise<void> {
-    return this.slot.wake();
+  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY, BUSY, ABORTED */
+  wake(call: Call): Promise<void> {
+    return this.slot.wake(call);
   }
 
   /** A way back to the state as it is. */

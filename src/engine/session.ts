@@ -39,8 +39,8 @@ export class Session {
   }
 
   /** A session that goes on with a conversation. */
-  static async resume(device: Device, conversation: Conversation): Promise<Session> {
-    const session = new Session(await Sequence.open(device, 'session'));
+  static async resume(device: Device, conversation: Conversation, call: Call): Promise<Session> {
+    const session = new Session(await Sequence.open(device, 'session', call));
     try {
       await session.take(conversation);
       return session;
@@ -111,8 +111,8 @@ export class Session {
   }
 
   /** A session of its own with the same state and past. */
-  fork(): Promise<Session> {
-    return this.during('fork', new Call(), async () => new Session(await this.sequence.fork()));
+  fork(call: Call): Promise<Session> {
+    return this.during('fork', call, async () => new Session(await this.sequence.fork(call)));
   }
 
   /** Back to an earlier position or to before a turn; resolves to the position. Stopped, it is as it was before. */
@@ -170,7 +170,7 @@ export class Session {
     };
     this.occupy(occupant);
     try {
-      await this.sequence.wake();
+      await this.sequence.wake(call);
       return await run();
     } finally {
       this.leave(occupant);

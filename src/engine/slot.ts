@@ -1,4 +1,5 @@
 import type { StateImage } from '../state/image.ts';
+import type { Call } from './call.ts';
 import type { Device } from './device.ts';
 import type { Memory } from './memory.ts';
 import type { Resident } from './residency.ts';
@@ -13,21 +14,26 @@ export class Slot implements Resident {
   private constructor(
     private readonly device: Device,
     private index: number, // −1: in host memory
+    readonly passing: boolean,
   ) {}
 
-  /** A slot of its own: of a fresh state, or a copy of `origin`. @throws OUT_OF_MEMORY if all slots are taken */
-  static async acquire(device: Device, origin?: Slot): Promise<Slot> {
-    const { executor, residency, scheduler, arena } = device;
-    const index = await residency.acquire();
+  /**
+   * A slot of its own: of a fresh state, or a copy of `origin`; of something `passing` that comes to an end by itself.
+   * Waits for one in turn, until `call` is aborted.
+   * @throws OUT_OF_MEMORY, BUSY, ABORTED
+   */
+  static async acquire(device: Device, call: Call, passing: boolean, origin?: Slot): Promise<Slot> {
+    const { executor, residency, scheduler } = device;
+    const index = await residency.acquire({ call, passing, holds: origin !== undefined, returns: false });
     try {
       await scheduler.exclusive(() =>
         origin ? executor.copySlot(origin.index, index) : executor.resetSlot(index),
       );
     } catch (error) {
-      arena.release(index);
+      residency.release(index, passing);
       throw error;
     }
-    return new Slot(device, index);
+    return new Slot(device, index, passing);
   }
 
   /** Of the device. */
@@ -65,9 +71,9 @@ export class Slot implements Resident {
 
   /** Frees what it holds, wherever that is. */
   release(): void {
-    const { residency, arena } = this.device;
+    const { residency } = this.device;
     residency.stirs(this);
-    if (this.index >= 0) arena.release(this.index);
+    if (this.index >= 0) residency.release(this.index, this.passing);
     else residency.dropped();
   }
 
@@ -82,15 +88,16 @@ export class Slot implements Resident {
     if (this.index >= 0) this.device.residency.rests(this);
   }
 
-  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY */
-  async wake(): Promise<void> {
+  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY, BUSY, ABORTED */
+  async wake(call: Call): Promise<void> {
     const { residency } = this.device;
     residency.stirs(this);
     await this.settled();
     residency.stirs(this);
     const { image } = this;
     if (!image) return;
-    await residency.bringBack(async (index) => {
+    const claim = { call, passing: this.passing, holds: false, returns: true };
+    await residency.bringBack(claim, async (index) => {
       this.index = index;
       try {
         await this.write(this.position, image);

@@ -20,6 +20,7 @@ export interface StateSettings {
   checkpointBytes: number; // 64 MiB: of the checkpoints of all sessions; 0 makes none
   cacheBytes: number; // 0: of the prefix cache, which is off without
   spill: number; // 0: idle sessions that may wait in host memory for a slot
+  maxQueue: number; // 256: calls that may wait for a slot; what comes beyond is refused with BUSY
 }
 
 /** Where to rewind to: a number of consumed tokens, or where a turn began (−1: the last `append` or `generate`). */
@@ -29,6 +30,7 @@ export type RewindTarget = { position: number } | { turn: number };
 export interface StateStats {
   sessions: number;
   spilled: number; // of them, in host memory
+  waiting: number; // calls that wait for a slot
   checkpoints: { count: number; bytes: number; maxBytes: number };
   prefixCache: CacheStats | null; // null: off
 }

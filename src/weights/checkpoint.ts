@@ -8,6 +8,7 @@ import { isGguf, openGguf } from './gguf.ts';
 import { CONFIG_LIMITS, decodeUtf8, isObject, parseJsonObject } from './json.ts';
 import { isMlx, mlxTensors } from './mlx.ts';
 import { mlxConfig } from './mlx_config.ts';
+import { readQuantized } from './quantization.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 import { isTorch, torchTensors } from './torch.ts';
 import type { Checkpoint, StoredTensor } from './types.ts';
@@ -155,6 +156,7 @@ async function openShards(
   let metadata: Record<string, string> = {};
   let config = sidecars.config;
   let container: Checkpoint['container'] = 'safetensors';
+  let own = false; // a file says itself how its weights are quantized
   const add = async (source: ByteSource) => {
     let found: ReadonlyMap<string, StoredTensor>;
     if (await isTorch(source, signal)) {
@@ -167,9 +169,12 @@ async function openShards(
       if (isMlx(header)) {
         const mlx = mlxConfig(source.name, header); // a config.json beside such a file is of another library
         config = mlx.config;
+        own = true;
         found = mlxTensors(source, header, mlx.group);
       } else {
-        config ??= containerConfig(source.name, header);
+        const inside = containerConfig(source.name, header);
+        config ??= inside;
+        own ||= inside !== null;
         found = storedTensors(source, header);
       }
     }
@@ -201,7 +206,8 @@ async function openShards(
       'NOT_FOUND',
       `${files.name}: found weights in '${first.file}', but neither a config.json beside them nor a config inside; give both`,
     );
-  return checkpoint(container, files.name, config, tensors, metadata, sidecars, opened);
+  const plain = own ? { config, tensors } : readQuantized(files.name, config, tensors);
+  return checkpoint(container, files.name, plain.config, plain.tensors, metadata, sidecars, opened);
 }
 
 function notZip(file: string): EdgeError {

@@ -1,4 +1,4 @@
-/** binary16 and bfloat16. Conversions to f32 are exact, conversions from it round to nearest, ties to even. */
+/** binary16, bfloat16 and FP8. Conversions to f32 are exact, conversions from it round to nearest, ties to even. */
 
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
@@ -78,4 +78,26 @@ export function f32ToBf16(values: Float32Array): Uint16Array {
     out[i] = nan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
   return out;
+}
+
+export type Fp8 = 'F8_E4M3' | 'F8_E5M2';
+
+let e4m3: Uint16Array | undefined; // [256], binary16 bits of every E4M3
+
+/** binary16 bits of FP8 values; all of them have their place there. E4M3 is that of `float8_e4m3fn`: no infinities. */
+export function f8ToF16(bytes: Uint8Array, dtype: Fp8): Uint16Array {
+  if (dtype === 'F8_E5M2') return Uint16Array.from(bytes, (byte) => byte << 8);
+  e4m3 ??= Uint16Array.from({ length: 256 }, (_, byte) => e4m3ToF16(byte));
+  const out = new Uint16Array(bytes.length);
+  for (let i = 0; i < out.length; i++) out[i] = e4m3[bytes[i]!]!;
+  return out;
+}
+
+function e4m3ToF16(byte: number): number {
+  const sign = (byte & 128) << 8;
+  const exponent = (byte >> 3) & 15;
+  const fraction = byte & 7;
+  if ((byte & 127) === 127) return sign | 0x7e00; // NaN
+  if (exponent === 0) return sign | numberToF16(fraction * 2 ** -9);
+  return sign | ((exponent + 8) << 10) | (fraction << 7);
 }

@@ -1,17 +1,14 @@
 import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
-import type { GroupSize, QuantTensor } from '../types.ts';
-import type { SafetensorsEntry, SafetensorsHeader } from './safetensors.ts';
-import { floatStored, quantStored, StoredBytes } from './stored.ts';
+import { joinMlx } from './mlx_affine.ts';
+import type { SafetensorsHeader } from './safetensors.ts';
+import { floatStored, StoredBytes } from './stored.ts';
 import type { StoredTensor } from './types.ts';
 
 /*
  * Files of cartesia-mlx (github.com/cartesia-ai/edge): safetensors whose metadata is the config, flattened with dots,
- * every value JSON. A quantized X.weight is U32 [rows, cols · bits / 32], codes from the lowest bits on, beside
- * X.scales and X.biases [rows, cols / group]: w = scale · q + bias, which is the canonical form as it is.
+ * every value JSON. Quantized matrices: mlx_affine.ts.
  */
-
-const GROUPS: readonly number[] = [32, 64, 128];
 
 /** Is this the file of a model of cartesia-mlx? */
 export function isMlx({ metadata }: SafetensorsHeader): boolean {
@@ -52,85 +49,22 @@ function translate(name: string): string {
 /** The tensors of a file of cartesia-mlx, by the names that Rene's PyTorch checkpoint has. @throws INVALID_FILE */
 export function mlxTensors(
   source: ByteSource,
-  header: SafetensorsHeader,
+  { entries }: SafetensorsHeader,
   group: number,
 ): Map<string, StoredTensor> {
-  const { entries } = header;
+  const file = source.name;
+  const stored = new Map<string, StoredTensor>();
+  for (const [name, { dtype, shape, begin, end }] of entries)
+    stored.set(name, floatStored({ name, file, dtype, shape }, new StoredBytes(source, begin, end)));
   const tensors = new Map<string, StoredTensor>();
-  for (const entry of entries.values()) {
-    const { name, dtype, shape } = entry;
-    const base = name.replace(/\.(weight|scales|biases)$/, '');
-    const scale = entries.get(`${base}.scales`);
-    if (scale && entry !== scale && entry === entries.get(`${base}.biases`)) continue;
-    if (entry === scale) {
-      if (!entries.has(`${base}.weight`)) throw fault(source.name, name, `has no '${base}.weight' beside it`);
-      continue;
-    }
-    const quantized = scale !== undefined && name === `${base}.weight`;
-    const tensor = quantized
-      ? readAffine(source, entry, scale, entries.get(`${base}.biases`), group)
-      : floatStored({ name, file: source.name, dtype, shape }, bytesOf(source, entry));
+  for (const [name, tensor] of joinMlx(stored, () => ({ group }))) {
     const translated = translate(name);
-    if (tensors.has(translated)) throw fault(source.name, name, `is a second '${translated}'`);
+    if (tensors.has(translated))
+      throw new EdgeError(
+        'INVALID_FILE',
+        `${file}: tensor '${name.slice(0, 100)}' is a second '${translated}'`,
+      );
     tensors.set(translated, tensor);
   }
   return tensors;
-}
-
-function readAffine(
-  source: ByteSource,
-  weight: SafetensorsEntry,
-  scale: SafetensorsEntry,
-  bias: SafetensorsEntry | undefined,
-  group: number,
-): StoredTensor {
-  const { name, shape } = weight;
-  const [rows = 0, words = 0] = shape;
-  const [, groups = 0] = scale.shape;
-  const cols = groups * group;
-  const bits = (words * 32) / cols;
-  if (!GROUPS.includes(group))
-    throw fault(source.name, name, `expected groups of 32, 64 or 128, found ${group}`);
-  if (weight.dtype !== 'U32' || shape.length !== 2 || (bits !== 4 && bits !== 8))
-    throw fault(
-      source.name,
-      name,
-      `expected U32 codes of 4 or 8 bits, found ${weight.dtype} [${shape}] for ${groups} groups of ${group}`,
-    );
-  for (const entry of [scale, bias])
-    if (
-      !entry ||
-      !['F16', 'BF16', 'F32'].includes(entry.dtype) ||
-      entry.dtype !== scale.dtype ||
-      entry.shape.length !== 2 ||
-      entry.shape[0] !== rows ||
-      entry.shape[1] !== groups
-    )
-      throw fault(
-        source.name,
-        name,
-        `expected scales and biases [${rows}, ${groups}] of one float dtype, found ${entry ? `${entry.dtype} [${entry.shape}]` : 'no biases'}`,
-      );
-  const format: QuantTensor['format'] = {
-    kind: 'quant',
-    bits,
-    group: group as GroupSize,
-    scaleDtype: scale.dtype === 'F16' ? 'f16' : 'f32',
-    hasBias: true,
-  };
-  const dtype = `MLX ${bits} bits`;
-  return quantStored(
-    { name, file: source.name, dtype, shape: [rows, cols] },
-    format,
-    { q: bytesOf(source, weight), scale: bytesOf(source, scale), bias: bytesOf(source, bias!) },
-    scale.dtype === 'BF16',
-  );
-}
-
-function bytesOf(source: ByteSource, { begin, end }: SafetensorsEntry): StoredBytes {
-  return new StoredBytes(source, begin, end);
-}
-
-function fault(file: string, tensor: string, message: string): EdgeError {
-  return new EdgeError('INVALID_FILE', `${file}: tensor '${tensor.slice(0, 100)}' ${message}`);
 }

@@ -22,6 +22,7 @@ const SMALL = 200e6; // parameters; below, 8 bits are the default
  * `quantize` says. Without it, those get 8 bits in models below 200 M parameters and in files that hold quantized
  * tensors too (whoever made one left the others out for a reason), else 4 bits.
  * @throws INVALID_FILE for a tensor that is missing or of another shape, UNSUPPORTED_MODEL for a dtype without reader
+ *   and for tensors that would change a weight but are not read
  */
 export function weightFormats(
   checkpoint: Checkpoint,
@@ -29,6 +30,7 @@ export function weightFormats(
   weights: ByName<WeightSpec>,
   quantize?: Quantize,
 ): WeightPlan {
+  refuseStrays(checkpoint, sources);
   const stored = new Map<string, StoredTensor>();
   let bytes = 0;
   let parameters = 0;
@@ -51,6 +53,24 @@ export function weightFormats(
     formats[name] = weights[name]!.role === 'vector' ? F32 : matrix;
   }
   return { formats, parameters, bytes };
+}
+
+/** Refuses tensors that belong to a weight but are not read: scales, adapters and the like would change it. */
+function refuseStrays({ name, tensors }: Checkpoint, sources: ByName<WeightSource>): void {
+  const used = new Set(Object.values(sources).map(({ tensor }) => tensor));
+  for (const [stray, { dtype, shape }] of tensors) {
+    if (used.has(stray)) continue;
+    for (let dot = stray.indexOf('.'); dot !== -1; dot = stray.indexOf('.', dot + 1)) {
+      const module = stray.slice(0, dot);
+      const weight = [module, `${module}.weight`].find((candidate) => used.has(candidate));
+      if (weight !== undefined)
+        throw new EdgeError(
+          'UNSUPPORTED_MODEL',
+          `${name} has '${stray.slice(0, 100)}', ${dtype} [${shape}], beside '${weight}': it may change that weight, and is not ` +
+            'read; merge it into the weight, or leave it out if it is of no use',
+        );
+    }
+  }
 }
 
 /** The tensor that a weight comes from, its shape checked up to dimensions of 1. */

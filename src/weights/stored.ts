@@ -1,14 +1,21 @@
 import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
 import type { FloatTensor, QuantTensor } from '../types.ts';
-import { bf16ToF32 } from './half.ts';
+import { bf16ToF32, f8ToF16 } from './half.ts';
 import { murmur128 } from './hash.ts';
 import type { StoredTensor } from './types.ts';
 
 const SAMPLE = 4096; // bytes
 
+/** Bytes that can be read from any place on; what comes may lie in `into`. */
+export interface ByteRange {
+  readonly size: number; // in the file
+  read(offset: number, length: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
+  digest(signal?: AbortSignal): Promise<string>;
+}
+
 /** Bytes [begin, end) of a file. Keeps hashes of the first and last 4 KiB for the fingerprint. */
-export class StoredBytes {
+export class StoredBytes implements ByteRange {
   readonly size: number;
   private first: string | null = null;
   private last: string | null = null;
@@ -66,28 +73,49 @@ interface Stored {
   shape: readonly number[];
 }
 
-const FLOAT_BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2 };
+interface FloatDtype {
+  bytes: number;
+  as: 'f32' | 'f16'; // without loss
+  values(bytes: Uint8Array): FloatTensor['data'];
+}
 
-/** A tensor of F32, F16 or BF16; of any other dtype it has a shape, but refuses to be read. */
-export function floatStored(what: Stored, bytes: StoredBytes): StoredTensor {
+const FLOATS: Readonly<Record<string, FloatDtype>> = {
+  F32: { bytes: 4, as: 'f32', values: asF32 },
+  F16: { bytes: 2, as: 'f16', values: asU16 },
+  BF16: { bytes: 2, as: 'f32', values: (bytes) => bf16ToF32(asU16(bytes)) },
+  F8_E4M3: { bytes: 1, as: 'f16', values: (bytes) => f8ToF16(bytes, 'F8_E4M3') },
+  F8_E5M2: { bytes: 1, as: 'f16', values: (bytes) => f8ToF16(bytes, 'F8_E5M2') },
+};
+
+/** A tensor as it lies in its file. */
+interface PlainTensor extends StoredTensor {
+  readonly raw: ByteRange;
+}
+
+/** The bytes of a tensor of `floatStored`, for readers that know what else they mean; null of others. */
+export function rawBytes(tensor: StoredTensor): ByteRange | null {
+  return 'raw' in tensor ? (tensor as PlainTensor).raw : null;
+}
+
+/** A tensor of a float dtype (FLOATS); of any other dtype it has a shape, but refuses to be read. */
+export function floatStored(what: Stored, bytes: StoredBytes): PlainTensor {
   const { dtype, shape } = what;
   const { rows, cols } = matrixOf(shape);
-  const element = FLOAT_BYTES[dtype];
-  const format =
-    element === undefined ? null : ({ kind: 'float', dtype: dtype === 'F16' ? 'f16' : 'f32' } as const);
+  const float = Object.hasOwn(FLOATS, dtype) ? FLOATS[dtype]! : null;
+  const format = float && ({ kind: 'float', dtype: float.as } as const);
   return {
     ...what,
+    raw: bytes,
     rows,
     cols,
     bytes: bytes.size,
     format,
     digest: (signal) => bytes.digest(signal),
     async read(row, count, signal): Promise<FloatTensor> {
-      if (!format || element === undefined) throw unreadable(what);
-      const stride = cols * element;
+      if (!format) throw unreadable(what);
+      const stride = cols * float!.bytes;
       const found = await bytes.read(row * stride, count * stride, signal);
-      const data = dtype === 'F32' ? asF32(found) : dtype === 'F16' ? asU16(found) : bf16ToF32(asU16(found));
-      return { format, rows: count, cols, data };
+      return { format, rows: count, cols, data: float!.values(found) };
     },
   };
 }
@@ -107,7 +135,7 @@ function roomFor(into: Uint8Array | undefined, sizes: readonly number[]): Uint8A
 export function quantStored(
   what: Stored & { shape: readonly [number, number] },
   format: QuantTensor['format'],
-  parts: { q: StoredBytes; scale: StoredBytes; bias: StoredBytes | null },
+  parts: { q: ByteRange; scale: ByteRange; bias: ByteRange | null },
   bf16 = false, // scales and biases in the file, f32 in the format
 ): StoredTensor {
   const [rows, cols] = what.shape; // a column of 1 stays one: each row has bytes of its own

@@ -11,7 +11,27 @@ const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('edge-ssm run', () => {
-  test('without arguments: the embedded model and one line of figures', async () => {
+  test('without arguments: one opening, the size of its state, two endings', async () => {
+    const { code, out, err } = await edgeSsm([]);
+    expect([code, err.trim().split('\n').length]).toEqual([0, 1]);
+    expect(out).toContain(' 1.9 MiB of state');
+    const parts = out.split(/\n*\[ .+ \]/);
+    await using model = await load('tiny');
+    const session = await model.session();
+    const begin = 'Once upon a time, there was a little girl named Lily.';
+    const opening = await session.generate(begin, { stop: '\n' }).result();
+    const expected = [begin + opening.text, ''];
+    for (const turn of ['\nInside was a tiny dragon.', '\nLily closed the box']) {
+      const fork = await session.fork();
+      const { text, finishReason } = await fork.generate(turn, { maxTokens: 500 }).result();
+      expect(finishReason).toBe('eos'); // told to its end
+      expected.push(`${turn}${text}`);
+      await fork.close();
+    }
+    expect(parts.map((part) => part.trimEnd())).toEqual(expected.map((part) => part.trimEnd()));
+  });
+
+  test('a few tokens of the embedded model and one line of figures', async () => {
     const { code, out, err } = await edgeSsm(['--max-tokens', '12']);
     expect(code).toBe(0);
     expect(out.length).toBeGreaterThan(60);

@@ -1,12 +1,22 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createReadStream, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { load } from '../../src/index.ts';
 import { fixtureFolder } from '../helpers/fixtures.ts';
+import { type Affine, asMlxLm } from '../weights/mlx_lm_file.ts';
+import { rawFixture, safetensors } from '../weights/reexport.ts';
 
 const CLI = fileURLToPath(new URL('../../dist/node/cli.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-convert-'));
@@ -114,6 +124,45 @@ describe('edge-ssm convert', () => {
     for (const [args, code, message] of cases)
       expect(await edgeSsm(...args)).toMatchObject({ code, err: expect.stringMatching(message) });
     expect(readFileSync(out)).toEqual(before); // a conversion that fails leaves what was there
+  });
+});
+
+describe('folders of mlx-lm', () => {
+  const written = async (name: string, fixture: string, affine: Affine) => {
+    const model = asMlxLm(rawFixture(fixture), 'F16', affine);
+    const path = join(folder, name);
+    mkdirSync(path);
+    writeFileSync(join(path, 'model.safetensors'), await safetensors(model.tensors, { format: 'mlx' }));
+    writeFileSync(join(path, 'config.json'), JSON.stringify({ ...model.config, time_step_limit: undefined }));
+    return path;
+  };
+
+  test('of 4 bits: converted into our container or GGUF, the same logits; inspected by their own names', async () => {
+    for (const [fixture, out] of [
+      ['falcon-h1-multipliers', 'mlx-out'],
+      ['granite-hybrid', 'mlx-granite'],
+      ['mamba2-a', 'mlx.gguf'],
+    ] as const) {
+      const path = await written(`${fixture}-mlx`, fixture, { bits: 4, group: 32 });
+      const to = join(folder, out);
+      expect(await edgeSsm('convert', path, to)).toMatchObject({ code: 0, err: '' });
+      expect(await logits(to, 'none')).toEqual(await logits(path, 'none'));
+    }
+    expect(readFileSync(join(folder, 'mlx-out', 'config.json'), 'utf8')).not.toContain('quantization');
+    const path = join(folder, 'mamba2-a-mlx');
+    const { out } = await edgeSsm('inspect', path);
+    expect(out).toMatch(/^config\.json: quantized by MLX, affine, 4 bits, groups of 32\n/);
+    expect(out).toMatch(/backbone\.layers\.0\.mixer\.in_proj\.weight +U32/);
+    const [file] = JSON.parse((await edgeSsm('inspect', path, '--json')).out);
+    expect(file.quantization).toBe('MLX, affine, 4 bits, groups of 32');
+    writeFileSync(join(path, 'config.json'), '{"quantization_config": {"quant_method": "gptq", "bits": 4}}');
+    expect((await edgeSsm('inspect', path)).out).toMatch(
+      /^config\.json: quantized by GPTQ, 4 bits, which cannot/,
+    );
+    expect(await edgeSsm('convert', path, join(folder, 'no'))).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/GPTQ, 4 bits.*UNSUPPORTED_MODEL/s),
+    });
   });
 });
 

@@ -168,16 +168,18 @@ export interface FakeOptions {
   bos?: number | null;
   eos?: readonly number[];
   tokenizer?: Tokenizer | null;
+  maxQueue?: number;
   Executor?: typeof FakeExecutor;
 }
 
 /** An engine on the toy model. */
 export function fakeEngine(options: FakeOptions = {}): { engine: Engine; executor: FakeExecutor } {
   const { vocabSize = 50, chunk = 8, maxContext = Number.POSITIVE_INFINITY, maxSessions = 3 } = options;
-  const { bos = 0, eos = [], tokenizer = null, Executor = FakeExecutor } = options;
+  const { bos = 0, eos = [], tokenizer = null, maxQueue = 8, Executor = FakeExecutor } = options;
   const program: Program = { buffers: {}, weights: {}, states: {}, calls: [], vocabSize, chunk, maxContext };
   const executor = new Executor(program, maxSessions + SHADOW_SLOTS);
-  const info = toyInfo({ vocabSize, chunk, maxContext, maxSessions, bosTokenId: bos, eosTokenIds: eos });
+  const facts = { vocabSize, chunk, maxContext, maxSessions, maxQueue };
+  const info = toyInfo({ ...facts, bosTokenId: bos, eosTokenIds: eos });
   return { engine: new Engine({ executor, program, tokenizer, info }), executor };
 }
 
@@ -206,6 +208,7 @@ export function toyInfo(facts: Partial<ModelInfo>): ModelInfo {
     checkpointBytes: 0,
     cacheBytes: 0,
     spill: 0,
+    maxQueue: 8,
     fingerprint: '',
     bosTokenId: 0,
     eosTokenIds: [],

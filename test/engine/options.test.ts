@@ -111,6 +111,7 @@ describe('load', () => {
       checkpointBytes: 2 ** 26,
       cacheBytes: 0,
       spill: 0,
+      maxQueue: 256,
     });
   });
 
@@ -122,6 +123,7 @@ describe('load', () => {
     ['threads', odd.filter((value) => value !== null)],
     ['maxSessions', [...odd, 0].filter((value) => value !== null)],
     ['maxContext', [...odd, 0].filter((value) => value !== null)],
+    ['maxQueue', odd.filter((value) => value !== null)],
     ['chunk', [...odd, 0].filter((value) => value !== null)],
     ['memoryBudget', [0, -1, Number.NaN, '1', null]],
   ])('%s', (name, values) => {

@@ -103,7 +103,7 @@ describe('one thing at a time', () => {
     const a = await open(engine);
     const b = await open(engine);
     await rejects(engine.openSession(handle()), 'OUT_OF_MEMORY', /All 2 sessions.*maxSessions/);
-    await rejects(engine.startGeneration(handle(), null, [1], {}), 'OUT_OF_MEMORY');
+    await rejects(generate(engine, null, [1]), 'OUT_OF_MEMORY', /open sessions.*closed/);
     await rejects(engine.score([1, 2], handle()), 'OUT_OF_MEMORY');
     await engine.closeSession(b);
     for (let i = 0; i < 5; i++) {

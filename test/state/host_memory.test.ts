@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Step } from '../../src/backends/types.ts';
 import { generate, handle, ids, open, rejects } from '../engine/drive.ts';
 import { variant } from '../wasm/host.ts';
@@ -118,16 +118,84 @@ describe('spill', () => {
     await Promise.all([engine.dispose(), alone.dispose()]);
   });
 
-  test('sessions that are busy stay; then there is no slot', async () => {
+  test('sessions that are busy stay; others wait for them, in turn', async () => {
     const engine = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 1, spill: 3 });
     const [first, second] = [await open(engine), await open(engine)];
-    await engine.startGeneration(1, second, [5], greedy);
-    await rejects(engine.append(first, [1], handle()), 'OUT_OF_MEMORY');
-    await rejects(generate(engine, null, [1], greedy), 'OUT_OF_MEMORY');
-    await engine.stopGeneration(1, 0);
+    await engine.startGeneration(1, second, [5], greedy); // which holds nothing yet
     await engine.append(first, [1, 2], handle());
-    expect(engine.position(first)).toBe(1);
+    await engine.nextBurst(1);
+    const ended: string[] = [];
+    const waiting = [
+      engine.append(first, [3], handle()).then(() => ended.push('append')),
+      generate(engine, null, [1], greedy).then(() => ended.push('generate')),
+      engine.saveSession(first, 'f32').catch(({ code }) => ended.push(code)),
+    ];
+    await waiting[2];
+    expect(engine.stats()).toMatchObject({ waiting: 2, spilled: 1 });
+    await engine.stopGeneration(1, 1);
+    await Promise.all(waiting);
+    expect(ended.sort()).toEqual(['BUSY', 'append', 'generate']);
+    expect(engine.position(first)).toBe(2);
     await engine.dispose();
+  });
+
+  test('ten sessions generate at once in two slots: each as if it were alone', async () => {
+    const engine = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 2, spill: 8 });
+    const alone = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 1 });
+    const sessions = await Promise.all(Array.from({ length: 10 }, () => open(engine)));
+    const results = await Promise.all(
+      sessions.map((session, i) => generate(engine, session, tokens(5 + i, i), greedy)),
+    );
+    for (const [i, result] of results.entries())
+      expect(ids(result.tokens)).toEqual(ids((await generate(alone, null, tokens(5 + i, i), greedy)).tokens));
+    await Promise.all([engine.dispose(), alone.dispose()]);
+  });
+
+  test('forks that all wait for each other: the last is refused, the others go on', async () => {
+    const engine = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 2, spill: 4 });
+    const sessions = [await open(engine), await open(engine)];
+    const forks = sessions.map((session) => engine.forkSession(session, handle()));
+    await rejects(forks[1]!, 'OUT_OF_MEMORY', /forks/);
+    await forks[0];
+    expect(engine.stats()).toMatchObject({ sessions: 3, spilled: 1, waiting: 0 });
+    await engine.dispose();
+  });
+
+  describe('what nobody reads on', () => {
+    beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+    afterEach(() => void vi.useRealTimers());
+
+    test('gives its slot away, waits in host memory, and goes on from there', async () => {
+      const engine = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 1, spill: 1 });
+      const expected = await generate(engine, null, [1, 2], { ...greedy, maxTokens: 5 });
+      await engine.startGeneration(1, null, [1, 2], { ...greedy, maxTokens: 5 });
+      const found = [...(await engine.nextBurst(1)).tokens];
+      const other = generate(engine, null, [7], greedy);
+      await vi.advanceTimersByTimeAsync(30_000);
+      await other;
+      expect(engine.stats().spilled).toBe(1);
+      for (let end = false; !end; ) {
+        const burst = await engine.nextBurst(1);
+        found.push(...burst.tokens);
+        end = burst.end !== null;
+      }
+      expect(ids(found)).toEqual(ids(expected.tokens));
+      expect(engine.stats()).toMatchObject({ spilled: 0, waiting: 0 });
+      await engine.dispose();
+    });
+
+    test('of a session keeps its slot: who waits is told', async () => {
+      const engine = await loadFixtureEngine('mamba2-a', wasm, { maxSessions: 1, spill: 1 });
+      const session = await open(engine);
+      await engine.startGeneration(1, session, [1, 2], greedy);
+      await engine.nextBurst(1);
+      const other = rejects(generate(engine, null, [7], greedy), 'BUSY', /nobody reads on/);
+      await vi.advanceTimersByTimeAsync(30_000);
+      await other;
+      await engine.stopGeneration(1, 1);
+      await generate(engine, null, [7], greedy);
+      await engine.dispose();
+    });
   });
 
   test('many sessions at once, over and over', async () => {

@@ -1,5 +1,5 @@
 import { findArchitecture } from '../../models/index.ts';
-import { UPLOAD_ROWS } from '../../src/backends/types.ts';
+import { type Backend, UPLOAD_ROWS } from '../../src/backends/types.ts';
 import type { FileSet } from '../../src/io/types.ts';
 import type { Quantize } from '../../src/types.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
@@ -8,11 +8,15 @@ import { uploadWeights } from '../../src/weights/upload.ts';
 import { logitsOf } from '../models/golden.ts';
 import { variant } from '../wasm/host.ts';
 
-/** Logits of the last `last` positions, [last, vocab], from files as they are loaded: on WASM, in exact numerics. */
+/** Logits of the last `last` positions, [last, vocab], from files as they are loaded: in exact numerics, on WASM. */
 export async function loadedLogits(
   files: FileSet,
   ids: ArrayLike<number>,
-  { last = 1, quantize = 'none' }: { last?: number; quantize?: Quantize } = {},
+  {
+    last = 1,
+    quantize = 'none',
+    backend = variant('simd', { threaded: false }),
+  }: { last?: number; quantize?: Quantize; backend?: Backend } = {},
 ): Promise<Float32Array> {
   const checkpoint = await openCheckpoint(files);
   try {
@@ -21,7 +25,6 @@ export async function loadedLogits(
     const program = blueprint.program({ chunk: 64, maxContext: 512 });
     const { sources } = blueprint;
     const { formats } = weightFormats(checkpoint, sources, program.weights, quantize);
-    const backend = variant('simd', { threaded: false });
     const executor = await backend.create(program, formats, { slots: 1, numerics: 'exact', threads: 1 });
     try {
       const upload = executor.upload.bind(executor);

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Worker } from 'node:worker_threads';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type EdgeError, type LoadOptions, load, type Progress } from '../../src/index.ts';
 import { greedy, loadNano, NANO } from './models.ts';
 
@@ -124,6 +124,38 @@ describe('options', () => {
     await expect(load(NANO, { workerUrl })).rejects.toMatchObject({
       code: 'WORKER_DIED',
       message: expect.stringContaining('absent.js'),
+    });
+  });
+
+  describe('a worker script that never answers', () => {
+    const workerUrl = new URL('data:text/javascript,setInterval(() => {}, 1000)');
+
+    test('is given up: WORKER_DIED, which says what to look at', async () => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+      try {
+        const left = await workersDuring(async () => {
+          const loading = load(NANO, { workerUrl }).catch((error: EdgeError) => error);
+          for (let looks = 0; looks < 3; looks++) {
+            await new Promise((resolve) => setTimeout(resolve)); // it is started
+            vi.advanceTimersByTime(10_000);
+          }
+          const error = await loading;
+          expect(error).toMatchObject({ code: 'WORKER_DIED' });
+          expect((error as EdgeError).message).toMatch(
+            /not said a word for 30 seconds.*workerUrl.*MIME.*Content-Security/,
+          );
+        });
+        expect(left).toEqual([]);
+      } finally {
+        vi.useRealTimers();
+      }
+    });
+
+    test('is not waited for once the signal aborts', async () => {
+      const left = await workersDuring(async () => {
+        expect(await codeOf(load(NANO, { workerUrl, signal: AbortSignal.timeout(50) }))).toBe('ABORTED');
+      });
+      expect(left).toEqual([]);
     });
   });
 
