@@ -1,10 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vitest/config';
 
-/** `.wasm` imports are bytes and `.wgsl` ones text, as in the build. */
+/** Modules of WebAssembly are bytes and `.wgsl` imports text, as in the build. */
 export const assets: Plugin = {
   name: 'assets',
   enforce: 'pre',
+  resolveId(source) {
+    const [, module] = /\/dist\/wasm\/(.+\.wasm)\.js$/.exec(source) ?? [];
+    return module === undefined ? null : fileURLToPath(new URL(`wasm/modules/${module}`, import.meta.url));
+  },
   load(id) {
     if (id.endsWith('.wgsl')) return `export default ${JSON.stringify(readFileSync(id, 'utf8'))};`;
     if (!id.endsWith('.wasm')) return null;

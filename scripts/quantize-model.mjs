@@ -38,7 +38,7 @@ async function bundle() {
       platform: 'node',
       target: 'node20',
       packages: 'external',
-      external: ['comlink'],
+      external: ['comlink', '../../dist/*'],
       outfile,
       logLevel: 'warning',
     });

@@ -1,5 +1,5 @@
 import { transfer } from 'comlink';
-import { spawnEngine, type WorkerHandle, wasmModule } from '#runtime';
+import { hasWorkers, part, spawnEngine, type WorkerHandle, wasmModule } from '#runtime';
 import type { ModelDescription } from '../src/engine/load.ts';
 import { show } from '../src/engine/options.ts';
 import type { EngineOptions, ModelSource, Progress } from '../src/engine/types.ts';
@@ -14,11 +14,11 @@ import { toWireSource } from './source.ts';
 
 /** Options of `load`. */
 export interface LoadOptions extends EngineOptions, Abortable {
-  /** false runs the engine in the calling thread, for tests: it blocks while it computes. */
+  /** false runs the engine in the calling thread, which it blocks while it computes; so does a place without workers. */
   worker?: boolean;
   /**
-   * Where the worker's script is served, for pages whose Content-Security-Policy forbids Blob URLs; in Node, Bun and Deno
-   * also a path.
+   * Where the worker's script (`edge-ssm/worker`) is served, for pages whose Content-Security-Policy forbids Blob URLs;
+   * in Node, Bun and Deno also a path.
    */
   workerUrl?: string | URL;
   /** How models are fetched from URLs and the hub, and kept. */
@@ -33,7 +33,8 @@ export interface LoadOptions extends EngineOptions, Abortable {
  */
 export async function load(source: ModelSource, options?: LoadOptions): Promise<Model> {
   const read = readLoadCall(options);
-  const { worker = true, workerUrl, download, signal, onProgress, ...engineOptions } = read;
+  const { worker: wanted = true, workerUrl, download, signal, onProgress, ...engineOptions } = read;
+  const worker = wanted && hasWorkers();
   const { wire, blobs } = toWireSource(source, download);
   throwIfAborted(signal);
   let thrown: { error: unknown } | null = null; // by the listener: it ends the load
@@ -140,9 +141,8 @@ function createLoader(blobs: readonly Blob[], onProgress?: (progress: Progress) 
 
 /** An engine in this thread; its code is only fetched if it is asked for. */
 async function createInPlace(loader: Loader) {
-  const [{ EngineHost }, { createBackends }] = await Promise.all([
-    import('./service.ts'),
-    import('./compose.ts'),
-  ]);
+  const [{ EngineHost }, { createBackends }] = await part(
+    Promise.all([import('./service.ts'), import('./compose.ts')]),
+  );
   return new EngineHost(loader, createBackends);
 }

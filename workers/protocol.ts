@@ -4,7 +4,7 @@ import type { DownloadOptions } from '../src/io/types.ts';
 /** A model source that survives structured cloning. URLs are absolute; files are read through the loader. */
 export type WireSource =
   | { kind: 'location'; location: string; download: DownloadOptions } // a path, or an absolute URL
-  | { kind: 'urls'; name: string; urls: Record<string, string> } // by file name
+  | { kind: 'embedded'; urls: readonly string[] } // where its file may be
   | { kind: 'files'; files: { name: string; size: number }[] };
 
 /** The engine's side of the boundary, proxied by Comlink. `load` comes first and once. */

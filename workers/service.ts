@@ -17,7 +17,7 @@ import type {
 } from '../src/engine/types.ts';
 import { EdgeError } from '../src/errors.ts';
 import { blobFileSet } from '../src/io/blob.ts';
-import { openFileSet, urlsFileSet } from '../src/io/fileset.ts';
+import { embeddedFileSet, openFileSet } from '../src/io/fileset.ts';
 import type { FileSet } from '../src/io/types.ts';
 import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
 import type { Chat, EncodeOptions } from '../src/tokenizer/index.ts';
@@ -200,8 +200,8 @@ async function openSource(source: WireSource, loader: Loader): Promise<FileSet> 
   switch (source.kind) {
     case 'location':
       return openFileSet(source.location, source.download);
-    case 'urls':
-      return urlsFileSet(source.name, source.urls);
+    case 'embedded':
+      return embeddedFileSet(source.urls);
     case 'files':
       return blobFileSet(
         source.files.map(({ name, size }, index) => ({

@@ -1,4 +1,4 @@
-import { absoluteLocation, tinyFiles } from '#runtime';
+import { absoluteLocation, embeddedModel } from '#runtime';
 import type { ModelSource } from '../src/engine/types.ts';
 import { EdgeError, requireArgument } from '../src/errors.ts';
 import { blobName } from '../src/io/blob.ts';
@@ -14,7 +14,7 @@ export function toWireSource(
   source: ModelSource,
   download: DownloadOptions = {},
 ): { wire: WireSource; blobs: readonly Blob[] } {
-  if (source === 'tiny') return { wire: { kind: 'urls', name: 'tiny', urls: tinyFiles() }, blobs: [] };
+  if (source === 'tiny') return { wire: { kind: 'embedded', urls: embeddedModel() }, blobs: [] };
   if (typeof source === 'string' || source instanceof URL) {
     requireArgument(source !== '', `The model source is an empty string; ${EXPECTED}`);
     const location = absoluteLocation(String(source));

@@ -1,8 +1,8 @@
 import { type LoadOptions, load } from '../../workers/load.ts';
 import type { Model } from '../../workers/model.ts';
-import { openFileSet, urlsFileSet } from '../io/fileset.ts';
+import { embeddedFileSet, openFileSet } from '../io/fileset.ts';
 import type { FileSet } from '../io/types.ts';
-import { statPath, tinyFiles } from '../runtime/node.ts';
+import { embeddedModel, statPath } from '../runtime/node.ts';
 import { enableRelaxedSimd, printError } from '../runtime/terminal.node.ts';
 import { LOADING_OPTIONS, type OptionName, type Options, UsageError } from './options.ts';
 import { progressBar } from './report.ts';
@@ -82,6 +82,6 @@ async function isModel(words: string): Promise<boolean> {
 
 /** The files of a model, by the names that `load` takes. */
 export function openModel(source: string, options: Options): Promise<FileSet> {
-  if (source === 'tiny') return Promise.resolve(urlsFileSet(source, tinyFiles()));
+  if (source === 'tiny') return Promise.resolve(embeddedFileSet(embeddedModel()));
   return openFileSet(source, options.loading().download);
 }

@@ -23,7 +23,8 @@ export class BlockSource implements ByteSource {
   readonly size: number;
   private readonly count: number;
   private readonly held = new Map<number, Promise<Uint8Array>>(); // the newest last
-  private next = 0; // the block after the last that was read
+  private next = 0; // the block after those that were read last
+  private run = AHEAD; // blocks read without a jump: as many are fetched ahead; at first a file is read in order, as a rule
   private broken = false; // a block could not be had
   private closed: Promise<void> | null = null;
 
@@ -42,11 +43,12 @@ export class BlockSource implements ByteSource {
     const end = offset + length;
     const first = Math.floor(offset / BLOCK);
     const last = Math.ceil(end / BLOCK); // exclusive
-    const sequential = first <= this.next && last > this.next && length >= BLOCK / 4; // not a header
-    this.next = Math.max(this.next, last);
+    const near = first >= this.next - 1 && first <= this.next + AHEAD;
+    this.run = near ? this.run + Math.max(0, last - this.next) : 1;
+    this.next = last;
     for (let block = first; block < last; block++) {
       const parts = this.block(block, signal);
-      if (sequential) this.lookAhead(block + 1, signal);
+      if (last > 1) this.lookAhead(block + 1, signal); // not for a header
       const found = await parts;
       const begin = block * BLOCK;
       const from = Math.max(offset, begin);
@@ -82,7 +84,7 @@ export class BlockSource implements ByteSource {
   }
 
   private lookAhead(from: number, signal: AbortSignal | undefined): void {
-    const end = Math.min(this.count, from + AHEAD);
+    const end = Math.min(this.count, from + Math.min(AHEAD, this.run));
     for (let block = from; block < end; block++)
       if (!this.store?.has(block)) this.block(block, signal).catch(() => {}); // it is asked for again
   }

@@ -3,6 +3,7 @@ import { EdgeError } from '../errors.ts';
 import { BlockSource } from './blocks.ts';
 import { FileCache } from './cache.ts';
 import type { HttpOptions } from './http.ts';
+import { MemorySource } from './memory.ts';
 import type { ByteSource, DownloadOptions } from './types.ts';
 import { openUrl } from './url.ts';
 
@@ -49,6 +50,6 @@ export class Downloads {
     if (!remote) return null;
     if (this.cache)
       return this.cache.through(url, remote, remote.source.size > LARGE ? await sha256() : null);
-    return new BlockSource(remote.source, null);
+    return remote.source instanceof MemorySource ? remote.source : new BlockSource(remote.source, null);
   }
 }

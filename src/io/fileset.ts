@@ -20,19 +20,27 @@ export async function openFileSet(source: FileSetSource, download: DownloadOptio
   return blobFileSet(blobs.map((blob) => ({ name: blobName(blob), blob })));
 }
 
-/** Files at URLs of their own, by name; `file:` URLs are read as paths. */
-export function urlsFileSet(name: string, urls: Readonly<Record<string, string>>): FileSet {
-  const byName = new Map(Object.entries(urls));
+/** The embedded model: one file, at the first of `urls` where there is one. */
+export function embeddedFileSet(urls: readonly string[]): FileSet {
+  const main = 'tiny.safetensors';
   return {
-    name,
-    async open(file, signal): Promise<ByteSource | null> {
-      requirePlainName(name, file);
-      const url = byName.get(file);
-      if (url === undefined) return null;
-      if (isFileUrl(url)) return openFileSource(pathOfFileUrl(url));
-      return (await openUrl(url, signal))?.source ?? null;
+    name: 'tiny',
+    main,
+    async open(file, signal) {
+      if (file !== main) return null;
+      for (const url of urls) {
+        const source = isFileUrl(url)
+          ? await openFileSource(pathOfFileUrl(url))
+          : ((await openUrl(url, signal, {}, 'whole'))?.source ?? null);
+        if (source) return source;
+      }
+      throw new EdgeError(
+        'NOT_FOUND',
+        `The bundler did not copy the embedded model: looked for it at ${urls.join(' and ') || 'no URL'}. Copy ` +
+          'node_modules/edge-ssm/dist/tiny.safetensors to where it is found, and load it by its URL or path (docs/bundlers.md)',
+      );
     },
-    list: async () => [...byName.keys()].sort(),
+    list: async () => [main],
   };
 }
 

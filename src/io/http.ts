@@ -6,6 +6,7 @@ export interface HttpOptions {
   retries?: number; // 3: after failures that may pass
   retryMs?: number; // 500: before the first retry; each later one waits twice as long
   stallMs?: number; // 30,000: without a byte, a transfer has failed
+  small?: number; // bytes, 16 MiB: files up to this come whole, in one request
 }
 
 /** A failure that may pass: the server is busy, or the connection broke off. */
@@ -81,13 +82,13 @@ export async function request(
   }
 }
 
-/** Hands over what arrives, piece by piece. @throws NETWORK, ABORTED */
+/** Hands over what arrives, piece by piece, until `take` answers false. @throws NETWORK, ABORTED */
 export async function readBody(
   url: string,
   response: Response,
   { stallMs = STALL }: HttpOptions,
   signal: AbortSignal | undefined,
-  take: (piece: Uint8Array) => void,
+  take: (piece: Uint8Array) => unknown,
 ): Promise<void> {
   const reader = response.body?.getReader();
   const abort = () => void reader?.cancel().catch(() => {});
@@ -98,7 +99,7 @@ export async function readBody(
       const { done, value } = await within(stallMs, reader.read());
       throwIfAborted(signal);
       if (done) return;
-      take(value);
+      if (take(value) === false) return void (await reader.cancel().catch(() => {}));
       taken += value.length;
     }
   } catch (cause) {

@@ -1,11 +1,13 @@
 import { EdgeError, throwIfAborted } from '../errors.ts';
 import { BlobSource } from './blob.ts';
+import { BLOCK } from './blocks.ts';
 import { answered, discard, type HttpOptions, persist, readBody, request, shortBody } from './http.ts';
 import { MemorySource } from './memory.ts';
 import { checkRange } from './range.ts';
 import type { ByteSource } from './types.ts';
 
-const FIRST = 256 * 1024; // bytes asked for at first: all of a small file, the header of a large one
+const SMALL = 16 * 2 ** 20; // bytes asked for at first: all of a small file
+const HEAD = BLOCK; // bytes kept of a large one's answer: its header, as a rule
 const GROWTH = 1024 * 1024; // bytes, where the server does not tell the size
 
 /** A file behind a URL, and which version of it. */
@@ -32,16 +34,18 @@ class RangeSource implements ByteSource {
       return this.head.subarray(offset, offset + length);
     const bytes = allocate(this.name, length);
     let filled = 0;
-    await persist(this.http, signal, async (progressed) => {
+    const attempt = async (progressed: () => void) => {
       const response = await this.request(offset + filled, length - filled, signal);
+      const before = filled;
       await readBody(this.name, response, this.http, signal, (piece) => {
         if (filled + piece.length > length) throw tooLong(this.name, length);
         bytes.set(piece, filled);
         filled += piece.length;
         progressed();
       });
-      if (filled < length) throw shortBody(this.name, length, filled);
-    });
+      if (filled === before) throw shortBody(this.name, length, filled);
+    };
+    while (filled < length) await persist(this.http, signal, attempt); // servers may answer less than was asked for
     return bytes;
   }
 
@@ -68,19 +72,27 @@ class RangeSource implements ByteSource {
 }
 
 /**
- * Opens a URL for ranged reads; null where the server knows no such file. A server that ignores ranges, or
- * hides Content-Range from pages of other origins, is asked for the whole file, which is then kept in memory.
+ * Opens a URL for ranged reads; null where the server knows no such file. A small file comes whole in the first answer.
+ * A server that ignores ranges, or hides Content-Range from pages of other origins, is asked for the whole file, which is
+ * then kept in memory; so is what is asked for as a whole.
  */
 export async function openUrl(
   url: string,
   signal?: AbortSignal,
   http: HttpOptions = {},
+  ask: 'ranges' | 'whole' = 'ranges',
 ): Promise<RemoteFile | null> {
-  return persist(http, signal, () => tryOpen(url, http, signal));
+  return persist(http, signal, () => tryOpen(url, http, ask, signal));
 }
 
-async function tryOpen(url: string, http: HttpOptions, signal?: AbortSignal): Promise<RemoteFile | null> {
-  const response = await request(url, { range: [0, FIRST - 1] }, http, signal);
+async function tryOpen(
+  url: string,
+  http: HttpOptions,
+  ask: 'ranges' | 'whole',
+  signal?: AbortSignal,
+): Promise<RemoteFile | null> {
+  const { small = SMALL } = http;
+  const response = await request(url, ask === 'whole' ? {} : { range: [0, small - 1] }, http, signal);
   const version = response.headers.get('etag') ?? response.headers.get('last-modified');
   const memory = (bytes: Uint8Array) => ({ source: new MemorySource(url, bytes), version });
   if (response.status === 404 || response.status === 410 || isFallbackPage(url, response)) {
@@ -98,8 +110,10 @@ async function tryOpen(url: string, http: HttpOptions, signal?: AbortSignal): Pr
     throw new EdgeError('NETWORK', `${url}: ${answered(response)}`);
   }
   if (range && range.total !== null && range.begin === 0) {
-    const head = await collect(url, response, Math.min(FIRST, range.total), true, http, signal);
-    return { source: new RangeSource(url, range.total, head, response.headers.get('etag'), http), version };
+    const { end, total } = range;
+    const head = await collect(url, response, total <= small ? end : Math.min(HEAD, end), end, http, signal);
+    if (head.length === total) return memory(head);
+    return { source: new RangeSource(url, total, head, response.headers.get('etag'), http), version };
   }
   await discard(response);
   const whole = await request(url, {}, http, signal);
@@ -120,13 +134,15 @@ function isFallbackPage(url: string, response: Response): boolean {
   return response.ok && type.startsWith('text/html') && !/\.html?$/i.test(url);
 }
 
-function contentRange(response: Response): { begin: number; total: number | null } | null {
+/** Bytes [begin, end) of `total`. */
+function contentRange(response: Response): { begin: number; end: number; total: number | null } | null {
   const text = response.headers.get('content-range') ?? '';
-  const match = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(text.trim());
+  const match = /^bytes (?:(\d+)-(\d+)|\*)\/(\d+|\*)$/.exec(text.trim());
   if (!match) return null;
-  const total = match[2] === '*' ? null : Number(match[2]);
+  const total = match[3] === '*' ? null : Number(match[3]);
   if (total !== null && !Number.isSafeInteger(total)) return null;
-  return { begin: Number(match[1] ?? 0), total };
+  const [begin, end] = [Number(match[1] ?? 0), Number(match[2] ?? -1) + 1];
+  return total !== null && end > total ? null : { begin, end, total };
 }
 
 function readWhole(
@@ -139,15 +155,15 @@ function readWhole(
   const encoded = response.headers.get('content-encoding') ?? 'identity';
   const declared = encoded === 'identity' ? response.headers.get('content-length') : null;
   const length = declared !== null && /^\d{1,15}$/.test(declared) ? Number(declared) : null;
-  return collect(url, response, length ?? GROWTH, length !== null, http, signal);
+  return collect(url, response, length ?? GROWTH, length, http, signal);
 }
 
-/** The body; `exact`: it must be `expected` bytes, else it may grow beyond. */
+/** The first `expected` bytes of a body that has `announced`; where that is null, all of it, which may be more. */
 async function collect(
   url: string,
   response: Response,
   expected: number,
-  exact: boolean,
+  announced: number | null,
   http: HttpOptions,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
@@ -161,15 +177,19 @@ async function collect(
   }
   await readBody(url, response, http, signal, (piece) => {
     if (filled + piece.length > bytes.length) {
-      if (exact) throw tooLong(url, expected);
-      const grown = allocate(url, Math.max(2 * bytes.length, filled + piece.length));
-      grown.set(bytes.subarray(0, filled));
-      bytes = grown;
+      if (expected === announced) throw tooLong(url, expected);
+      if (announced === null) {
+        const grown = allocate(url, Math.max(2 * bytes.length, filled + piece.length));
+        grown.set(bytes.subarray(0, filled));
+        bytes = grown;
+      }
     }
-    bytes.set(piece, filled);
-    filled += piece.length;
+    const taken = piece.subarray(0, bytes.length - filled);
+    bytes.set(taken, filled);
+    filled += taken.length;
+    return announced === null || expected === announced || filled < expected;
   });
-  if (exact && filled !== expected) throw shortBody(url, expected, filled);
+  if (announced !== null && filled !== expected) throw shortBody(url, expected, filled);
   return bytes.subarray(0, filled);
 }
 

@@ -1,7 +1,11 @@
 /** What the build inlines. */
-declare module '*.wasm' {
+declare module '*.wasm.js' {
   const bytes: Uint8Array<ArrayBuffer>;
   export default bytes;
+}
+declare module '*.script.js' {
+  const script: string;
+  export default script;
 }
 declare module 'edge-ssm:engine-worker' {
   const script: string;

@@ -138,7 +138,8 @@ async function readRange(
 }
 
 function missing(path: string, cause: unknown): null {
-  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
-  if (MISSING.has(code)) return null;
-  throw new EdgeError('NOT_FOUND', `${path} cannot be read (${code}); check its permissions`, { cause });
+  const { code, message } = cause as NodeJS.ErrnoException;
+  if (code !== undefined && MISSING.has(code)) return null;
+  const why = code ?? message; // Deno's, of a permission that the program was not given, says which: --allow-read
+  throw new EdgeError('NOT_FOUND', `${path} cannot be read (${why}); check its permissions`, { cause });
 }

@@ -1,5 +1,7 @@
 import type { Endpoint } from 'comlink';
+import { EdgeError } from '../errors.ts';
 import type { Thread, WorkerHandle } from './host.types.ts';
+import { part } from './part.ts';
 
 export type * from './host.types.ts';
 
@@ -26,18 +28,24 @@ export function canShareMemory(): boolean {
   return globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer !== 'undefined';
 }
 
-/** May this very thread block in Atomics.wait? The page's main thread may not. */
+/** May this very thread block in Atomics.wait, and start threads? The engine's worker may: its script is theirs, too. */
 export function canBlock(): boolean {
-  return 'WorkerGlobalScope' in globalThis;
+  return (globalThis as { name?: string }).name === ENGINE;
+}
+
+/** Can workers be started here? Service workers cannot. */
+export function hasWorkers(): boolean {
+  return typeof Worker !== 'undefined';
 }
 
 // The engine's worker and its team's threads are one script, told apart by the name they are given:
 // a page with a strict Content-Security-Policy then has one file to serve.
+const ENGINE = 'edge-ssm';
 const THREAD = 'edge-ssm-thread';
 let inlined: Promise<string> | undefined; // Blob URL; threads load it again, so it is never revoked
 
 async function inlinedUrl(): Promise<string> {
-  const { default: text } = await import('edge-ssm:engine-worker');
+  const { default: text } = await part(import('edge-ssm:engine-worker'));
   return URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
 }
 
@@ -47,10 +55,36 @@ const notLoaded = (url: string | URL | undefined) =>
       'edge-ssm/worker and give its address as workerUrl'
     : `its script was not loaded from ${url}`;
 
+interface ScriptPolicy {
+  createScriptURL(url: string): string; // an object that stands for one
+}
+interface Trust {
+  createPolicy(name: string, rules: ScriptPolicy): ScriptPolicy;
+}
+let policy: ScriptPolicy | undefined;
+
+/** A worker, on pages that require Trusted Types too. */
+function startWorker(url: string | URL, name: string): Worker {
+  const { trustedTypes } = globalThis as { trustedTypes?: Trust };
+  try {
+    policy ??= trustedTypes?.createPolicy('edge-ssm', { createScriptURL: (text) => text });
+  } catch {} // the page does not allow it, but may have a default policy that lets the URL pass
+  try {
+    return new Worker(policy?.createScriptURL(String(url)) ?? url, { name });
+  } catch (cause) {
+    throw new EdgeError(
+      'WORKER_DIED',
+      `The engine's worker could not be started: ${cause}; Trusted Types must allow the policy edge-ssm ` +
+        "(Content-Security-Policy: 'trusted-types edge-ssm'), and workerUrl must be of the page's origin",
+      { cause },
+    );
+  }
+}
+
 /** Starts the engine's worker: a Blob URL of the inlined script, or the script at `url`. */
 export async function spawnEngine(url?: string | URL): Promise<WorkerHandle> {
   if (url === undefined) inlined ??= inlinedUrl();
-  const worker = new Worker(url ?? (await inlined)!, { name: 'edge-ssm' });
+  const worker = startWorker(url ?? (await inlined)!, ENGINE);
   let listener: ((cause: unknown) => void) | null = null;
   let death: { cause: unknown } | null = null;
   const die = (cause: unknown) => {
@@ -83,8 +117,8 @@ export function engineEndpoint(): Endpoint {
  * Starts a thread of the WASM team, hands it `data`, and resolves once it is about to run.
  * `failed` is called if it fails later on.
  */
-export function spawnThread(data: unknown, failed: (cause: unknown) => void): Promise<Thread> {
-  const worker = new Worker(globalThis.location.href, { name: THREAD });
+export async function spawnThread(data: unknown, failed: (cause: unknown) => void): Promise<Thread> {
+  const worker = startWorker(globalThis.location.href, THREAD);
   return new Promise((resolve, reject) => {
     const fail = (cause: unknown) => {
       reject(cause);
@@ -121,22 +155,6 @@ export function isThread(): boolean {
   return (globalThis as { name?: string }).name === THREAD;
 }
 
-// Each is a chunk of its own: a page fetches the one that it runs.
-const MODULES: Record<string, () => Promise<{ default: Uint8Array<ArrayBuffer> }>> = {
-  'edge.scalar': () => import('../../wasm/modules/edge.scalar.wasm'),
-  'edge.scalar.threads': () => import('../../wasm/modules/edge.scalar.threads.wasm'),
-  'edge.simd': () => import('../../wasm/modules/edge.simd.wasm'),
-  'edge.simd.threads': () => import('../../wasm/modules/edge.simd.threads.wasm'),
-  'edge.relaxed': () => import('../../wasm/modules/edge.relaxed.wasm'),
-  'edge.relaxed.threads': () => import('../../wasm/modules/edge.relaxed.threads.wasm'),
-  'edge.memory64': () => import('../../wasm/modules/edge.memory64.wasm'),
-};
-
-/** The bytes of a module of wasm/modules. */
-export async function wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  return (await MODULES[name]!()).default;
-}
-
 /** Only the browser itself knows. */
 export async function withoutGpuHardware(): Promise<string | null> {
   return null;
@@ -150,18 +168,18 @@ export async function findGpu(): Promise<GPU | string> {
     : 'this browser has no WebGPU';
 }
 
-/** URLs of the embedded model's files, by file name. Each is spelled out for bundlers to find. */
-export function tinyFiles(): Record<string, string> {
-  return {
-    'config.json': new URL('../../models/tiny/config.json', import.meta.url).href,
-    'generation_config.json': new URL('../../models/tiny/generation_config.json', import.meta.url).href,
-    'model.safetensors': new URL('../../models/tiny/model.safetensors', import.meta.url).href,
-    'tokenizer.json': new URL('../../models/tiny/tokenizer.json', import.meta.url).href,
-  };
+/** Where the embedded model is. Bundlers find it by this very expression, and copy it. */
+export function embeddedModel(): string[] {
+  try {
+    // Some make it a path of the site, which says nothing in a worker of a Blob.
+    return [absoluteLocation(new URL('../../dist/tiny.safetensors', import.meta.url).href)];
+  } catch {
+    return []; // scripts that are no modules don't know where they are
+  }
 }
 
 /** A location that means the same in a worker, whose own base is a Blob URL. */
 export function absoluteLocation(location: string): string {
   const base = 'document' in globalThis ? document.baseURI : globalThis.location.href;
-  return new URL(location, base).href;
+  return new URL(location, base.startsWith('blob:') ? globalThis.origin : base).href;
 }

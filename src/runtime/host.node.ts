@@ -1,10 +1,11 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { pathToFileURL } from 'node:url';
-import { parentPort, Worker } from 'node:worker_threads';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
 import type { Endpoint } from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import type { Thread, WorkerHandle } from './host.types.ts';
+import { part } from './part.ts';
 
 export type * from './host.types.ts';
 
@@ -36,20 +37,38 @@ export function canBlock(): boolean {
   return true;
 }
 
-// In the sources this file lies in src/runtime; in the package everything lies in dist/node.
-const SCRIPTS = import.meta.url.endsWith('.ts') ? '../../dist/node/' : './';
-const scriptUrl = (name: string) => new URL(SCRIPTS + name, import.meta.url);
+/** Can workers be started here? */
+export function hasWorkers(): boolean {
+  return true;
+}
+
+/** This script's URL; '' in a bundle that does not know it. */
+function here(): string {
+  if (import.meta.url) return import.meta.url;
+  return typeof __filename === 'string' ? pathToFileURL(__filename).href : ''; // bundled as CommonJS
+}
+
+// What workers are told of where the package is: their own script is a text.
+interface Whereabouts {
+  edgeSsm?: string; // `here()` in the thread that started them
+}
+const whereabouts = (): string => (workerData as Whereabouts | null)?.edgeSsm ?? here();
 
 /** A URL as it is, a path as the URL of its file. */
 function toUrl(location: string | URL): URL {
   return /^[a-z][a-z+.-]+:/i.test(String(location)) ? new URL(location) : pathToFileURL(String(location));
 }
 
-/** Starts the engine's worker, from another script if `url` is given. */
+/** Starts the engine's worker: a text among the scripts, since bundlers lose files; or the script at `url`. */
 export async function spawnEngine(url?: string | URL): Promise<WorkerHandle> {
-  const script = url === undefined ? scriptUrl('engine-worker.js') : toUrl(url);
-  // Flags of the process such as --input-type are refused in workers.
-  const worker = new Worker(script, { execArgv: [], name: 'edge-ssm' });
+  const text =
+    url === undefined ? (await part(import('../../dist/node/engine-worker.script.js'))).default : null;
+  const worker = new Worker(text ?? toUrl(url!), {
+    eval: text !== null,
+    execArgv: [], // flags of the process such as --input-type are refused in workers
+    name: 'edge-ssm',
+    workerData: { edgeSsm: here() } satisfies Whereabouts,
+  });
   let listener: ((cause: unknown) => void) | null = null;
   let death: { cause: unknown } | null = null;
   const die = (cause: unknown) => {
@@ -83,8 +102,9 @@ export function engineEndpoint(): Endpoint {
  * Starts a thread of the WASM team, hands it `data`, and resolves once it is about to run.
  * `failed` is called if it ends later on without having been told to.
  */
-export function spawnThread(data: unknown, failed: (cause: unknown) => void): Promise<Thread> {
-  const worker = new Worker(scriptUrl('wasm-thread.js'), { execArgv: [], name: 'edge-ssm-thread' });
+export async function spawnThread(data: unknown, failed: (cause: unknown) => void): Promise<Thread> {
+  const { default: text } = await part(import('../../dist/node/wasm-thread.script.js'));
+  const worker = new Worker(text, { eval: true, execArgv: [], name: 'edge-ssm-thread' });
   return new Promise((resolve, reject) => {
     const fail = (cause: unknown) => {
       reject(cause);
@@ -113,11 +133,6 @@ export function serveThread(prepare: (data: unknown) => Promise<() => void>): vo
     parentPort?.postMessage(null);
     run();
   });
-}
-
-/** The bytes of a module of wasm/modules. */
-export async function wasmModule(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  return new Uint8Array(await readFile(new URL(`../../wasm/modules/${name}.wasm`, import.meta.url)));
 }
 
 /** What the kernel's drivers of GPUs name their devices. */
@@ -158,7 +173,7 @@ async function loadGpu(): Promise<GPU | string> {
   }
   if (process.platform === 'linux' && !(await hasVulkanDriver())) return 'no Vulkan driver is installed';
   try {
-    const { create } = await import('webgpu');
+    const { create } = await importDawn();
     return create([`enable-dawn-features=${DAWN_FEATURES.join()}`]);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -166,6 +181,22 @@ async function loadGpu(): Promise<GPU | string> {
       ? "the package 'webgpu' is not installed (npm install webgpu)"
       : `the package 'webgpu' does not load here: ${message}`;
   }
+}
+
+/** The package `webgpu`, as installed beside edge-ssm, else where the program was started. Bundlers leave it alone. */
+async function importDawn(): Promise<typeof import('webgpu')> {
+  const { createRequire } = await import('node:module'); // imported above, bundlers would follow it
+  const resolve = (from: string) => createRequire(from).resolve('webgpu');
+  const elsewhere = () => resolve(`${process.cwd()}/`);
+  let path: string;
+  try {
+    path = whereabouts() ? resolve(whereabouts()) : elsewhere();
+  } catch {
+    path = elsewhere();
+  }
+  return import(
+    /* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ pathToFileURL(path).href
+  );
 }
 
 /** The environment of Deno's process; a worker's `process.env` is a copy. */
@@ -188,15 +219,16 @@ async function hasVulkanDriver(): Promise<boolean> {
   return (await Promise.all(listings)).some((names) => names.length > 0);
 }
 
-/** URLs of the embedded model's files, by file name. */
-export function tinyFiles(): Record<string, string> {
-  const url = (name: string) => new URL(`../../models/tiny/${name}`, import.meta.url).href;
-  return {
-    'config.json': url('config.json'),
-    'generation_config.json': url('generation_config.json'),
-    'model.safetensors': url('model.safetensors'),
-    'tokenizer.json': url('tokenizer.json'),
-  };
+/** Where the embedded model may be: in the package, where a bundler copied it to, or beside the bundle. */
+export function embeddedModel(): string[] {
+  const urls: string[] = [];
+  try {
+    urls.push(new URL('../../dist/tiny.safetensors', import.meta.url).href); // what bundlers look for
+  } catch {} // a bundle that does not know where it is
+  const folder = here().slice(0, here().lastIndexOf('/') + 1); // bundlers leave this alone
+  if (folder)
+    for (const path of ['../../dist/', '']) urls.push(new URL(`${folder}${path}tiny.safetensors`).href);
+  return [...new Set(urls)].filter((url) => URL.canParse(url)); // Next.js makes the first a path of the site
 }
 
 /** A location that means the same in a worker: paths do. */

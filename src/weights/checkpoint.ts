@@ -8,6 +8,7 @@ import { isGguf, openGguf } from './gguf.ts';
 import { CONFIG_LIMITS, decodeUtf8, isObject, parseJsonObject } from './json.ts';
 import { isMlx, mlxTensors } from './mlx.ts';
 import { mlxConfig } from './mlx_config.ts';
+import { withPacked } from './packed.ts';
 import { readQuantized } from './quantization.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 import { isTorch, torchTensors } from './torch.ts';
@@ -43,7 +44,7 @@ export async function openCheckpoint(
   try {
     const first = await findWeights(files, signal);
     opened.push(first.source);
-    const sidecars = await readSidecars(files, signal);
+    const sidecars = await readSidecars(await withPacked(files, first.source, signal), signal);
     if (await isGguf(first.source, signal)) return await openGguf(first.source, sidecars, signal);
     return await openShards(files, first, sidecars, opened, signal);
   } catch (error) {

@@ -13,6 +13,7 @@ import { CHAT, PAGE, TOKENS_ON_GPU } from './page_code.ts';
 import { ISOLATION, type Site, serve } from './server.ts';
 
 const PROMPT = 'Once upon a time, there was a little';
+const TINY = fileURLToPath(new URL('../../models/tiny', import.meta.url));
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
 const NOTHING = '<!doctype html><meta charset="utf-8"><title>edge-ssm</title>';
 
@@ -87,7 +88,8 @@ async function esbuildSite(): Promise<string> {
     outdir: out,
     logLevel: 'error',
   });
-  cpSync(join(INSTALLED, 'models/tiny'), join(out, 'models/tiny'), { recursive: true });
+  cpSync(join(INSTALLED, 'dist/tiny.safetensors'), join(out, 'dist/tiny.safetensors')); // as docs/bundlers.md says
+  cpSync(TINY, join(out, 'models/tiny'), { recursive: true });
   cpSync(NANO, join(out, 'models/nano'), { recursive: true });
   cpSync(join(INSTALLED, 'dist/browser/engine-worker.js'), join(out, 'engine-worker.js'));
   writeFileSync(join(out, 'index.html'), `${NOTHING}<script type="module" src="page.js"></script>`);

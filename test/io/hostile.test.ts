@@ -45,6 +45,7 @@ test('what they cut off is asked for from there on', async () => {
 });
 
 test('a transfer that stalls is given up, and tried again', async () => {
+  hub.stallMs = 300;
   let stalls = 0;
   hub.fault = ({ path, begin }, response, [first, last]) => {
     if (!path.startsWith('/cdn') || begin === 0 || stalls++ > 1) return false;

@@ -13,7 +13,7 @@ import type { ByteSource, DownloadOptions, FileSet } from '../../src/io/types.ts
 export const SIZE = 20 * 2 ** 20 + 12_345;
 export const data = Uint8Array.from({ length: SIZE }, (_, i) => (i * 31 + (i >> 8)) & 255);
 export const digest = createHash('sha256').update(data).digest('hex');
-const QUICK = { retries: 3, retryMs: 1, stallMs: 300 };
+const QUICK = { retries: 3, retryMs: 1, small: 262_144 };
 
 interface Request {
   path: string;
@@ -30,7 +30,9 @@ export class Hub {
   fault: Fault = () => false; // answers in place of the server
   etag = '"one"';
   sha256: string | null = null; // that the hub tells
+  stallMs = 30_000; // of those who ask
   endpoint = '';
+  private opened: ByteSource[] = [];
   private readonly server: Server = createServer((request, response) => this.serve(request, response));
 
   constructor() {
@@ -43,8 +45,9 @@ export class Hub {
       this.server.close();
       rmSync(this.folder, { recursive: true });
     });
-    afterEach(() => {
-      Object.assign(this, { seen: [], fault: () => false, etag: '"one"', sha256: null });
+    afterEach(async () => {
+      await Promise.allSettled(this.opened.splice(0).map((source) => source.close())); // none is left to the collector
+      Object.assign(this, { seen: [], fault: () => false, etag: '"one"', sha256: null, stallMs: 30_000 });
       rmSync(this.cacheFolder, { recursive: true, force: true });
     });
   }
@@ -58,12 +61,17 @@ export class Hub {
   }
 
   set(options: DownloadOptions = {}, location = 'hf:org/model'): FileSet {
-    const { endpoint, cacheFolder } = this;
-    return hubFileSet(location, new Downloads({ endpoint, cache: cacheFolder, ...options }, QUICK));
+    const { endpoint, cacheFolder, stallMs } = this;
+    return hubFileSet(
+      location,
+      new Downloads({ endpoint, cache: cacheFolder, ...options }, { ...QUICK, stallMs }),
+    );
   }
 
   async open(set = this.set(), file = 'model.gguf'): Promise<ByteSource> {
-    return (await set.open(file))!;
+    const source = (await set.open(file))!;
+    this.opened.push(source);
+    return source;
   }
 
   /** Bytes of the large file that were asked for. */

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { BlobSource, blobFileSet } from '../../src/io/blob.ts';
-import { openFileSet, urlsFileSet } from '../../src/io/fileset.ts';
+import { embeddedFileSet, openFileSet } from '../../src/io/fileset.ts';
 import { MemorySource, memoryFileSet } from '../../src/io/memory.ts';
 import type { ByteSource } from '../../src/io/types.ts';
 import * as browser from '../../src/runtime/files.browser.ts';
@@ -162,16 +162,21 @@ describe('file sets', () => {
     await expectError(() => new BlobSource('model.gguf', gone).read(0, 1), 'NOT_FOUND', /model\.gguf/);
   });
 
-  test('memory, and files at URLs of their own', async () => {
+  test('memory, and the embedded model where it is first found', async () => {
     const set = memoryFileSet({ 'b.bin': data, 'a.bin': data });
     expect(await set.list()).toEqual(['a.bin', 'b.bin']);
     expect(await set.open('c.bin')).toBeNull();
-    const urls = urlsFileSet('tiny', { 'x.bin': pathToFileURL(path).href });
-    const source = (await urls.open('x.bin'))!;
+    const absent = pathToFileURL(join(folder, 'absent')).href;
+    const embedded = embeddedFileSet([absent, pathToFileURL(path).href]);
+    const source = (await embedded.open(embedded.main!))!;
     expect([...(await source.read(0, 3))]).toEqual([...data.subarray(0, 3)]);
     await source.close();
-    expect(await urls.open('y.bin')).toBeNull();
-    expect(await urls.list()).toEqual(['x.bin']);
+    expect(await embedded.open('y.bin')).toBeNull();
+    for (const [urls, where] of [
+      [[absent], /at file:.*absent.*Copy .*tiny\.safetensors/],
+      [[], /at no URL.*Copy/],
+    ] as const)
+      await expectError(() => embeddedFileSet(urls).open(embedded.main!), 'NOT_FOUND', where);
   });
 });
 

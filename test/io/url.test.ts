@@ -91,7 +91,7 @@ afterAll(() => {
   server.close();
 });
 
-const ONCE = { retries: 0 };
+const ONCE = { retries: 0, small: 262_144 };
 const open = async (name: string): Promise<ByteSource> =>
   (await openUrl(`${base}/${name}`, undefined, ONCE))!.source;
 

@@ -13,9 +13,9 @@ const manifest = JSON.parse(readFileSync(join(INSTALLED, 'package.json'), 'utf8'
 describe('the packed tarball', () => {
   test('holds what users need, and no sources or tests', () => {
     const entries = readdirSync(INSTALLED).sort();
-    for (const name of ['LICENSE', 'NOTICE', 'dist', 'models', 'package.json', 'wasm'])
+    for (const name of ['LICENSE', 'NOTICE', 'dist', 'docs', 'models', 'package.json'])
       expect(entries).toContain(name);
-    for (const name of ['src', 'workers', 'test', 'scripts', 'node_modules'])
+    for (const name of ['src', 'workers', 'test', 'scripts', 'wasm', 'node_modules'])
       expect(entries).not.toContain(name);
   });
 
@@ -29,16 +29,19 @@ describe('the packed tarball', () => {
     const bytes = readFileSync(TARBALL);
     const tarball = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
     const { messages, pkg } = await publint({ pack: { tarball } });
-    expect(messages.map((message) => formatMessage(message, pkg!))).toEqual([]);
+    // Parcel reads the field `browser`; `exports` say the same to others.
+    const faults = messages.filter(({ code }) => code !== 'USE_EXPORTS_OR_IMPORTS_BROWSER');
+    expect(faults.map((message) => formatMessage(message, pkg!))).toEqual([]);
   });
 
-  test('types resolve for node16 and bundlers', async () => {
-    const attw = [process.execPath, binary('@arethetypeswrong/cli/dist/index.js')];
-    const options = ['--profile', 'esm-only', '--exclude-entrypoints', './worker', '--format', 'json'];
-    const { stdout } = await runCommand([...attw, TARBALL, ...options]);
-    const problems = Object.values(JSON.parse(stdout).problems).flat() as { resolutionKind?: string }[];
-    // The package is ESM: require() and the resolution of Node 10 are none of its business.
-    expect(problems.filter(({ resolutionKind }) => !/^node10$|-cjs$/.test(resolutionKind ?? ''))).toEqual([]);
+  test('types resolve for all but require()', async () => {
+    const attw = `${process.execPath} ${binary('@arethetypeswrong/cli/dist/index.js')} ${TARBALL}`;
+    const options = '--exclude-entrypoints ./tiny.safetensors --format json > attw.json || true'; // a pipe would be cut
+    await runCommand(['sh', '-c', `${attw} ${options}`]);
+    const report = JSON.parse(readFileSync(join(CONSUMER, 'attw.json'), 'utf8'));
+    const problems = Object.values(report.problems).flat() as { resolutionKind?: string }[];
+    // The package is ESM, which require() of earlier Nodes does not load.
+    expect(problems.filter(({ resolutionKind }) => !/-cjs$/.test(resolutionKind ?? ''))).toEqual([]);
   });
 
   test.each([
@@ -81,29 +84,24 @@ describe('the packed tarball', () => {
     const folder = join(INSTALLED, 'dist/browser');
     const gzipped = (name: string) => gzipSync(readFileSync(join(folder, name)), { level: 9 }).length;
     const names = readdirSync(folder);
-    const modules = names.filter((name) => name.startsWith('edge.'));
+    const modules = readdirSync(join(INSTALLED, 'dist/wasm')).map((name) => `../wasm/${name}`);
     const inPlace = names.filter((name) => /^(service|compose)-/.test(name)); // only with worker: false
     const worker = names.filter((name) => name === 'engine-worker.js'); // the inlined one again
-    const rest = names.filter((name) => ![...modules, ...inPlace, ...worker].includes(name));
+    const rest = names.filter((name) => ![...inPlace, ...worker].includes(name));
     expect(modules.length).toBe(7);
     expect(inPlace.length).toBe(2);
     const sum = rest.reduce((sum, name) => sum + gzipped(name), 0) + Math.max(...modules.map(gzipped));
     expect(sum).toBeGreaterThan(50_000);
     expect(sum).toBeLessThanOrEqual(300_000);
     // And all there is, each module once.
-    const wasm = join(INSTALLED, 'wasm/modules');
-    const all = readdirSync(wasm).map(
-      (name) => gzipSync(readFileSync(join(wasm, name)), { level: 9 }).length,
-    );
+    const all = modules.reduce((sum, name) => sum + gzipped(name), 0);
     console.log(
-      `a page loads at most ${sum} bytes; JS ${rest.reduce((s, name) => s + gzipped(name), 0)}, all modules ${all.reduce((a, b) => a + b)}`,
+      `a page loads at most ${sum} bytes; JS ${rest.reduce((s, name) => s + gzipped(name), 0)}, all modules ${all}`,
     );
   });
 
   test('the embedded model is at most 14 MB', () => {
-    const folder = join(INSTALLED, 'models/tiny');
-    const size = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
-    expect(size).toBeLessThanOrEqual(14e6);
+    expect(statSync(join(INSTALLED, 'dist/tiny.safetensors')).size).toBeLessThanOrEqual(14e6);
   });
 });
 

@@ -20,7 +20,7 @@ const SCRIPT = `
     seen['threads ' + threads] = { ids: tokens.map(({ id }) => id), text, threads: model.info.threads };
     await model.dispose();
   }
-  const folder = new URL('node_modules/edge-ssm/models/tiny/', import.meta.url);
+  const folder = ${JSON.stringify(new URL('../../models/tiny/', import.meta.url))};
   const names = ['config.json', 'generation_config.json', 'model.safetensors', 'tokenizer.json'];
   const files = await Promise.all(names.map(async (name) => new File([await readFile(new URL(name, folder))], name)));
   const stages = [];

@@ -17,6 +17,7 @@ import {
   type ModuleName,
   moduleName,
   type Simd,
+  wasmObstacle,
 } from './variants.ts';
 
 export { prepareThread } from './thread.ts';
@@ -64,7 +65,8 @@ export function wasmBackend(host: WasmHost, overrides: WasmOverrides = {}): Back
   return {
     name: 'wasm',
     async unavailable() {
-      if (typeof WebAssembly === 'undefined') return 'this runtime has no WebAssembly';
+      const obstacle = wasmObstacle();
+      if (obstacle) return obstacle;
       if (overrides.memory64) return memory64Obstacle(overrides.simd ?? detectSimd().simd);
       if (overrides.simd === undefined || overrides.simd === 'scalar') return null;
       const order: Simd[] = ['scalar', 'simd', 'relaxed'];

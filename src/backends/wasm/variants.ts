@@ -28,6 +28,17 @@ const MEMORY64 = [0, 97, 115, 109, 1, 0, 0, 0, 5, 4, 1, 7, 0, 1];
 
 const validates = (bytes: number[]) => WebAssembly.validate(Uint8Array.from(bytes));
 
+/** Why nothing can be compiled here, or null. */
+export function wasmObstacle(): string | null {
+  if (typeof WebAssembly === 'undefined') return 'this runtime has no WebAssembly';
+  try {
+    new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)); // an empty one
+    return null;
+  } catch (cause) {
+    return `${cause}; a Content-Security-Policy needs 'wasm-unsafe-eval' in script-src, also the one of workerUrl`;
+  }
+}
+
 /** The best vector instructions that this runtime compiles, and what is wrong with better ones. */
 export function detectSimd(): { simd: Simd; why: string } {
   if (!validates(SIMD)) return { simd: 'scalar', why: 'this runtime has no SIMD' };
