@@ -1,68 +1,73 @@
 // Linears of many rows of x: a workgroup of 128 threads makes 64 rows of x × 64 · NJ rows of W, in tiles of 32 columns
-// that lie in workgroup memory, columns outermost, X_PITCH and 16 · NJ vec4s each. A thread has 8 rows of x and
-// 4 · NJ of W.
+// that lie in workgroup memory, columns outermost, 16 and 16 · NJ vec4s each. A thread has 8 rows of x and 4 · NJ of W.
+// It fills a tile by blocks of 4 rows × 4 columns, turned in registers: a vec4 has one thread that writes it, as a whole,
+// since to write a component may touch the others. Neighbouring threads have neighbouring rows: no bank conflicts.
 const BM = 64u;
 const BN = 64u * NJ;
 const BK = 32u;
-var<workgroup> x_tile: array<vec4<f32>, BK * X_PITCH>;
+var<workgroup> x_tile: array<vec4<f32>, BK * BM / 4>;
 var<workgroup> w_tile: array<vec4<f32>, BK * BN / 4>;
 
-fn put_w(k: u32, n: u32, w: vec4<f32>) {
-  for (var e = 0u; e < 4u; e++) { w_tile[(k + e) * (BN / 4u) + n / 4u][n % 4u] = w[e]; }
+// Columns 4 · part … 4 · part + 3 of a tile, of four rows.
+fn put_x(part: u32, quad: u32, columns: mat4x4<f32>) {
+  let at = part * BM + quad;
+  x_tile[at] = columns[0];
+  x_tile[at + BM / 4u] = columns[1];
+  x_tile[at + BM / 2u] = columns[2];
+  x_tile[at + BM / 4u * 3u] = columns[3];
+}
+fn put_w(part: u32, quad: u32, columns: mat4x4<f32>) {
+  let at = part * BN + quad;
+  w_tile[at] = columns[0];
+  w_tile[at + BN / 4u] = columns[1];
+  w_tile[at + BN / 2u] = columns[2];
+  w_tile[at + BN / 4u * 3u] = columns[3];
 }
 
-fn load_weights(out0: u32, k0: u32, lane: u32) {
-  for (var n = lane; n < BN; n += 128u) {
-    let row = min(out0 + n, ROWS - 1u);
+// Columns c … c + 3 of a row of x, and of g; zero beyond the last.
+fn x_of(row: u32, rows: u32, c: u32) -> vec4<f32> {
+  if (row < rows && c < COLS) { return x_at(x_row(row), c); }
+  return vec4<f32>();
+}
+fn g_of(c: u32) -> vec4<f32> {
+  if (c < COLS) { return g_at(c); }
+  return vec4<f32>();
+}
+
+// Columns c … c + 3 of a row of W; any of W's beyond the last, where x is zero.
+fn w_of(out: u32, c: u32) -> vec4<f32> {
+  let row = min(out, ROWS - 1u);
 #if ALIGNED
-    for (var u = 0u; u < BK / UNIT; u++) {
-      let c = k0 + u * UNIT;
-      let k = u * UNIT;
-      var word = vec4<u32>();
+  let at = min(c, COLS - 4u);
+  let unit = row * ROW_VECTORS + at / UNIT;
 #if QUANT
-      var number = vec2<f32>();
-#endif
-      if (c < COLS) {
-        word = words[row * ROW_VECTORS + c / UNIT];
-#if QUANT
-        number = number_at(row * GROUPS + c / GROUP);
-#endif
-      }
-#if QUANT
-      let scale = number.x * SHRINK;
+  let number = number_at(row * GROUPS + at / GROUP);
+  let scale = number.x * SHRINK;
 #if OFFSETS
-      let offset = vec4<f32>(number.y);
+  let offset = vec4<f32>(number.y);
 #else
-      let offset = vec4<f32>();
+  let offset = vec4<f32>();
 #endif
 #endif
 #if QUANT4
-      for (var j = 0u; j < 4u; j++) {
-        put_w(k + j * 8u, n, scale * codes(word[j]) + offset);
-        put_w(k + j * 8u + 4u, n, scale * codes(word[j] >> 16u) + offset);
-      }
+  return scale * codes(words[unit][at / 8u % 4u] >> (at % 8u * 4u)) + offset;
 #endif
 #if QUANT8
-      for (var j = 0u; j < 4u; j++) { put_w(k + j * 4u, n, scale * codes(word[j]) + offset); }
+  return scale * codes(words[unit][at / 4u % 4u]) + offset;
 #endif
 #if F16
-      put_w(k, n, halves(word.x, word.y));
-      put_w(k + 4u, n, halves(word.z, word.w));
+  return halves(words[unit][at / 2u % 4u], words[unit][at / 2u % 4u + 1u]);
 #endif
 #if F32
-      put_w(k, n, bitcast<vec4<f32>>(word));
+  return bitcast<vec4<f32>>(words[unit]);
 #endif
-    }
 #else
-    for (var k = 0u; k < BK; k += 4u) {
-      var w = vec4<f32>();
-      for (var e = 0u; e < 4u; e++) {
-        if (k0 + k + e < COLS) { w[e] = weight_at(row, k0 + k + e); }
-      }
-      put_w(k, n, w);
-    }
-#endif
+  var w = vec4<f32>();
+  for (var e = 0u; e < 4u; e++) {
+    if (c + e < COLS) { w[e] = weight_at(row, c + e); }
   }
+  return w;
+#endif
 }
 
 @compute @workgroup_size(128)
@@ -74,27 +79,27 @@ fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   let j0 = lane % 16u; // vec4 of rows of W, and every 16th after it
   var sums: array<vec4<f32>, 8 * NJ>; // [8 rows][NJ]
   for (var i = 0u; i < 8u * NJ; i++) { sums[i] = vec4<f32>(); }
-  var squares = vec4<f32>(); // of rows lane / 8, + 16, …
-  let xr = lane / 8u;
-  let xk = lane % 8u * 4u;
+  var squares = vec4<f32>(); // of the four rows of x that this thread fills in
+  let quad = lane % 8u + lane / 64u * 8u;
+  let part = lane / 8u % 8u; // of the columns
   for (var k0 = 0u; k0 < COLS; k0 += BK) {
-    var g = vec4<f32>();
-    if (k0 + xk < COLS) { g = g_at(k0 + xk); }
-    for (var i = 0u; i < 4u; i++) {
-      let r = xr + i * 16u;
-      var x = vec4<f32>();
-      if (row0 + r < rows && k0 + xk < COLS) { x = x_at(x_row(row0 + r), k0 + xk); }
+    let c = k0 + 4u * part;
+    let first = row0 + 4u * quad;
+    let x = array<vec4<f32>, 4>(x_of(first, rows, c), x_of(first + 1u, rows, c), x_of(first + 2u, rows, c),
+      x_of(first + 3u, rows, c));
 #if NORM
-      squares[i] += dot(x, x);
+    squares += vec4<f32>(dot(x[0], x[0]), dot(x[1], x[1]), dot(x[2], x[2]), dot(x[3], x[3]));
 #endif
-      x *= g;
-      for (var e = 0u; e < 4u; e++) { x_tile[(xk + e) * X_PITCH + r / 4u][r % 4u] = x[e]; }
+    let g = g_of(c);
+    put_x(part, quad, transpose(mat4x4<f32>(x[0] * g, x[1] * g, x[2] * g, x[3] * g)));
+    for (var j = quad; j < BN / 4u; j += 16u) {
+      let out = out0 + 4u * j;
+      put_w(part, j, transpose(mat4x4<f32>(w_of(out, c), w_of(out + 1u, c), w_of(out + 2u, c), w_of(out + 3u, c))));
     }
-    load_weights(out0, k0, lane);
     workgroupBarrier();
     for (var k = 0u; k < BK; k++) {
-      let a = x_tile[k * X_PITCH + i0];
-      let c = x_tile[k * X_PITCH + i0 + 1u];
+      let a = x_tile[k * (BM / 4u) + i0];
+      let c = x_tile[k * (BM / 4u) + i0 + 1u];
       for (var j = 0u; j < NJ; j++) {
         let b = w_tile[k * (BN / 4u) + j0 + j * 16u];
         sums[j] += a.x * b;
@@ -110,15 +115,15 @@ fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     workgroupBarrier();
   }
 #if NORM
-  for (var i = 0u; i < 4u; i++) { w_tile[(xr + i * 16u) * 2u + lane % 8u / 4u][lane % 4u] = squares[i]; }
+  w_tile[part * (BM / 4u) + quad] = squares;
   workgroupBarrier();
 #endif
 #if STATS
   // Two threads a row put its sums of squares together.
   let r = min(row0 + lane / 2u, rows - 1u);
-  var part = 0.0;
-  for (var e = lane % 2u; e < N_STATS; e += 2u) { part += stats[x_row(r) * N_STATS + e]; }
-  w_tile[lane].x = part;
+  var sum = 0.0;
+  for (var e = lane % 2u; e < N_STATS; e += 2u) { sum += stats[x_row(r) * N_STATS + e]; }
+  w_tile[lane] = vec4<f32>(sum);
   workgroupBarrier();
 #endif
   for (var i = 0u; i < 8u; i++) {
@@ -126,7 +131,12 @@ fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     if (row >= rows) { break; }
     var inverse = 1.0;
 #if NORM
-    let all = dot(w_tile[(i0 * 4u + i) * 2u] + w_tile[(i0 * 4u + i) * 2u + 1u], vec4<f32>(1.0));
+    var by_part = vec4<f32>(); // and by the fourth after it
+    for (var e = 0u; e < 4u; e++) {
+      let at = e * (BM / 4u) + i0 + i / 4u;
+      by_part[e] = w_tile[at][i % 4u] + w_tile[at + BM][i % 4u];
+    }
+    let all = dot(by_part, vec4<f32>(1.0));
     inverse = 1.0 / sqrt(all / f32(NORM_COLS) + EPS);
 #endif
 #if STATS

@@ -2,8 +2,13 @@
 // of a channel are spread over SLICES threads, SLICE each, in VECTORS registers. A slot's state is [nheads][d_state][headdim].
 @group(0) @binding(0) var<storage, read> batch: Batch;
 @group(0) @binding(1) var<storage, read> x_in: array<f32>;
+#if BC_VECTORS
+@group(0) @binding(2) var<storage, read> b_in: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> c_in: array<vec4<f32>>;
+#else
 @group(0) @binding(2) var<storage, read> b_in: array<f32>;
 @group(0) @binding(3) var<storage, read> c_in: array<f32>;
+#endif
 @group(0) @binding(4) var<storage, read> dt_in: array<f32>;
 @group(0) @binding(5) var<storage, read> v: array<f32>;
 @group(0) @binding(6) var<storage, read_write> state: array<f32>;
@@ -11,20 +16,39 @@
 
 const THREADS = BLOCK * SLICES;
 const FULL = D_STATE == SLICE * SLICES; // no thread has less
-const PADDED = SLICE * SLICES; // of d_state
-var<workgroup> b_tile: array<vec4<f32>, TILE * PADDED / 4>;
-var<workgroup> c_tile: array<vec4<f32>, TILE * PADDED / 4>;
+const ROW = VECTORS * SLICES; // vec4s of a row of B or C, padded
+// A vec4 has one thread that writes it, as a whole: to write a component may touch the others.
+var<workgroup> b_tile: array<vec4<f32>, TILE * ROW>;
+var<workgroup> c_tile: array<vec4<f32>, TILE * ROW>;
 var<workgroup> x_tile: array<f32, TILE * BLOCK>;
 var<workgroup> steps: array<vec2<f32>, TILE>; // dt and decay of a row
 var<workgroup> sums: array<f32, TILE * THREADS>;
 
 // What a thread has of a tile: asked for while the tile before is computed.
 struct Coming {
-  b: array<f32, LOADS>,
-  c: array<f32, LOADS>,
+  b: array<vec4<f32>, LOADS>,
+  c: array<vec4<f32>, LOADS>,
   x: array<f32, X_LOADS>,
   dt: f32,
 }
+
+// States n … n + 3 of a row that begins at `first`; beyond the last is anything.
+#if BC_VECTORS
+fn b_at(first: u32, n: u32) -> vec4<f32> { return b_in[(first + min(n, D_STATE - 4u)) / 4u]; }
+fn c_at(first: u32, n: u32) -> vec4<f32> { return c_in[(first + min(n, D_STATE - 4u)) / 4u]; }
+#else
+fn four_from(first: u32, n: u32) -> vec4<u32> {
+  return first + min(n + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(D_STATE - 1u));
+}
+fn b_at(first: u32, n: u32) -> vec4<f32> {
+  let i = four_from(first, n);
+  return vec4<f32>(b_in[i.x], b_in[i.y], b_in[i.z], b_in[i.w]);
+}
+fn c_at(first: u32, n: u32) -> vec4<f32> {
+  let i = four_from(first, n);
+  return vec4<f32>(c_in[i.x], c_in[i.y], c_in[i.z], c_in[i.w]);
+}
+#endif
 
 fn ask(segment: Segment, begin: u32, group: vec3<u32>, lane: u32) -> Coming {
   let last = segment.rows - 1u;
@@ -34,10 +58,9 @@ fn ask(segment: Segment, begin: u32, group: vec3<u32>, lane: u32) -> Coming {
 #repeat LOADS
   {
     let i = lane + $i * THREADS;
-    let row = segment.first + min(begin + i / PADDED, last);
-    let n = bc + min(i % PADDED, D_STATE - 1u);
-    coming.b[$i] = b_in[row * B_STRIDE + B_OFFSET + n];
-    coming.c[$i] = c_in[row * C_STRIDE + C_OFFSET + n];
+    let row = segment.first + min(begin + i / ROW, last);
+    coming.b[$i] = b_at(row * B_STRIDE + B_OFFSET + bc, i % ROW * 4u);
+    coming.c[$i] = c_at(row * C_STRIDE + C_OFFSET + bc, i % ROW * 4u);
   }
 #end
 #repeat X_LOADS
@@ -56,9 +79,10 @@ fn put_tile(coming: Coming, dt_bias: f32, a: f32, lane: u32) {
 #repeat LOADS
   {
     let i = lane + $i * THREADS;
-    if (i < TILE * PADDED) {
-      b_tile[i / 4u][i % 4u] = select(0.0, coming.b[$i], i % PADDED < D_STATE);
-      c_tile[i / 4u][i % 4u] = select(0.0, coming.c[$i], i % PADDED < D_STATE);
+    if (i < TILE * ROW) {
+      let known = (i % ROW * 4u + vec4<u32>(0u, 1u, 2u, 3u)) < vec4<u32>(D_STATE);
+      b_tile[i] = select(vec4<f32>(), coming.b[$i], known);
+      c_tile[i] = select(vec4<f32>(), coming.c[$i], known);
     }
   }
 #end
@@ -102,7 +126,7 @@ fn ssd_scan(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
       let x = x_tile[t * BLOCK + lane % BLOCK];
       let scaled = step.x * x;
       var products = vec4<f32>();
-      let n = (t * PADDED + slice * SLICE) / 4u;
+      let n = t * ROW + slice * VECTORS;
 #repeat VECTORS
       h[$i] = step.y * h[$i] + scaled * b_tile[n + $i];
       products += c_tile[n + $i] * h[$i];

@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { mamba2Program } from '../../bench/shapes.ts';
-import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
+import { type WebgpuHost, webgpuBackend } from '../../src/backends/webgpu/index.ts';
+import { shaders } from '../../src/backends/webgpu/shaders.ts';
 import type { OpName } from '../../src/ops/index.ts';
 import { formatName, formatsOf, quant } from '../helpers/tensors.ts';
 import { cases } from '../ops/cases.ts';
 import { skipUnavailable } from '../ops/parity.ts';
-import { dawn, dawnHost, REQUIRED } from './host.ts';
-import { changedAdapter } from './null_device.ts';
+import { dawnHost, REQUIRED } from './host.ts';
+import { changedAdapter, changedDevice } from './null_device.ts';
+import { componentWrites } from './shared_writes.ts';
 
 // Dawn's null backend has no driver: it checks every kernel, layout and binding, and runs nothing.
 const MATRICES = { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 };
@@ -17,13 +19,26 @@ const INFO = {
   subgroupMatrixConfigs: [MATRICES],
 };
 const NULL = ['backend=null', 'enable-dawn-features=allow_unsafe_apis'];
-const withMatrices = changedAdapter(dawnHost(NULL), (adapter) =>
-  Object.defineProperty(adapter, 'info', { value: INFO }),
+/** Constants, and lengths of bindings: kernels that differ in nothing else write alike. */
+const NUMBERS = /^const \w+ = [\d.e+-]+[uf];\n|(?<=^@group.*), \d+(?=>;)/gm;
+const linked = new Map<string, string>(); // the code of every kernel, without its numbers → its entry point
+/** Notes every kernel. */
+const noted = (host: WebgpuHost) =>
+  changedDevice(host, (device) => {
+    const create = device.createShaderModule.bind(device);
+    device.createShaderModule = (module) => {
+      linked.set(module.code.replace(NUMBERS, ''), module.label!);
+      return create(module);
+    };
+  });
+const nullHost = noted(dawnHost(['backend=null']));
+const withMatrices = noted(
+  changedAdapter(dawnHost(NULL), (adapter) => Object.defineProperty(adapter, 'info', { value: INFO })),
 );
 const VARIANTS = {
-  'with subgroups': [dawn({ subgroups: 32 }, ['backend=null']), 'exact'],
+  'with subgroups': [webgpuBackend(nullHost, { software: true, subgroups: 32 }), 'exact'],
   'without subgroups, default limits': [
-    dawn({ subgroups: 0, defaultLimits: true }, ['backend=null']),
+    webgpuBackend(nullHost, { software: true, subgroups: 0, defaultLimits: true }),
     'exact',
   ],
   'with f16, without subgroups': [webgpuBackend(withMatrices, { software: true, subgroups: 0 }), 'i16'],
@@ -66,3 +81,12 @@ for (const [variant, [backend, numerics]] of Object.entries(VARIANTS))
         }
       });
   });
+
+// The last test: all others have run.
+test('no kernel writes a component of a vector that threads share', async (context) => {
+  await skipUnavailable(VARIANTS['with subgroups'][0], REQUIRED, context);
+  expect(new Set(linked.values())).toEqual(new Set(Object.keys(shaders)));
+  expect(
+    [...linked].flatMap(([code, entry]) => componentWrites(code).map((write) => `${entry}: ${write}`)),
+  ).toEqual([]);
+});

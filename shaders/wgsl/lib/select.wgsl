@@ -20,14 +20,22 @@ fn lowbias32(value: u32) -> u32 {
   return x ^ (x >> 16u);
 }
 
-// Bias and penalties. A thread adjusts the values that it has: each id once, at its first entry.
+// Bias and penalties. A thread adjusts the values that it has: each id once, at its first entry. It writes whole vectors.
+fn adjusted_at(base: u32, id: u32) -> f32 { return adjusted[base + id / 4u][id % 4u]; }
+fn put_adjusted(base: u32, id: u32, value: f32) {
+  var four = adjusted[base + id / 4u];
+  four[id % 4u] = value;
+  adjusted[base + id / 4u] = four;
+}
 fn adjust(o: u32, lane: u32) {
   let base = o * VECTORS;
   for (var i = lane; i < VECTORS; i += THREADS) { adjusted[base + i] = logits[outputs[o].logits * VECTORS + i]; }
   let n_bias = outputs[o].n_bias;
   for (var i = 0u; i < n_bias; i++) {
     let entry = biases[o * MAX_BIAS + i];
-    if ((entry.x / 4u) % THREADS == lane) { adjusted[base + entry.x / 4u][entry.x % 4u] += bitcast<f32>(entry.y); }
+    if ((entry.x / 4u) % THREADS == lane) {
+      put_adjusted(base, entry.x, adjusted_at(base, entry.x) + bitcast<f32>(entry.y));
+    }
   }
   let n_recent = outputs[o].n_recent;
   for (var i = 0u; i < n_recent; i++) {
@@ -42,9 +50,9 @@ fn adjust(o: u32, lane: u32) {
       }
     }
     if (!first) { continue; }
-    let l = adjusted[base + id / 4u][id % 4u];
+    let l = adjusted_at(base, id);
     let r = outputs[o].repetition;
-    adjusted[base + id / 4u][id % 4u] = select(l * r, l / r, l > 0.0) - (outputs[o].frequency * n + outputs[o].presence);
+    put_adjusted(base, id, select(l * r, l / r, l > 0.0) - (outputs[o].frequency * n + outputs[o].presence));
   }
   storageBarrier();
   workgroupBarrier();

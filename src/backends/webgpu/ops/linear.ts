@@ -152,10 +152,9 @@ function fewRows(
 }
 
 function matmul({ settings, slices }: Base, part: LinearPart, tile: FloatTile, count: Count): Launch {
-  const { NJ, X_PITCH } = tile;
   return {
     entry: 'matmul',
-    settings: with_(settings, { NJ, X_PITCH }),
+    settings: with_(settings, { NJ: tile.NJ }),
     slices,
     workgroups: tiled(part, tile, count),
   };
@@ -227,22 +226,20 @@ function toHalf(
 
 interface FloatTile extends Tile {
   NJ: number; // 64s of rows of W
-  X_PITCH: number;
 }
 
 /** What a workgroup of matmul makes: large tiles, where there is memory for them and enough of them. */
 function floatTiles(part: LinearPart, { features, program }: Plan): FloatTile[] {
-  const tile = (NJ: number, X_PITCH: number, from: number, to: number): FloatTile => ({
-    ...{ NJ, X_PITCH, from, to },
+  const tile = (NJ: number, from: number, to: number): FloatTile => ({
+    ...{ NJ, from, to },
     rowsOfX: 64,
     rowsOfW: 64 * NJ,
   });
   const { chunk } = program;
-  if (features.maxWorkgroupMemory < 32_768) return [tile(1, 16, FEW + 1, chunk)];
-  const pitch = 17; // an odd pitch spreads the transposing stores over the banks
+  if (features.maxWorkgroupMemory < 32_768) return [tile(1, FEW + 1, chunk)];
   const wide = Math.ceil(MATMUL_GROUPS / Math.ceil(part.rows / 128)) * 64; // rows of x that make enough of them
-  if (wide > chunk) return [tile(1, pitch, FEW + 1, chunk)];
-  return [tile(1, pitch, FEW + 1, wide - 1), tile(2, pitch, wide, chunk)];
+  if (wide > chunk) return [tile(1, FEW + 1, chunk)];
+  return [tile(1, FEW + 1, wide - 1), tile(2, wide, chunk)];
 }
 
 function with_(

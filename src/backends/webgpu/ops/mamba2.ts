@@ -83,11 +83,16 @@ export function ssd_scan(call: SsdScanCall, plan: Plan): Launch[] {
   const fit = Math.floor(plan.features.maxWorkgroupMemory / rowBytes);
   const tile = Math.max(1, Math.min(MOST_TILE, BLOCK * SLICES, fit));
   const { flags, floats } = dtSettings(call);
+  const wholes = [dims.d_state, ...[B, C].flatMap(({ buffer, offset }) => [offset, plan.stride(buffer)])];
   return [
     {
       entry: 'ssd_scan',
       settings: {
-        flags: { ...flags, D_PER_CHANNEL: dims.d !== dims.nheads },
+        flags: {
+          ...flags,
+          D_PER_CHANNEL: dims.d !== dims.nheads,
+          BC_VECTORS: wholes.every((n) => n % 4 === 0),
+        },
         floats,
         constants: {
           ...plan.batch,
@@ -95,7 +100,7 @@ export function ssd_scan(call: SsdScanCall, plan: Plan): Launch[] {
           SLICE,
           VECTORS,
           TILE: tile,
-          LOADS: Math.ceil((tile * SLICE) / BLOCK), // of B and of C, a thread and tile
+          LOADS: Math.ceil((tile * VECTORS) / BLOCK), // vec4s of B and of C, a thread and tile
           X_LOADS: Math.ceil(tile / SLICES),
           ...plan.view('X', x),
           ...plan.view('B', B),
