@@ -6,7 +6,7 @@ import { wordCut } from './cut.ts';
 import { createNormalizer, type Normalizer } from './normalizer.ts';
 import { createPreTokenizer, type PreTokenizer, type Start } from './pre_tokenizer.ts';
 
-/** Characters of a text that are encoded between two yields. */
+/** Characters of a text that are encoded between two yields, at most if it can be cut there. */
 const PIECE = 4096;
 /** Tokens of it, as arrays of ids. */
 const BLOCK = 65_536;
@@ -33,6 +33,7 @@ export class Encoder {
   private readonly vocab: ReadonlyMap<string, number>;
   /** Are ids the same if a text is cut before a space between two words? */
   readonly cuttable: boolean;
+  readonly piece: number = PIECE; // characters
 
   /** @param library without merges */
   constructor(
@@ -78,8 +79,8 @@ export class Encoder {
       taken = end;
       return part;
     };
-    for (let at = 0; at < text.length; ) {
-      const to = Math.min(text.length, at + PIECE);
+    for (let at = 0, rested = 0; at < text.length; ) {
+      const to = Math.min(text.length, at + this.piece);
       const match = raw.find(text, at, to, taken, reading);
       at = match?.next ?? to;
       if (match) {
@@ -88,13 +89,15 @@ export class Encoder {
         taken = match.end;
         start = 'section';
       } else if (to < text.length) {
-        const cut = this.cuttable ? wordCut(text, Math.max(taken, to - PIECE), to) : 0;
+        const cut = this.cuttable ? wordCut(text, Math.max(taken, to - this.piece), to) : 0;
         if (cut > 0) {
           yield section(cut);
           start = 'middle';
         }
-        yield null;
       }
+      if (at - rested < this.piece) continue;
+      rested = at;
+      yield null;
     }
     if (taken < text.length) yield section(text.length);
   }
@@ -120,7 +123,7 @@ export class Encoder {
     let since = 0; // characters
     for (const word of this.preTokenizer.words(text, start)) {
       since += word.length;
-      if (since > PIECE) {
+      if (since > this.piece) {
         yield;
         since = word.length;
       }
