@@ -50,8 +50,12 @@ export function readPrompt(
   }
   if (isChat(prompt)) {
     const tokenizer = requireTokenizer(reader, 'give token ids instead of messages');
-    const text = tokenizer.chat.render(prompt);
-    return () => tokenizer.encoding(text); // special tokens by their text, and no bos but the template's
+    const parseInMessages = readFlag(
+      { parseSpecial: options.parseSpecial, ...prompt },
+      'parseSpecial',
+      false,
+    );
+    return tokenizer.encodingChat({ ...prompt, parseSpecial: parseInMessages });
   }
   requireArgument(
     Array.isArray(prompt) || prompt instanceof Int32Array,

@@ -95,7 +95,10 @@ export interface PromptOptions {
    * so), unless it is written out there. Never what comes after a text (eos), nor anything in later turns or messages.
    */
   addSpecialTokens?: boolean | undefined;
-  /** True, the default: special tokens that are written out in the text become their ids. False: they are text. */
+  /**
+   * True, the default for text: special tokens that are written out in it become their ids. False, the default for
+   * messages, of what is said in them: they are text.
+   */
   parseSpecial?: boolean | undefined;
 }
 

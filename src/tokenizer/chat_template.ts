@@ -25,6 +25,12 @@ export interface ChatOptions {
 /** A whole conversation as a prompt. */
 export interface Chat extends ChatOptions {
   messages: readonly ChatMessage[];
+  /**
+   * Special tokens that are written out in the messages, tools and variables become their ids. False, the default: they
+   * are text, so that nobody can forge the template's own (but for those of an assistant's messages that the template
+   * does not write itself, such as calls of tools, and those that it looks for in a message).
+   */
+  parseSpecial?: boolean | undefined;
 }
 
 const SPECIAL = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
@@ -51,6 +57,11 @@ export class ChatTemplates {
 
   get size(): number {
     return this.byName.size;
+  }
+
+  /** The special tokens that templates are given by names. */
+  get tokens(): readonly string[] {
+    return Object.values(this.special);
   }
 
   /**

@@ -17,7 +17,7 @@ export interface TextReading extends Reading {
 }
 
 /** A part of a text: an added token, or a section between two, or a piece of a section. */
-type Part = { id: number } | { text: string; start: Start };
+type Part = { id: number } | { text: string; from: number; start: Start };
 
 /**
  * Text to ids, as the original tokenizers do it: added tokens are found first, what is between them is normalized, the
@@ -64,7 +64,8 @@ export class Encoder {
     for (const part of this.parts(text, reading)) {
       if (part === null) yield;
       else if ('id' in part) ids.push(part.id);
-      else yield* this.encodeSection(part.text, part.start, reading, ids);
+      else
+        yield* this.encodeSection(part.text, part.start, within(reading, part.from, part.text.length), ids);
     }
     return ids.all();
   }
@@ -75,7 +76,7 @@ export class Encoder {
     let taken = 0; // of the text
     let start: Start = reading.continues ? 'middle' : 'text';
     const section = (end: number): Part => {
-      const part = { text: text.slice(taken, end), start };
+      const part = { text: text.slice(taken, end), from: taken, start };
       taken = end;
       return part;
     };
@@ -102,13 +103,12 @@ export class Encoder {
     if (taken < text.length) yield section(text.length);
   }
 
-  private *encodeSection(text: string, start: Start, reading: TextReading, ids: Ids): Generator<void> {
+  private *encodeSection(text: string, start: Start, reading: Reading, ids: Ids): Generator<void> {
     const normal = this.normalizer.normalize(text, start);
-    const own = { parseSpecial: reading.parseSpecial }; // places are those of the text as it was
     let taken = 0;
     let first = start;
     for (let at = 0; at < normal.length; ) {
-      const match = this.normalized.find(normal, at, normal.length, taken, own);
+      const match = this.normalized.find(normal, at, normal.length, taken, reading);
       const end = match?.begin ?? normal.length;
       if (end > taken) yield* this.encodeWords(normal.slice(taken, end), first, ids);
       if (!match) return;
@@ -137,6 +137,13 @@ export class Encoder {
   private idOf(token: string): number | undefined {
     return this.vocab.get(token) ?? this.library.model!.unk_token_id;
   }
+}
+
+/** How a section is read when it was normalized: where its characters were is not known any more. */
+function within({ parseSpecial, literal }: Reading, from: number, length: number): Reading {
+  if (!parseSpecial || !literal) return { parseSpecial };
+  for (const place of literal) if (place >= from && place < from + length) return { parseSpecial: false };
+  return { parseSpecial };
 }
 
 /** Ids as they come. */

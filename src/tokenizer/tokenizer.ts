@@ -2,11 +2,12 @@ import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { tokenBytes } from './bytes.ts';
-import { ChatTemplates } from './chat_template.ts';
+import { type Chat, ChatTemplates } from './chat_template.ts';
 import { largestIdOrFault } from './check.ts';
 import { ByteStream, type DecodeStream, WindowStream } from './decode_stream.ts';
 import { correctDecoder } from './decoder.ts';
 import { Encoder } from './encoder.ts';
+import { LiteralRenderer } from './literal.ts';
 import { firstIdsOrFault } from './special_tokens.ts';
 
 /** The text of `tokenizer.json` and, if there is one, what `tokenizer_config.json` holds. */
@@ -36,6 +37,7 @@ export class Tokenizer {
   private readonly added = new Map<number, Uint8Array>(); // by id: UTF-8
 
   private readonly special = new Set<number>();
+  private readonly literal: LiteralRenderer;
 
   /** @internal Use `parseTokenizer`. */
   constructor(
@@ -54,6 +56,8 @@ export class Tokenizer {
       this.added.set(id, utf8.encode(token.content));
       if (token.special) this.special.add(id);
     }
+    const specials = [...this.special].map((id) => this.vocab[id]!);
+    this.literal = new LiteralRenderer(specials, new Set(chat.tokens));
   }
 
   /** The ids of `text`, at once. */
@@ -76,6 +80,18 @@ export class Tokenizer {
     all.set(first);
     all.set(ids, first.length);
     return all;
+  }
+
+  /**
+   * Renders a conversation at once, and gives what encodes it. Special tokens in what was said are text, unless
+   * `parseSpecial` is true; nothing is put before what the template writes.
+   */
+  encodingChat(chat: Chat): () => Generator<void, Int32Array> {
+    const render = (some: Chat) => this.chat.render(some);
+    const { text, literal } = chat.parseSpecial
+      ? { text: render(chat), literal: undefined }
+      : this.literal.render(chat, render);
+    return () => this.encoder.encode(text, { parseSpecial: true, literal, continues: false });
   }
 
   /** The text of `ids`; bytes that are no UTF-8 read as U+FFFD. @throws INVALID_ARGUMENT for ids out of range */
