@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { provided, type Runtime, runtimeBinary, SWIFTSHADER } from '../helpers/provided.ts';
 import { CONSUMER, runCommand, runScript } from '../package/context.ts';
 import { CHATML } from '../tokenizer/templates.ts';
+import { COMMANDS } from './commands.ts';
 
 const PROMPT = 'Once upon a time, there was a little';
 
@@ -79,12 +80,6 @@ test('this Node', () => {
     disposed: ['CLOSED:undefined', 'CLOSED:undefined'],
   });
 });
-
-const COMMANDS: [Runtime, string, string[]][] = [
-  ['node-24', 'Node.js 24', []],
-  ['bun', 'Bun', []],
-  ['deno', 'Deno', ['run', '--allow-all', '--node-modules-dir=manual']],
-];
 
 describe.each(COMMANDS)('%s', (runtime, device, args) => {
   test('gives the same tokens, bits and errors as Node', async (context) => {
