@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { load } from '../../src/index.ts';
+import { stringifyJson } from '../../src/weights/json.ts';
 import { fixtureFolder } from '../helpers/fixtures.ts';
 import { type Affine, asMlxLm } from '../weights/mlx_lm_file.ts';
 import { rawFixture, safetensors } from '../weights/reexport.ts';
@@ -133,7 +134,7 @@ describe('folders of mlx-lm', () => {
     const path = join(folder, name);
     mkdirSync(path);
     writeFileSync(join(path, 'model.safetensors'), await safetensors(model.tensors, { format: 'mlx' }));
-    writeFileSync(join(path, 'config.json'), JSON.stringify({ ...model.config, time_step_limit: undefined }));
+    writeFileSync(join(path, 'config.json'), stringifyJson(model.config));
     return path;
   };
 
