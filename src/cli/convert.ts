@@ -55,7 +55,8 @@ export const convert: Command = {
           yield chunk;
         }
       };
-      const model = { ...blueprint, checkpoint, program, formats };
+      const onWarning = (message: string) => printError(`${message}\n`);
+      const model = { ...blueprint, checkpoint, program, formats, onWarning };
       if (/\.gguf$/i.test(out)) await writeFileAtomic(out, counted(exportGguf(withTokenIds(model), signal)));
       else {
         await makeFolder(out);

@@ -3,8 +3,9 @@ import type { Program } from '../ops/program.ts';
 import type { QuantTensor, Tensor, WeightFormat } from '../types.ts';
 import { bytesOf } from './bytes.ts';
 import { toF32 } from './dequantize.ts';
+import { type GgufPlace, ggufLayout } from './gguf_layouts.ts';
 import { ggufSampling } from './gguf_sampling.ts';
-import { ggufTemplates, ggufTokenizerMetadata } from './gguf_vocabulary.ts';
+import { ggufTemplates, ggufVocabulary } from './gguf_vocabulary.ts';
 import { type GgufPiece, type GgufValue, ggufChunks } from './gguf_write.ts';
 import { f32ToF16 } from './half.ts';
 import type { Checkpoint, WeightSource } from './types.ts';
@@ -21,112 +22,69 @@ export interface ExportedModel {
   sources: Readonly<Record<string, WeightSource>>;
   program: Program;
   formats: Readonly<Record<string, WeightFormat>>;
+  onWarning?: (message: string) => void;
 }
 
 /**
- * A Mamba-2 model as llama.cpp reads it (its `mamba2` architecture): the bytes of a GGUF file, piece by piece. Codes that
- * GGUF has no blocks for become F16.
- * @throws UNSUPPORTED_MODEL for what llama.cpp's mamba2 has not
+ * A Mamba-2, Granite 4.0 H or Falcon-H1 model as llama.cpp reads it: the bytes of a GGUF file, piece by piece. Codes that
+ * GGUF has no blocks for become F16; `onWarning` hears what the file lacks.
+ * @throws UNSUPPORTED_MODEL for what llama.cpp has no place for
  */
 export function exportGguf(model: ExportedModel, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const facts = factsOf(model);
-  const pieces = Object.keys(model.program.weights).map((weight) => pieceOf(model, weight, facts, signal));
-  const { checkpoint, program, dModel, nLayer, bosTokenId, eosTokenIds } = model;
-  const key = (name: string) => `mamba2.${name}`;
+  const layout = ggufLayout(model);
+  const pieces = layout.places.map(([weight, place]) => pieceOf(model, weight, place, signal));
+  const { checkpoint, program, bosTokenId, eosTokenIds } = model;
+  const vocabulary = ggufVocabulary(checkpoint.tokenizer, program.vocabSize, bosTokenId, eosTokenIds);
+  if (vocabulary.lack !== null)
+    model.onWarning?.(
+      `The GGUF file has no tokenizer (tokenizer.ggml.model is no_vocab): ${vocabulary.lack}. It takes token ids only`,
+    );
   const metadata: Record<string, GgufValue> = {
-    'general.architecture': { string: 'mamba2' },
-    'general.name': { string: checkpoint.name.split(/[\\/]/).filter(Boolean).at(-1) ?? 'mamba2' },
+    'general.architecture': { string: layout.architecture },
+    'general.name': { string: checkpoint.name.split(/[\\/]/).filter(Boolean).at(-1) ?? layout.architecture },
     'general.quantization_version': { u32: 2 },
-    [key('context_length')]: { u32: 2 ** 20 },
-    [key('embedding_length')]: { u32: dModel },
-    [key('vocab_size')]: { u32: program.vocabSize },
-    [key('feed_forward_length')]: { u32: 0 },
-    [key('attention.head_count')]: { u32: 0 },
-    [key('block_count')]: { u32: nLayer },
-    [key('ssm.conv_kernel')]: { u32: facts.kernel },
-    [key('ssm.inner_size')]: { u32: facts.inner },
-    [key('ssm.state_size')]: { u32: facts.state },
-    [key('ssm.time_step_rank')]: { u32: facts.heads },
-    [key('ssm.group_count')]: { u32: facts.groups },
-    [key('attention.layer_norm_rms_epsilon')]: { f32: facts.eps },
-    ...ggufTokenizerMetadata(checkpoint.tokenizer, program.vocabSize, bosTokenId, eosTokenIds),
+    ...layout.metadata,
+    ...vocabulary.metadata,
     ...ggufTemplates(checkpoint.tokenizerConfig),
     ...ggufSampling(checkpoint.generationConfig),
   };
   return ggufChunks(metadata, pieces);
 }
 
-interface Facts {
-  kernel: number;
-  inner: number;
-  state: number;
-  heads: number;
-  groups: number;
-  eps: number;
-}
-
-function factsOf({ architecture, checkpoint, program }: ExportedModel): Facts {
-  const refuse = (what: string) =>
-    new EdgeError(
-      'UNSUPPORTED_MODEL',
-      `${checkpoint.name}: llama.cpp's mamba2 has no ${what}: write safetensors instead`,
-    );
-  if (architecture !== 'mamba2') throw refuse(`place for '${architecture}' models`);
-  const call = <T extends Program['calls'][number]['op']>(op: T) =>
-    program.calls.filter((other): other is Extract<Program['calls'][number], { op: T }> => other.op === op);
-  const [scan, gate] = [call('ssd_scan')[0]!, call('gate_norm')[0]!];
-  if (gate.mode !== 'gate_then_norm') throw refuse('norm before the gate');
-  if (scan.dtMin > 0 || scan.dtMax < Number.MAX_VALUE) throw refuse('limits of the step size');
-  const odd = Object.keys(program.weights).find((name) => ggufName(name) === null);
-  if (odd !== undefined) throw refuse(`weight '${odd}'`);
-  const [heads, , state] = program.states['layers.0.ssm']!.shape as [number, number, number];
-  if (program.weights['layers.0.D']!.shape[0] !== heads) throw refuse('D of each channel');
-  const [kernel] = program.states['layers.0.conv']!.shape as [number];
-  return { kernel, inner: scan.x.width, state, heads, groups: scan.ngroups, eps: gate.eps };
-}
-
-const NAMES: Readonly<Record<string, string>> = {
-  embedding: 'token_embd.weight',
-  norm_f: 'output_norm.weight',
-  head: 'output.weight',
-  norm: 'attn_norm.weight',
-  in_proj: 'ssm_in.weight',
-  conv: 'ssm_conv1d.weight',
-  'conv.bias': 'ssm_conv1d.bias',
-  dt_bias: 'ssm_dt.bias',
-  A: 'ssm_a',
-  D: 'ssm_d',
-  gate_norm: 'ssm_norm.weight',
-  out_proj: 'ssm_out.weight',
-};
-
-function ggufName(weight: string): string | null {
-  const [, layer, key = weight] = /^layers\.(\d+)\.(.+)$/.exec(weight) ?? [];
-  if (!Object.hasOwn(NAMES, key)) return null;
-  return layer === undefined ? NAMES[key]! : `blk.${layer}.${NAMES[key]}`;
-}
-
-function pieceOf(model: ExportedModel, weight: string, facts: Facts, signal?: AbortSignal): GgufPiece {
+function pieceOf(model: ExportedModel, weight: string, place: GgufPlace, signal?: AbortSignal): GgufPiece {
   const { checkpoint, sources, program, formats } = model;
   const spec = program.weights[weight]!;
   const type = ggmlType(formats[weight]!, spec.shape.at(-1)!);
-  const [length] = spec.shape as [number];
-  const shape = /\.[AD]$/.test(weight)
-    ? [length, 1]
-    : weight.endsWith('gate_norm')
-      ? [facts.groups, length / facts.groups]
-      : spec.shape;
+  const scaled = { [weight]: scaledSource(sources[weight]!, place.scale ?? 1) };
   return {
-    name: ggufName(weight)!,
+    name: place.name,
     type,
-    shape,
+    shape: place.shape,
     async *data() {
       const parts: Uint8Array[] = []; // of one tensor: codes are a file's smallest form of it
       const take = (_: string, __: number, tensor: Tensor) => void parts.push(blocksOf(tensor, type));
-      await uploadWeights(checkpoint, sources, { [weight]: spec }, formats, take, { blockRows: 1, signal });
-      yield* parts;
+      await uploadWeights(checkpoint, scaled, { [weight]: spec }, formats, take, { blockRows: 1, signal });
+      yield* place.rows ? rowsOf(parts, spec.shape[0]!, ...place.rows) : parts;
     },
   };
+}
+
+/** A weight's source, all of it multiplied by `scale`. */
+function scaledSource(source: WeightSource, scale: number): WeightSource {
+  if (scale === 1) return source;
+  const { multipliers = [{ rows: Number.POSITIVE_INFINITY, by: 1 }] } = source;
+  return { ...source, multipliers: multipliers.map(({ rows, by }) => ({ rows, by: by * scale })) };
+}
+
+/** The bytes of consecutive rows, of `all` rows in parts. */
+function* rowsOf(parts: readonly Uint8Array[], all: number, first: number, count: number) {
+  const row = parts.reduce((sum, { length }) => sum + length, 0) / all;
+  let begin = -first * row; // of a part, from the first row wanted
+  for (const part of parts) {
+    const piece = part.subarray(Math.max(0, -begin), Math.max(0, count * row - begin));
+    if (piece.length > 0) yield piece;
+    begin += part.length;
+  }
 }
 
 function ggmlType(format: WeightFormat, cols: number): string {

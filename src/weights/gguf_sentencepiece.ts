@@ -4,25 +4,25 @@ import type { JsonObject } from '../types.ts';
 export const SPACE = '▁'; // U+2581
 
 /**
- * The merges that scores stand for: every pair of pieces that makes a piece, the best piece first, among equals those of
- * the lowest ids, as transformers' converter has them.
+ * The merges that scores stand for: every pair of pieces that makes a piece, the best piece first, among equals the one
+ * that comes first; its pairs by their ids, as transformers' converter has them.
  */
 export function mergesOfScores(
   vocab: ReadonlyMap<string, number>,
   scoreOf: (piece: string) => number | null, // null: no merge makes it
 ): [string, string][] {
-  const merges: { pair: [string, string]; score: number; left: number; right: number }[] = [];
-  for (const piece of vocab.keys()) {
+  const merges: { pair: [string, string]; score: number; id: number; left: number; right: number }[] = [];
+  for (const [piece, id] of vocab) {
     const score = scoreOf(piece);
     if (score === null) continue;
     for (let at = 1; at < piece.length; at++) {
       if (/[\uDC00-\uDFFF]/.test(piece[at]!)) continue; // within a character
       const pair: [string, string] = [piece.slice(0, at), piece.slice(at)];
       const [left, right] = [vocab.get(pair[0]), vocab.get(pair[1])];
-      if (left !== undefined && right !== undefined) merges.push({ pair, score, left, right });
+      if (left !== undefined && right !== undefined) merges.push({ pair, score, id, left, right });
     }
   }
-  merges.sort((a, b) => b.score - a.score || a.left - b.left || a.right - b.right);
+  merges.sort((a, b) => b.score - a.score || a.id - b.id || a.left - b.left || a.right - b.right);
   return merges.map(({ pair }) => pair);
 }
 

@@ -1,7 +1,7 @@
 import { EdgeError } from '../errors.ts';
 import { GGML_TYPES } from './gguf_header.ts';
 
-/** A value of GGUF's metadata, with its type. Arrays hold strings or 32-bit integers. */
+/** A value of GGUF's metadata, with its type. Arrays hold strings, or numbers of 32 bits. */
 export type GgufValue =
   | { u32: number }
   | { i32: number }
@@ -9,7 +9,8 @@ export type GgufValue =
   | { bool: boolean }
   | { string: string }
   | { strings: readonly string[] }
-  | { i32s: readonly number[] };
+  | { i32s: readonly number[] }
+  | { f32s: readonly number[] };
 
 /** A tensor to be written. */
 export interface GgufPiece {
@@ -94,6 +95,11 @@ class Writer {
     this.at += 4;
   }
 
+  f32(value: number): void {
+    this.reserve(4).setFloat32(this.at, value, true);
+    this.at += 4;
+  }
+
   u64(value: number): void {
     this.reserve(8).setBigUint64(this.at, BigInt(value), true);
     this.at += 8;
@@ -116,8 +122,7 @@ class Writer {
       this.u32(value.i32 >>> 0);
     } else if ('f32' in value) {
       this.u32(F32!);
-      this.reserve(4).setFloat32(this.at, value.f32, true);
-      this.at += 4;
+      this.f32(value.f32);
     } else if ('bool' in value) {
       this.u32(BOOL!);
       this.reserve(1).setUint8(this.at, Number(value.bool));
@@ -125,15 +130,22 @@ class Writer {
     } else if ('string' in value) {
       this.u32(STRING!);
       this.string(value.string);
+    } else if ('strings' in value) {
+      this.array(STRING!, value.strings.length);
+      for (const item of value.strings) this.string(item);
+    } else if ('i32s' in value) {
+      this.array(I32!, value.i32s.length);
+      for (const item of value.i32s) this.u32(item >>> 0);
     } else {
-      const items = 'strings' in value ? value.strings : value.i32s;
-      this.u32(ARRAY!);
-      this.u32('strings' in value ? STRING! : I32!);
-      this.u64(items.length);
-      for (const item of items)
-        if (typeof item === 'string') this.string(item);
-        else this.u32(item >>> 0);
+      this.array(F32!, value.f32s.length);
+      for (const item of value.f32s) this.f32(item);
     }
+  }
+
+  private array(type: number, length: number): void {
+    this.u32(ARRAY!);
+    this.u32(type);
+    this.u64(length);
   }
 
   private reserve(bytes: number): DataView<ArrayBuffer> {

@@ -1,6 +1,7 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  cpSync,
   createReadStream,
   mkdirSync,
   mkdtempSync,
@@ -88,6 +89,22 @@ describe('edge-ssm convert', () => {
     expect(await info(gguf4)).toMatchObject({ kind: 'quant', bits: 4 });
   });
 
+  test('a GGUF file without a tokenizer is told', async () => {
+    const out = join(folder, 'mute.gguf');
+    const from = join(folder, 'mute');
+    cpSync(fixtureFolder('granite-hybrid'), from, { recursive: true });
+    writeFileSync(join(from, 'generation_config.json'), JSON.stringify({ eos_token_id: [9, 7] }));
+    const { code, err } = await edgeSsm('convert', from, out);
+    expect(code).toBe(0);
+    const model = await load(out, { backend: 'wasm' });
+    expect(model.info.eosTokenIds).toEqual([9, 7]);
+    await model.dispose();
+    expect(err).toMatch(
+      /GGUF file has no tokenizer .*no_vocab.*came without a tokenizer\.json.*token ids only/,
+    );
+    expect(await logits(out, 'none')).toEqual(await logits(fixtureFolder('granite-hybrid'), 'none'));
+  });
+
   test.runIf(process.platform !== 'win32')('stopped by Ctrl-C: what was there is', async () => {
     const out = join(folder, 'fifo.gguf'); // nobody reads on: it waits in the middle
     execFileSync('mkfifo', [out]);
@@ -141,12 +158,13 @@ describe('folders of mlx-lm', () => {
   test('of 4 bits: converted into our container or GGUF, the same logits; inspected by their own names', async () => {
     for (const [fixture, out] of [
       ['falcon-h1-multipliers', 'mlx-out'],
-      ['granite-hybrid', 'mlx-granite'],
+      ['granite-hybrid', 'mlx-granite.gguf'],
       ['mamba2-a', 'mlx.gguf'],
     ] as const) {
+      const err = out.endsWith('.gguf') ? expect.stringMatching(/^The GGUF file has no tokenizer.*\n$/) : '';
       const path = await written(`${fixture}-mlx`, fixture, { bits: 4, group: 32 });
       const to = join(folder, out);
-      expect(await edgeSsm('convert', path, to)).toMatchObject({ code: 0, err: '' });
+      expect(await edgeSsm('convert', path, to)).toMatchObject({ code: 0, err });
       expect(await logits(to, 'none')).toEqual(await logits(path, 'none'));
     }
     expect(readFileSync(join(folder, 'mlx-out', 'config.json'), 'utf8')).not.toContain('quantization');

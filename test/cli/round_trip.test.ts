@@ -18,6 +18,7 @@ import { loadedLogits } from '../weights/loaded.ts';
 vi.mock('../../src/runtime/terminal.node.ts', async (original) => ({
   ...(await original<object>()),
   print: async () => {},
+  printError: () => {}, // GGUF files of models without tokenizers
 }));
 
 const IDS = [5, 11, 42, 7];
@@ -68,9 +69,17 @@ describe.each(FIXTURES)('%s', (name) => {
     for (const how of ['none', 'q8', 'q4', 'f16']) {
       const error = await converted(source, `${name}-${how}.gguf`, how).catch((error: unknown) => error);
       if (error instanceof EdgeError) expect(error.code).toBe('UNSUPPORTED_MODEL');
-      else await expectSame(error as string, source, how);
+      else if (name !== 'falcon-h1-multipliers') await expectSame(error as string, source, how);
+      else {
+        // llama.cpp has no parameters for multipliers: folded into weights, they round otherwise.
+        const wanted = await logits(source, how === 'f16' ? 'none' : (how as Quantize));
+        expect(relativeError(await logits(error as string), wanted)).toBeLessThan(
+          how === 'none' ? 1e-5 : HALF,
+        );
+      }
     }
-    if (/^mamba2-[ab]/.test(name)) expect(existsSync(join(folder, `${name}-none.gguf`))).toBe(true);
+    if (/^(mamba2-[ab]|granite|falcon)/.test(name))
+      expect(existsSync(join(folder, `${name}-none.gguf`))).toBe(true);
   });
 });
 

@@ -2,11 +2,21 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { findArchitecture } from '../../models/index.ts';
 import { openFileSet } from '../../src/io/fileset.ts';
+import { writeFileAtomic } from '../../src/runtime/node.ts';
+import { openCheckpoint } from '../../src/weights/checkpoint.ts';
+import { exportGguf } from '../../src/weights/gguf_export.ts';
+import { weightFormats } from '../../src/weights/plan.ts';
+import { fixtureFolder } from '../helpers/fixtures.ts';
+
 import { llamaError, needLlama } from '../helpers/llama.ts';
+import { files } from '../weights/files.ts';
+import { type GgufValue, gguf } from '../weights/gguf_file.ts';
 import { llamaGguf } from '../weights/llama_layout.ts';
 import { loadedLogits } from '../weights/loaded.ts';
 import { rawFixture } from '../weights/reexport.ts';
+import { byteLevelVocabulary } from '../weights/small_vocabularies.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-llama-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -44,4 +54,25 @@ describe("the hybrids' logits are llama.cpp's on files in its converter's layout
     console.log(`${name}: relative error ${error.toExponential(1)}`);
     expect(error).toBeLessThan(1e-3); // llama.cpp keeps keys and values as f16
   });
+
+  test.for(['granite-hybrid', 'falcon-h1', 'falcon-h1-multipliers'])(
+    '%s, exported',
+    async (name, context) => {
+      needLlama(context);
+      const read = await openCheckpoint(await openFileSet(fixtureFolder(name)));
+      const architecture: [string, GgufValue] = ['general.architecture', { string: 'other' }];
+      const vocabulary = gguf([architecture, ...byteLevelVocabulary('gpt-2')]);
+      const { tokenizer } = await openCheckpoint(files({ 'x.gguf': vocabulary }));
+      const checkpoint = { ...read, tokenizer }; // llama.cpp loads no model without one
+      const blueprint = findArchitecture(read.config).read(read.config, read.tensors);
+      const program = blueprint.program({ chunk: 64, maxContext: 512 });
+      const { formats } = weightFormats(read, blueprint.sources, program.weights, 'none');
+      const file = join(folder, `${name}-exported.gguf`);
+      await writeFileAtomic(file, exportGguf({ ...blueprint, checkpoint, program, formats }));
+      await read.close();
+      const error = llamaError(file, ids, await loadedLogits(await openFileSet(file), ids));
+      console.log(`${name}, exported: relative error ${error.toExponential(1)}`);
+      expect(error).toBeLessThan(1e-3);
+    },
+  );
 });

@@ -1,21 +1,18 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { findArchitecture } from '../../models/index.ts';
 import { openFileSet } from '../../src/io/fileset.ts';
 import { writeFileAtomic } from '../../src/runtime/node.ts';
-import { parseTokenizer } from '../../src/tokenizer/index.ts';
 import type { JsonValue, Quantize } from '../../src/types.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { convertCheckpoint } from '../../src/weights/convert.ts';
 import { repack } from '../../src/weights/gguf.ts';
 import { exportGguf, packBlocks } from '../../src/weights/gguf_export.ts';
-import { ggufTokenizer } from '../../src/weights/gguf_tokenizer.ts';
-import { ggufTemplates, ggufTokenizerMetadata } from '../../src/weights/gguf_vocabulary.ts';
+import { ggufTemplates } from '../../src/weights/gguf_vocabulary.ts';
 import { inspectFile } from '../../src/weights/inspect.ts';
 import { weightFormats } from '../../src/weights/plan.ts';
-import { fixtureFolder } from '../helpers/fixtures.ts';
 import { llamaError, needLlama } from '../helpers/llama.ts';
 import { loadedLogits } from './loaded.ts';
 
@@ -118,23 +115,4 @@ test('chat templates go along', () => {
       ),
     );
   expect(ggufTemplates(null)).toEqual({});
-});
-
-test('the tokenizer goes along', async () => {
-  const tokenizer = readFileSync(join(fixtureFolder('nano'), 'tokenizer.json'), 'utf8');
-  const metadata = ggufTokenizerMetadata(tokenizer, 1024, 0, [0]);
-  const plain = Object.fromEntries(
-    Object.entries(metadata).map(([key, value]) => [key, Object.values(value)[0]]),
-  );
-  const back = ggufTokenizer('x.gguf', plain as never);
-  const parse = (text: string) => parseTokenizer({ name: 'x', tokenizer: text, config: null }, 1024);
-  for (const text of ['Once upon a time, there was 1 dog.', "It's naïve — 日本!\n\n  x"])
-    expect(parse(back!).encode(text)).toEqual(parse(tokenizer).encode(text));
-  for (const odd of [
-    '{"model": {"type": "WordPiece"}}',
-    '{"model": {"type": "BPE"}, "pre_tokenizer": {"type": "Split"}}',
-  ])
-    expect(ggufTokenizerMetadata(odd, 10, null, [])).toEqual({
-      'tokenizer.ggml.model': { string: 'no_vocab' },
-    });
 });

@@ -1,33 +1,23 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { findArchitecture } from '../../models/index.ts';
-import type { JsonObject } from '../../src/types.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { relativeError } from '../helpers/compare.ts';
-import { fixtureFolder } from '../helpers/fixtures.ts';
-import { parseSafetensors } from '../helpers/safetensors.ts';
-import { expectError, files, json } from './files.ts';
+import { loadFixture } from '../helpers/fixtures.ts';
+import { expectError, files } from './files.ts';
 import { type GgufValue, gguf } from './gguf_file.ts';
 import { llamaGguf } from './llama_layout.ts';
 import { loadedLogits } from './loaded.ts';
-import { rawFixture, rawFixtureIn, safetensors } from './reexport.ts';
+import { rawFixture, safetensors } from './reexport.ts';
 
-const SHARED = new URL('../../../shared/', import.meta.url).pathname;
-const FOLDERS = {
-  'granite-hybrid': fixtureFolder('granite-hybrid'),
-  'falcon-h1': fixtureFolder('falcon-h1'),
-  'mamba2-a': fixtureFolder('mamba2-a'),
-  'falcon-h1 with multipliers': `${SHARED}fixtures-falcon/falcon-h1-multipliers`,
-};
+const NAMES = ['granite-hybrid', 'falcon-h1', 'falcon-h1-multipliers', 'mamba2-a'];
 const IDS = [5, 11, 42, 7];
 const HYBRIDS = ['granite-hybrid', 'falcon-h1'];
 const open = (bytes: Uint8Array) => openCheckpoint(files({ 'x.gguf': bytes }));
 
-describe.each(Object.entries(FOLDERS))('%s as llama.cpp writes it', (_, folder) => {
-  test('has the published logits', async (context) => {
-    if (!existsSync(folder)) return context.skip(`SKIP: no ${folder.replace(SHARED, '../shared/')}`);
-    const expected = parseSafetensors(readFileSync(`${folder}/expected.safetensors`));
-    const set = files({ 'x.gguf': llamaGguf(rawFixtureIn(folder)) });
+describe.each(NAMES)('%s as llama.cpp writes it', (name) => {
+  test('has the published logits', async () => {
+    const { expected } = loadFixture(name);
+    const set = files({ 'x.gguf': llamaGguf(rawFixture(name)) });
     const keys = [...expected.keys()].filter((key) => key.endsWith('logits')).slice(0, 6);
     expect(keys.length).toBeGreaterThan(0);
     for (const key of keys) {
@@ -37,26 +27,6 @@ describe.each(Object.entries(FOLDERS))('%s as llama.cpp writes it', (_, folder) 
       expect(relativeError(found, values), key).toBeLessThanOrEqual(1e-4);
     }
   });
-});
-
-test('multipliers of Falcon-H1 are folded in: the same as those of a config', async () => {
-  const fixture = rawFixture('falcon-h1');
-  const config: JsonObject = {
-    ...fixture.config,
-    attention_in_multiplier: 1.2,
-    attention_out_multiplier: 0.9,
-    key_multiplier: 0.8,
-    ssm_in_multiplier: 0.7,
-    ssm_out_multiplier: 1.1,
-    ssm_multipliers: [0.9, 1.3, 0.8, 1.2, 0.7],
-    mlp_multipliers: [1.4, 0.6],
-    embedding_multiplier: 1.7,
-    lm_head_multiplier: 0.6,
-    time_step_limit: null,
-  };
-  const plain = { 'model.safetensors': await safetensors(fixture.tensors), 'config.json': json(config) };
-  const found = await loadedLogits(files({ 'x.gguf': llamaGguf({ ...fixture, config }) }), IDS);
-  expect(relativeError(found, await loadedLogits(files(plain), IDS))).toBeLessThanOrEqual(1e-5);
 });
 
 describe.each(HYBRIDS)('%s as llama.cpp writes it', (name) => {

@@ -89,8 +89,8 @@ const CANNOT: Readonly<Record<string, { architectures: readonly string[]; fixtur
   'state-spaces, safetensors': { architectures: ['rene', 'granite-hybrid', 'falcon-h1'] }, // other blocks
   'state-spaces, PyTorch': { architectures: ['rene', 'granite-hybrid', 'falcon-h1'] },
   MLX: { architectures: ['granite-hybrid', 'falcon-h1'] }, // cartesia-mlx knows no multipliers
-  // llama.cpp's mamba2 is Mamba-2 layers alone, its projections without biases.
-  GGUF: { architectures: ['rene', 'granite-hybrid', 'falcon-h1'], fixtures: ['mamba2-c-untied-f16'] },
+  // llama.cpp has no blocks of Rene's; its mamba2 has no biases of projections.
+  GGUF: { architectures: ['rene'], fixtures: ['mamba2-c-untied-f16'] },
 };
 const QUANTIZED = ['our own', 'GGUF'];
 
@@ -118,9 +118,17 @@ describe.each(FIXTURES)('%s', (name) => {
   });
 
   const held = Object.keys(FORMATS).filter((format) => holds(format, name));
+  /** llama.cpp has no parameters for Falcon-H1's multipliers: folded into weights, they round otherwise. */
+  const folded = (format: string) => format === 'GGUF' && name === 'falcon-h1-multipliers';
+  const same = (format: string, found: Uint8Array, wanted: Uint8Array, tolerance: number) => {
+    if (!folded(format)) return expect(found).toEqual(wanted);
+    const error = relativeError(new Float32Array(found.buffer), new Float32Array(wanted.buffer));
+    expect(error).toBeLessThanOrEqual(tolerance);
+  };
+
   test.each(held)('%s: the same logits, bit for bit', async (format) => {
     const found = await logits(files(await FORMATS[format]!(fixture, 'none')));
-    expect(found).toEqual(await logits(await asIs(fixture)));
+    same(format, found, await logits(await asIs(fixture)), 1e-5);
   });
 
   test.each(
@@ -132,7 +140,7 @@ describe.each(FIXTURES)('%s', (name) => {
       ]) as [string, Quantize][],
   )('%s, %s: the same as quantized while it loads', async (format, quantize) => {
     const found = await logits(files(await FORMATS[format]!(fixture, quantize)));
-    expect(found).toEqual(await logits(await asIs(fixture), quantize));
+    same(format, found, await logits(await asIs(fixture), quantize), 2e-3); // scales are f16
   });
 
   const refused = held.includes('GGUF') ? [] : ['GGUF'];

@@ -19,10 +19,7 @@ export interface RawFixture {
 }
 
 export function rawFixture(name: string): RawFixture {
-  return rawFixtureIn(fixtureFolder(name));
-}
-
-export function rawFixtureIn(folder: string): RawFixture {
+  const folder = fixtureFolder(name);
   const configBytes = new Uint8Array(readFileSync(`${folder}/config.json`));
   const config = parseJsonObject('config.json', configBytes); // may have a bare Infinity
   const bytes = new Uint8Array(readFileSync(`${folder}/model.safetensors`));
