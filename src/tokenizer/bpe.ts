@@ -4,6 +4,8 @@ import { PairTable } from './pair_table.ts';
 /** Words kept with their ids: most of a text are few. */
 const MAX_KEPT = 10_000;
 const MAX_KEPT_LENGTH = 64;
+/** Symbols of words that are encoded at once, and so in the same arrays. */
+const SHORT = 256;
 /** Steps of merging after which a long word lets others run. */
 const STEPS = 8192;
 /** Ranks and places in one key, which a double holds exactly: 2^21 merges, words of 2^31 symbols. */
@@ -20,6 +22,8 @@ export class BytePairs {
   private readonly suffix: string; // of the symbol that ends one
   private readonly whole: boolean; // words of the vocabulary are not merged
   private readonly kept = new Map<string, Int32Array>();
+  private readonly short: Merging;
+  private readonly utf8 = new TextEncoder();
 
   /** @param model of a tokenizer.json that was checked; `vocab` is its vocabulary */
   constructor(model: JsonObject, vocab: ReadonlyMap<string, number>) {
@@ -28,6 +32,7 @@ export class BytePairs {
     this.prefix = text('continuing_subword_prefix');
     this.suffix = text('end_of_word_suffix');
     this.pairs = readPairs(model, vocab, this.prefix);
+    this.short = new Merging(SHORT, this.pairs);
     this.unknown = vocab.get(text('unk_token'));
     this.fuse = model.fuse_unk === true;
     this.whole = model.ignore_merges === true;
@@ -44,7 +49,9 @@ export class BytePairs {
   *encode(word: string): Generator<void, Int32Array> {
     const id = this.whole ? this.vocab.get(word) : undefined;
     if (id !== undefined) return Int32Array.of(id);
-    const merging = new Merging(this.symbols(word), this.pairs);
+    const most = this.bytes ? 4 * word.length : word.length;
+    const merging = most <= SHORT ? this.short : new Merging(most, this.pairs);
+    merging.begin(this.fill(merging.symbols, word));
     while (!merging.run(STEPS)) yield;
     const ids = merging.ids();
     if (word.length <= MAX_KEPT_LENGTH) {
@@ -54,10 +61,9 @@ export class BytePairs {
     return ids;
   }
 
-  /** The ids of a word's characters. */
-  private symbols(word: string): Int32Array {
+  /** Writes the ids of a word's characters; gives their number. */
+  private fill(ids: Int32Array, word: string): number {
     const { vocab, prefix, suffix, bytes, unknown } = this;
-    const ids = new Int32Array(bytes ? 4 * word.length : word.length);
     let length = 0;
     let afterUnknown = false;
     for (let i = 0, next = 0; i < word.length; i = next) {
@@ -67,16 +73,18 @@ export class BytePairs {
       if (next === word.length) symbol += suffix;
       const id = vocab.get(symbol);
       if (id !== undefined) ids[length++] = id;
-      else if (bytes) for (const byte of new TextEncoder().encode(symbol)) ids[length++] = bytes[byte]!;
+      else if (bytes) for (const byte of this.utf8.encode(symbol)) ids[length++] = bytes[byte]!;
       else if (unknown !== undefined && !(this.fuse && afterUnknown)) ids[length++] = unknown;
       afterUnknown = id === undefined;
     }
-    return ids.subarray(0, length);
+    return length;
   }
 }
 
 /** One word on its way: symbols in a list of which neighbours merge, and a heap of the pairs that can. */
 class Merging {
+  readonly symbols: Int32Array; // a merged one leaves −1 behind
+  private length = 0;
   private readonly before: Int32Array; // [symbols]: the symbol on the left; −1: none
   private readonly after: Int32Array; // [symbols]: on the right
   private readonly heap: Float64Array; // rank and place of a pair's left symbol
@@ -84,22 +92,29 @@ class Merging {
   private begun = 0; // symbols whose pairs were added
 
   constructor(
-    private readonly symbols: Int32Array, // a merged one leaves −1 behind
+    most: number, // symbols
     private readonly pairs: PairTable,
   ) {
-    const { length } = symbols;
-    this.before = new Int32Array(length);
-    this.after = new Int32Array(length);
+    this.symbols = new Int32Array(most);
+    this.before = new Int32Array(most);
+    this.after = new Int32Array(most);
+    this.heap = new Float64Array(3 * most); // a merge adds two pairs, and there are fewer merges than symbols
+  }
+
+  /** Another word, of the first `length` symbols. */
+  begin(length: number): void {
+    this.length = length;
+    this.size = 0;
+    this.begun = 0;
     for (let i = 0; i < length; i++) {
       this.before[i] = i - 1;
       this.after[i] = i + 1 < length ? i + 1 : -1;
     }
-    this.heap = new Float64Array(3 * length); // a merge adds two pairs, and there are fewer merges than symbols
   }
 
   /** So many steps of it; true at the end. */
   run(steps: number): boolean {
-    const last = this.symbols.length - 1;
+    const last = this.length - 1;
     for (; this.begun < last; this.begun++) {
       if (steps-- <= 0) return false;
       this.add(this.begun);
@@ -112,7 +127,7 @@ class Merging {
   }
 
   ids(): Int32Array {
-    return this.symbols.filter((id) => id >= 0);
+    return this.symbols.subarray(0, this.length).filter((id) => id >= 0);
   }
 
   private merge(key: number): void {

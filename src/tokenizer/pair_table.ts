@@ -13,7 +13,11 @@ export class PairTable {
 
   /** Of two merges of the same ids, the one that is set last. */
   set(left: number, right: number, rank: number, merged: number): void {
-    this.table.set([left + 1, right, rank, merged], this.place(left, right));
+    const at = this.place(left, right);
+    this.table[at] = left + 1;
+    this.table[at + 1] = right;
+    this.table[at + 2] = rank;
+    this.table[at + 3] = merged;
   }
 
   /** The place of a merge; −1: there is none. */
