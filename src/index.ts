@@ -17,6 +17,7 @@ export type {
   ModelSource,
   Progress,
   Prompt,
+  PromptOptions,
   RewindTarget,
   Score,
   SelfTestReport,
@@ -27,5 +28,5 @@ export type {
 } from './engine/types.ts';
 export { EdgeError, type EdgeErrorCode } from './errors.ts';
 export type { DecodeOptions, SnapshotDtype } from './state/snapshot.ts';
-export type { Chat, ChatMessage, ChatOptions } from './tokenizer/index.ts';
+export type { Chat, ChatMessage, ChatOptions, EncodeOptions } from './tokenizer/index.ts';
 export type { BackendName, GroupSize, Numerics, Quantize, WeightFormat } from './types.ts';

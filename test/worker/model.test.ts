@@ -27,6 +27,30 @@ describe('a model in a worker', () => {
     await expect(tokenizer.decode([info.vocabSize])).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 
+  test('a long text that is encoded hears its signal, and keeps nobody waiting', async () => {
+    const model = await loadNano();
+    const long = `${PROMPT} `.repeat(200_000);
+    for (const start of [
+      (signal: AbortSignal) => model.tokenizer.encode(long, { signal }),
+      (signal: AbortSignal) => model.score(long, { signal }),
+      (signal: AbortSignal) => model.generate(long, { signal }).result(),
+    ]) {
+      const controller = new AbortController();
+      let settled = false;
+      const encoding = start(controller.signal).finally(() => {
+        settled = true;
+      });
+      const rejected = expect(encoding).rejects.toMatchObject({ code: 'ABORTED' });
+      await greedy(model, 1);
+      expect(settled).toBe(false);
+      controller.abort();
+      await rejected;
+    }
+    await expect(model.tokenizer.encode('x', { special: true } as never)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  });
+
   test('logits: all rows, the last ones, of text and of ids; the arguments stay whole', async () => {
     const model = await loadNano();
     const { vocabSize } = model.info;
