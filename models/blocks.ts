@@ -3,6 +3,7 @@ import type { View } from '../src/ops/contract.ts';
 import type { GateNormCall } from '../src/ops/gate_norm.ts';
 import type { OpCall } from '../src/ops/index.ts';
 import type { StateSpec } from '../src/ops/program.ts';
+import type { TensorNames } from './names.ts';
 import type { WeightBinder } from './weights.ts';
 
 /** A program while its blocks add to it. */
@@ -40,7 +41,13 @@ export interface Place {
   sum?: { of: string; to: string };
 }
 
-/** Where state-spaces and transformers' Mamba2 have layer `i`. */
+/** The names of state-spaces and of transformers' Mamba2. */
+export const BACKBONE: TensorNames = {
+  root: 'backbone.',
+  embedding: ['embeddings.weight', 'embedding.weight'],
+};
+
+/** Where they have layer `i`. */
 export function backboneLayer(weights: WeightBinder, i: number, dModel: number, eps: number): Place {
   const tensors = `backbone.layers.${i}`;
   return {

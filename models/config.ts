@@ -29,6 +29,10 @@ export class Config {
     return this.fields[key] !== undefined && this.fields[key] !== null;
   }
 
+  isNull(key: string): boolean {
+    return this.fields[key] === null;
+  }
+
   /** A positive integer below 2^31. */
   integer(key: string, fallback?: number): number {
     const value = this.fields[key] ?? fallback;
@@ -46,7 +50,8 @@ export class Config {
 
   /** A positive integer, or 0 where the field is switched off: absent, null, false or 0. */
   count(key: string): number {
-    return this.fields[key] ? this.integer(key) : 0;
+    const value = this.fields[key] ?? 0;
+    return value === 0 || value === false ? 0 : this.integer(key);
   }
 
   /** A positive, finite number. */

@@ -11,7 +11,7 @@ import {
 } from './blocks.ts';
 import { languageModel } from './blueprint.ts';
 import { Config, declares } from './config.ts';
-import { modelLayer, readMambaFields } from './transformers.ts';
+import { MODEL, modelLayer, readMambaFields } from './transformers.ts';
 import type { Architecture } from './types.ts';
 import { WeightBinder } from './weights.ts';
 
@@ -20,18 +20,19 @@ import { WeightBinder } from './weights.ts';
  * same norm, then a gated MLP; multipliers (µP) on the way into and out of each.
  */
 export const falconH1: Architecture = {
-  name: 'falcon-h1',
+  name: 'falcon_h1',
+  tensorNames: MODEL,
   matches: (config) => declares(config, 'FalconH1ForCausalLM', 'falcon_h1'),
   read(json, tensors: ReadonlyMap<string, TensorShape>) {
     const folded = isFolded(tensors);
-    const config = new Config('falcon-h1', folded ? withoutFolded(json) : json);
+    const config = new Config('falcon_h1', folded ? withoutFolded(json) : json);
     config.only('hidden_act', 'silu');
     if (folded) for (const bias of ['attention_bias', 'mlp_bias']) config.only(bias, false); // mlx-lm folds weights only
     const dModel = config.integer('hidden_size');
     const vocabSize = config.integer('vocab_size');
     const nLayer = config.integer('num_hidden_layers');
     const eps = config.positive('rms_norm_eps', 1e-5);
-    const weights = new WeightBinder('falcon-h1', tensors);
+    const weights = new WeightBinder('falcon_h1', tensors);
     const mamba2Dims = readMamba2(config, dModel);
     const attentionDims = readAttention(config, dModel, folded);
     const mlp = readMlp(config);
@@ -50,13 +51,13 @@ export const falconH1: Architecture = {
     });
     return languageModel(
       {
-        architecture: 'falcon-h1',
+        architecture: 'falcon_h1',
         dModel,
         vocabSize,
         eps,
         tied: config.flag('tie_word_embeddings', false),
-        bosTokenId: config.tokenIds('bos_token_id', vocabSize)[0] ?? null,
-        eosTokenIds: config.tokenIds('eos_token_id', vocabSize),
+        bosTokenId: config.tokenIds('bos_token_id', vocabSize, 1)[0] ?? null,
+        eosTokenIds: config.tokenIds('eos_token_id', vocabSize, 2),
         tensors: {
           embedding: 'model.embed_tokens.weight',
           norm: 'model.final_layernorm.weight',
@@ -100,7 +101,8 @@ function withoutFolded(json: JsonObject): JsonObject {
 /** `mamba_rms_norm` false: the gate alone. */
 function readMamba2(config: Config, dModel: number): Mamba2Dims {
   config.only('mamba_proj_bias', false);
-  const d_inner = config.integer('mamba_d_ssm', Math.floor(config.positive('mamba_expand', 2) * dModel));
+  const expanded = Math.floor(config.positive('mamba_expand', 2) * dModel);
+  const d_inner = config.integer('mamba_d_ssm', config.isNull('mamba_d_ssm') ? expanded : 1024);
   const first = config.flag('mamba_norm_before_gate', true) ? 'norm_then_gate' : 'gate_then_norm';
   const into = config.positive('ssm_in_multiplier', 1);
   const [z, x, B, C, dt] = config.multipliers('ssm_multipliers', 5).map((by) => into * by);
@@ -128,7 +130,12 @@ function readAttention(config: Config, dModel: number, folded: boolean): Attenti
   if (config.has('rope_scaling')) throw config.unsupported('rope_scaling', 'only null is');
   return {
     heads,
-    kvHeads: config.divisor('num_key_value_heads', heads, `the ${heads} heads`, heads),
+    kvHeads: config.divisor(
+      'num_key_value_heads',
+      heads,
+      `the ${heads} heads (8 if absent)`,
+      config.isNull('num_key_value_heads') ? heads : 8,
+    ),
     headDim,
     window: null,
     scale: 1 / Math.sqrt(headDim),
@@ -136,7 +143,7 @@ function readAttention(config: Config, dModel: number, folded: boolean): Attenti
     outBias: bias,
     separate: true,
     multipliers: [unfolded, unfolded * config.positive('key_multiplier', 1), into],
-    rotary: { dims: headDim, theta: rope.positive('rope_theta', config.positive('rope_theta', 10_000)) },
+    rotary: { dims: headDim, theta: rope.positive('rope_theta', config.positive('rope_theta', 100_000)) },
   };
 }
 

@@ -10,7 +10,7 @@ import {
 } from './blocks.ts';
 import { languageModel } from './blueprint.ts';
 import { Config, declares } from './config.ts';
-import { modelLayer, readMambaFields } from './transformers.ts';
+import { MODEL, modelLayer, readMambaFields } from './transformers.ts';
 import type { Architecture } from './types.ts';
 import { WeightBinder } from './weights.ts';
 
@@ -22,20 +22,23 @@ const ATTENTION = ['attention', 'full_attention'];
  * without positional encoding, then a gated MLP; what either adds is scaled, as are embeddings and logits.
  */
 export const granite: Architecture = {
-  name: 'granite-hybrid',
+  name: 'granitemoehybrid',
+  tensorNames: MODEL,
   matches: (config) => declares(config, 'GraniteMoeHybridForCausalLM', 'granitemoehybrid'),
   read(json, tensors: ReadonlyMap<string, TensorShape>) {
-    const config = new Config('granite-hybrid', json);
+    const config = new Config('granitemoehybrid', json);
     config.only('hidden_act', 'silu');
     config.only('num_local_experts', 0);
+    if ([...tensors.keys()].some((name) => name.includes('.block_sparse_moe.')))
+      throw config.unsupported('num_local_experts', 'models with experts are not'); // 8 if absent
     config.only('position_embedding_type', 'nope');
     config.only('mamba_n_groups', 1);
     const dModel = config.integer('hidden_size');
     const vocabSize = config.integer('vocab_size');
-    const eps = config.positive('rms_norm_eps', 1e-5);
+    const eps = config.positive('rms_norm_eps', 1e-6);
     const scale = config.positive('residual_multiplier', 1);
     const types = layerTypes(config);
-    const weights = new WeightBinder('granite-hybrid', tensors);
+    const weights = new WeightBinder('granitemoehybrid', tensors);
     const mamba2Dims = readMamba2(config, dModel);
     const attentionDims = readAttention(config, dModel);
     const [mlp, mlpDims] = readMlp(config, weights);
@@ -48,13 +51,13 @@ export const granite: Architecture = {
     });
     return languageModel(
       {
-        architecture: 'granite-hybrid',
+        architecture: 'granitemoehybrid',
         dModel,
         vocabSize,
         eps,
         tied: config.flag('tie_word_embeddings', false),
-        bosTokenId: config.tokenIds('bos_token_id', vocabSize)[0] ?? null,
-        eosTokenIds: config.tokenIds('eos_token_id', vocabSize),
+        bosTokenId: config.tokenIds('bos_token_id', vocabSize, 1)[0] ?? null,
+        eosTokenIds: config.tokenIds('eos_token_id', vocabSize, 2),
         tensors: {
           embedding: 'model.embed_tokens.weight',
           norm: 'model.norm.weight',
@@ -81,11 +84,14 @@ function readMlp(config: Config, weights: WeightBinder): [mixer: string, MlpDims
     : ['shared_mlp', { ...plain, gate: 'merged', names: ['input_linear', '', 'output_linear'] }];
 }
 
+/** All Mamba-2 if the config says nothing, under either name. */
 function layerTypes(config: Config): string[] {
-  const types = config.texts('layer_types');
   const count = config.integer('num_hidden_layers');
+  const field = ['layer_types', 'layers_block_type'].find((name) => config.has(name));
+  if (field === undefined) return Array.from({ length: count }, () => MAMBA[0]!);
+  const types = config.texts(field);
   if (types.length !== count || !types.every((type) => [...MAMBA, ...ATTENTION].includes(type)))
-    throw config.invalid('layer_types', `${count} of ${[...MAMBA, ...ATTENTION].join(', ')}`);
+    throw config.invalid(field, `${count} of ${[...MAMBA, ...ATTENTION].join(', ')}`);
   return types;
 }
 

@@ -3,6 +3,7 @@ import type { TensorShape } from '../src/weights/types.ts';
 import {
   type AttentionDims,
   attentionBlock,
+  BACKBONE,
   type Block,
   backboneLayer,
   inTurn,
@@ -36,6 +37,7 @@ interface Facts {
  */
 export const mamba2: Architecture = {
   name: 'mamba2',
+  tensorNames: BACKBONE,
   matches(config) {
     const { model_type, ssm_cfg } = config;
     if (declares(config, 'Mamba2ForCausalLM', 'mamba2')) return true;

@@ -2,6 +2,7 @@ import type { TensorShape } from '../src/weights/types.ts';
 import {
   type AttentionDims,
   attentionBlock,
+  BACKBONE,
   type Block,
   backboneLayer,
   type MlpDims,
@@ -18,6 +19,7 @@ import { WeightBinder } from './weights.ts';
 /** Rene (cartesia-ai/edge): Mamba-2, GELU MLP and sliding-window attention blocks, no positional encoding. */
 export const rene: Architecture = {
   name: 'rene',
+  tensorNames: BACKBONE,
   matches: (config) => declares(config, 'ReneLMHeadModel', 'rene'),
   read(json, tensors: ReadonlyMap<string, TensorShape>) {
     const config = new Config('rene', json);

@@ -1,9 +1,13 @@
 import type { Mamba2Dims, Place } from './blocks.ts';
 import type { Config } from './config.ts';
+import type { TensorNames } from './names.ts';
 import { convKernel } from './state_spaces.ts';
 import type { WeightBinder } from './weights.ts';
 
-/** Where the hybrids of transformers have the parts of layer `i`; `scale` is of what a part adds to the residual. */
+/** The names of transformers' hybrids. */
+export const MODEL: TensorNames = { root: 'model.', embedding: ['embed_tokens.weight'] };
+
+/** Where they have the parts of layer `i`; `scale` is of what a part adds to the residual. */
 export function modelLayer(weights: WeightBinder, i: number, dModel: number, eps: number) {
   const at = `model.layers.${i}`;
   return (part: '' | `.${string}`, norm: string, mixer: string, scale: number): Place => ({

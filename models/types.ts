@@ -1,6 +1,7 @@
 import type { Program } from '../src/ops/program.ts';
 import type { JsonObject } from '../src/types.ts';
 import type { TensorShape, WeightSource } from '../src/weights/types.ts';
+import type { TensorNames } from './names.ts';
 
 /** One checkpoint, understood: facts for `info`, where each weight comes from, and the program to run it. */
 export interface Blueprint {
@@ -14,9 +15,10 @@ export interface Blueprint {
   program(options: { chunk: number; maxContext: number }): Program;
 }
 
-/** One file of this folder. */
+/** One file of this folder; its tensors come to it under its own names. */
 export interface Architecture {
-  name: string;
+  name: string; // the model type that configs say
+  tensorNames: TensorNames;
   /** Does this config ask for this architecture? */
   matches(config: JsonObject): boolean;
   /**

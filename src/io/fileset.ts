@@ -3,7 +3,7 @@ import { EdgeError } from '../errors.ts';
 import { blobFileSet, blobName } from './blob.ts';
 import { Downloads } from './download.ts';
 import { directoryFileSet, openFileSource } from './file.ts';
-import { hubFileSet } from './hub.ts';
+import { hubFileSet, hubHint } from './hub.ts';
 import { requirePlainName } from './range.ts';
 import type { ByteSource, DownloadOptions, FileSet } from './types.ts';
 import { openBlobUrl, openUrl } from './url.ts';
@@ -115,7 +115,7 @@ async function openPath(path: string): Promise<FileSet> {
   if (!found)
     throw new EdgeError(
       'NOT_FOUND',
-      `There is no file or directory '${path}'; expected a model's folder or one of its files`,
+      `There is no file or directory '${path}'; expected a model's folder or one of its files${hubHint(path)}`,
     );
   if (found.kind === 'directory') return directoryFileSet(path);
   const { directory, file } = splitPath(path);

@@ -51,6 +51,13 @@ export function hubFileSet(location: string, downloads: Downloads): FileSet {
   };
 }
 
+/** Says how a model of the hub is named, where `path` could be meant as one. */
+export function hubHint(path: string): string {
+  return /^\w[\w.-]{0,95}\/\w[\w.-]{0,95}$/.test(path)
+    ? `. If a model of the Hugging Face Hub is meant, its name here is 'hf:${path}'`
+    : '';
+}
+
 /** What the hub says of a revision's files: https://huggingface.co/docs/hub/api, `tree`. */
 async function fetchListing(url: string, http: HttpOptions, signal?: AbortSignal): Promise<Listed> {
   const response = await persist(http, signal, () => request(url, {}, http, signal));

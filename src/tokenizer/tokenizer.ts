@@ -27,6 +27,7 @@ export interface EncodeOptions {
   continues?: boolean | undefined;
 }
 
+const MOST_IDS = 2 ** 21;
 const NOTHING = new Uint8Array(0);
 
 /** Text to ids and back, for a model of `vocabSize` ids; the model's vocabulary may be padded beyond `size`. */
@@ -60,7 +61,7 @@ export class Tokenizer {
     this.literal = new LiteralRenderer(specials, new Set(chat.tokens));
   }
 
-  /** The ids of `text`, at once. */
+  /** The ids of `text`, at once. @throws INVALID_ARGUMENT for tokens that the model lacks */
   encode(text: string, options: EncodeOptions = {}): Int32Array {
     const work = this.encoding(text, options);
     for (;;) {
@@ -73,7 +74,7 @@ export class Tokenizer {
   *encoding(text: string, options: EncodeOptions = {}): Generator<void, Int32Array> {
     requireArgument(typeof text === 'string', `The text to encode must be a string, found ${typeof text}`);
     const { addSpecialTokens = false, parseSpecial = true, continues = false } = options;
-    const ids = yield* this.encoder.encode(text, { parseSpecial, continues });
+    const ids = this.known(yield* this.encoder.encode(text, { parseSpecial, continues }));
     const first = addSpecialTokens ? this.firstIds : [];
     if (first.every((id, i) => id === ids[i])) return ids;
     const all = new Int32Array(first.length + ids.length);
@@ -91,7 +92,22 @@ export class Tokenizer {
     const { text, literal } = chat.parseSpecial
       ? { text: render(chat), literal: undefined }
       : this.literal.render(chat, render);
-    return () => this.encoder.encode(text, { parseSpecial: true, literal, continues: false });
+    const { encoder } = this;
+    const known = (ids: Int32Array) => this.known(ids);
+    return function* () {
+      return known(yield* encoder.encode(text, { parseSpecial: true, literal, continues: false }));
+    };
+  }
+
+  /** The same ids, none of a token that the model has no embedding for. @throws INVALID_ARGUMENT */
+  private known(ids: Int32Array): Int32Array {
+    const odd = this.size > this.vocabSize ? ids.find((id) => id >= this.vocabSize) : undefined;
+    requireArgument(
+      odd === undefined,
+      `The text holds ${JSON.stringify(this.vocab[odd!])}, token ${odd} of the tokenizer, but the model has ids from 0 to ` +
+        `${this.vocabSize - 1} only: leave it out, or check that tokenizer.json belongs to this model`,
+    );
+    return ids;
   }
 
   /** The text of `ids`; bytes that are no UTF-8 read as U+FFFD. @throws INVALID_ARGUMENT for ids out of range */
@@ -135,27 +151,23 @@ export class Tokenizer {
 }
 
 /**
- * Reads a tokenizer for a model of `vocabSize` ids.
- * @throws INVALID_FILE if it is damaged, or has ids that the model lacks
+ * Reads a tokenizer for a model of `vocabSize` ids. It may have more: only text that needs them is refused.
+ * @throws INVALID_FILE if it is damaged
  */
 export function parseTokenizer(files: TokenizerFiles, vocabSize: number): Tokenizer {
   const json = parseObject(files.tokenizer, files.name);
   const largest = largestIdOrFault(json);
   if (typeof largest === 'string') throw invalid(files.name, largest);
-  if (largest >= vocabSize)
-    throw invalid(
-      files.name,
-      `has ids up to ${largest}, but the model's vocabulary has ${vocabSize}: they don't belong together`,
-    );
+  if (largest >= MOST_IDS)
+    throw invalid(files.name, `has ids up to ${largest}; at most ${MOST_IDS} ids are read`);
   const config = files.config ?? {};
   const library = construct(files.name, json, config);
   const first = firstIdsOrFault(json, config, (token) => library.token_to_id(token));
   if (typeof first === 'string') throw invalid(files.name, first);
-  if (first.some((id) => id >= vocabSize))
-    throw invalid(files.name, `puts ids beyond ${vocabSize - 1} before a text: ${first}`);
   const chat = new ChatTemplates(files.name, config);
   const encoder = new Encoder(library, json);
-  return new Tokenizer(library, encoder, vocabSize, isByteLevel(json.decoder), first, chat);
+  const firstIds = first.filter((id) => id < vocabSize);
+  return new Tokenizer(library, encoder, vocabSize, isByteLevel(json.decoder), firstIds, chat);
 }
 
 function construct(name: string, json: JsonObject, config: JsonObject): Library {

@@ -1,11 +1,14 @@
 import { EdgeError, throwIfAborted } from '../errors.ts';
 import { isPlainName } from '../io/range.ts';
 import type { ByteSource, FileSet } from '../io/types.ts';
+import type { JsonObject } from '../types.ts';
 import { checkpoint, type Sidecars } from './assemble.ts';
 import { readChatTemplates } from './chat_templates.ts';
 import { containerConfig, storedTensors } from './container.ts';
 import { isGguf, openGguf } from './gguf.ts';
+import { refuseImpostor, refuseImpostorFile } from './impostor.ts';
 import { CONFIG_LIMITS, decodeUtf8, isObject, parseJsonObject } from './json.ts';
+import { MISTRAL_WEIGHTS, mistralConfig } from './mistral_params.ts';
 import { isMlx, mlxTensors } from './mlx.ts';
 import { mlxConfig } from './mlx_config.ts';
 import { withPacked } from './packed.ts';
@@ -27,6 +30,7 @@ const FILES = [
   'model.safetensors.index.json',
   'pytorch_model.bin',
   'pytorch_model.bin.index.json',
+  MISTRAL_WEIGHTS,
 ] as const;
 const PYTORCH = /\.(bin|pt|pth)$/i;
 const ENDINGS = [/\.safetensors$/i, /\.gguf$/i, PYTORCH];
@@ -44,6 +48,7 @@ export async function openCheckpoint(
   try {
     const first = await findWeights(files, signal);
     opened.push(first.source);
+    await refuseImpostorFile(first.source, signal);
     const sidecars = await readSidecars(await withPacked(files, first.source, signal), signal);
     if (await isGguf(first.source, signal)) return await openGguf(first.source, sidecars, signal);
     return await openShards(files, first, sidecars, opened, signal);
@@ -90,7 +95,8 @@ async function findWeights(files: FileSet, signal: AbortSignal | undefined): Pro
   throw new EdgeError(
     'NOT_FOUND',
     `${files.name}: found neither '${FILES[0]}' nor '${FILES[1]}' nor '${FILES[2]}'${names.length > 0 ? ` among ${names.slice(0, 8).join(', ')}` : ''}; ` +
-      (files.note ?? 'expected the folder of a model, or one of its files'),
+      (files.note ??
+        "expected the folder of a model, or one of its files; models of the hub are 'hf:organization/name'"),
   );
 }
 
@@ -139,7 +145,9 @@ async function readSmall(
         'INVALID_FILE',
         `${source.name} has ${source.size} bytes; at most ${limit} are read`,
       );
-    return await source.read(0, source.size, signal);
+    const bytes = await source.read(0, source.size, signal);
+    refuseImpostor(source.name, bytes);
+    return bytes;
   } finally {
     await source.close();
   }
@@ -193,6 +201,7 @@ async function openShards(
       if (!shard)
         throw new EdgeError('NOT_FOUND', `${files.name}: '${first.file}' names '${file}', which is missing`);
       opened.push(shard);
+      await refuseImpostorFile(shard, signal);
       await add(shard);
     }
     for (const [tensor, file] of index)
@@ -202,6 +211,7 @@ async function openShards(
           `${files.name}: '${first.file}' says that '${file}' holds '${tensor}'; it does not`,
         );
   } else await add(first.source);
+  config ??= await readParams(files, signal);
   if (!config)
     throw new EdgeError(
       'NOT_FOUND',
@@ -209,6 +219,13 @@ async function openShards(
     );
   const plain = own ? { config, tensors } : readQuantized(files.name, config, tensors);
   return checkpoint(container, files.name, plain.config, plain.tensors, metadata, sidecars, opened);
+}
+
+/** The config of a model in Mistral's own layout. */
+async function readParams(files: FileSet, signal: AbortSignal | undefined): Promise<JsonObject | null> {
+  const bytes = await readSmall(files, 'params.json', CHECKPOINT_LIMITS.configBytes, signal);
+  const file = `${files.name}: params.json`;
+  return bytes && mistralConfig(file, parseJsonObject(file, bytes));
 }
 
 function notZip(file: string): EdgeError {

@@ -2,6 +2,7 @@ import type { ByteSource } from '../io/types.ts';
 import type { JsonObject } from '../types.ts';
 import { isGguf } from './gguf.ts';
 import { readGgufHeader } from './gguf_header.ts';
+import { refuseImpostorFile } from './impostor.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 import { isTorch, torchTensors } from './torch.ts';
 
@@ -17,6 +18,7 @@ export interface Inspection {
 /** The tables of a file: no tensor is read, no config is needed. @throws INVALID_FILE, UNSUPPORTED_MODEL, NETWORK */
 export async function inspectFile(source: ByteSource, signal?: AbortSignal): Promise<Inspection> {
   const { name: file, size: bytes } = source;
+  await refuseImpostorFile(source, signal);
   if (await isGguf(source, signal)) {
     const { version, metadata, entries } = await readGgufHeader(source, signal);
     const tensors = entries.map(({ name, type, shape, begin, end }) => ({

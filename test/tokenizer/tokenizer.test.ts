@@ -89,6 +89,38 @@ describe('damaged files', () => {
     ['an unknown pre-tokenizer', { ...NANO, pre_tokenizer: { type: 'Magic' } }, /can't be used.*Magic/],
   ])('%s', (_, json, pattern) => refused(() => parse(json), pattern));
 
-  test('more ids than the model', () => refused(() => parse(NANO, 1000), /up to 1023.*vocabulary has 1000/));
-  test('an absurd id', () => refused(() => parse(bpe({ vocab: { a: 2 ** 52 }, merges: [] })), /vocabulary/));
+  test('an absurd id', () => refused(() => parse(bpe({ vocab: { a: 2 ** 52 }, merges: [] })), /at most/));
+});
+
+describe('more ids than the model', () => {
+  const more = {
+    ...NANO,
+    added_tokens: [...NANO.added_tokens, { id: 1024, content: '<pad>', special: true }],
+  };
+  const tokenizer = parse(more, 1024);
+
+  test('text without them is what it was; text that holds one is refused by it', () => {
+    const text = 'Once upon a time, there was a dog.';
+    expect(tokenizer.encode(text)).toEqual(parse(NANO).encode(text));
+    refused(
+      () => tokenizer.encode(`${text}<pad>`),
+      /"<pad>", token 1024 .* from 0 to 1023/,
+      'INVALID_ARGUMENT',
+    );
+    expect(tokenizer.encode('<pad>', { parseSpecial: false }).length).toBeGreaterThan(1);
+    refused(() => tokenizer.decode([1024]), /0 to 1023/, 'INVALID_ARGUMENT');
+  });
+
+  test('what it would begin a text with is left out', () => {
+    const post_processor = {
+      type: 'TemplateProcessing',
+      single: [{ SpecialToken: { id: '<pad>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+      pair: [],
+      special_tokens: { '<pad>': { id: '<pad>', ids: [1024], tokens: ['<pad>'] } },
+    };
+    const beginning = parse({ ...more, post_processor }, 1024);
+    expect(beginning.firstIds).toEqual([]);
+    expect(parse({ ...more, post_processor }, 1025).firstIds).toEqual([1024]);
+    expect(beginning.encode('dog', { addSpecialTokens: true })).toEqual(parse(NANO).encode('dog'));
+  });
 });
