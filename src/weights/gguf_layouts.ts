@@ -25,8 +25,8 @@ const f32 = (value: number): GgufValue => ({ f32: value });
 
 const ARCHITECTURES: Readonly<Record<string, string>> = {
   mamba2: 'mamba2',
-  'granite-hybrid': 'granitehybrid',
-  'falcon-h1': 'falcon-h1',
+  granitemoehybrid: 'granitehybrid',
+  falcon_h1: 'falcon-h1',
 };
 
 /** Names of weights, those of layers without 'layers.N.', and of parts of a layer without the part's name. */

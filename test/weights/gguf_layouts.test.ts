@@ -27,7 +27,7 @@ test('what llama.cpp computes otherwise, or not at all, is refused and named', a
     'rene-a',
     {},
     /llama\.cpp has no place for 'rene' models/,
-    /mamba2, granite-hybrid, falcon-h1/,
+    /mamba2, granitemoehybrid, falcon_h1/,
   );
   for (const [name, architecture] of [
     ['mamba2-a', 'mamba2'],
