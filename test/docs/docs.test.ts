@@ -1,0 +1,140 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CLI } from '../cli/edge_ssm.ts';
+import { ROOT } from '../helpers/source.ts';
+import { type Block, blocksOf, DOCUMENTS, wayOf } from './blocks.ts';
+import { complete, programOf } from './programs.ts';
+import { makeFiles, PLACEHOLDERS, serveFiles } from './stand_ins.ts';
+
+/** Blocks that are not run: the reason stands in the document, and here. */
+const NOT_RUN = [
+  'README.md: it fetches packages',
+  'README.md: it fetches packages',
+  'README.md: it fetches packages, and runs this',
+  'docs/weights.md: a message, for a file that nobody should have',
+];
+
+const blocks = DOCUMENTS.flatMap((file) => blocksOf(file));
+const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-docs-'));
+const library = pathToFileURL(join(CLI, '../index.js')).href;
+let server: { url: string; close(): void };
+beforeAll(async () => {
+  await makeFiles(folder);
+  server = await serveFiles(folder);
+});
+afterAll(() => {
+  server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function run(program: string, args: string[]): Promise<{ code: unknown; out: string; err: string }> {
+  const env = {
+    ...process.env,
+    PATH: `${join(folder, 'bin')}:${process.env.PATH}`,
+    HF_ENDPOINT: server.url,
+    EDGE_SSM_CACHE: join(folder, 'cache'),
+  };
+  return new Promise((resolve) => {
+    execFile(program, args, { cwd: folder, env }, (error, out, err) =>
+      resolve({ code: error?.code ?? 0, out, err }),
+    );
+  });
+}
+
+/** Node's own messages aside. */
+const here = (text: string) => text.replaceAll('https://example.org', server.url);
+
+test('every block is one that this knows how to run, or says why it is not run', () => {
+  expect(blocks.length).toBeGreaterThan(15);
+  const name = ({ file, line }: Block) => `${file}:${line}`;
+  expect(blocks.filter((block) => wayOf(block) === null).map(name)).toEqual([]);
+  const left = blocks.filter((block) => wayOf(block) === 'not run');
+  expect(left.map(({ file, comment }) => `${file}: ${comment!.slice('not run: '.length)}`)).toEqual(NOT_RUN);
+});
+
+test('blocks are found, with their comments', () => {
+  const text =
+    'a\n<!-- not run: x -->\n```ts\nlet a;\n```\n\n```python\nb\n```\n```\nnpx edge-ssm\nrm\n```\n';
+  expect(blocksOf('x.md', text).map((block) => [block.line, wayOf(block)])).toEqual([
+    [4, 'not run'],
+    [8, null],
+    [11, null],
+  ]);
+});
+
+test('programs have the types that they are said to have', async () => {
+  const at = join(folder, 'types');
+  mkdirSync(at);
+  const programs = blocks.filter((block) => wayOf(block) === 'program');
+  for (const block of programs)
+    writeFileSync(
+      join(at, `${block.file.replace(/\W/g, '_')}_${block.line}.ts`),
+      `${complete(block)}\nexport {};\n`,
+    );
+  const config = {
+    extends: join(ROOT, 'tsconfig.json'),
+    compilerOptions: {
+      paths: { 'edge-ssm': [join(ROOT, 'src/index.ts')] },
+      typeRoots: [join(ROOT, 'node_modules/@types')],
+      useUnknownInCatchVariables: false, // some are JavaScript
+    },
+    include: ['.', join(ROOT, 'src/runtime/assets.d.ts')],
+  };
+  writeFileSync(join(at, 'tsconfig.json'), JSON.stringify(config));
+  const { out } = await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', at]);
+  expect(out).toBe('');
+});
+
+describe.each(DOCUMENTS.filter((file) => blocksOf(file).length > 0))('%s', (file) => {
+  const mine = blocks.filter((block) => block.file === file);
+  const programs = mine.filter((block) => wayOf(block) === 'program');
+
+  if (programs.length > 0)
+    test('its programs run', async () => {
+      const path = join(folder, `${file.replace(/\W/g, '_')}.mjs`);
+      writeFileSync(path, here(programOf(programs, library)));
+      const { code, out, err } = await run(process.execPath, [path]);
+      expect({
+        code,
+        err: err
+          .split('\n')
+          .filter((line) => !/^(open|weights|ready) /.test(line))
+          .join('\n'),
+      }).toEqual({
+        code: 0,
+        err: '',
+      });
+      expect(out.match(/^=== \d+$/gm)).toEqual(programs.map(({ line }) => `=== ${line}`));
+      for (const part of out.split(/^=== \d+\n/m)) expect(/(^\S+$\n){4}/m.test(part), part).toBe(false); // a token a line
+    });
+
+  const others = mine.filter((block) => wayOf(block) === 'shell');
+  if (others.length > 0)
+    test('its commands run', async () => {
+      await run('sh', ['-c', 'edge-ssm convert ./mamba2-130m model.gguf && cp model.gguf model-q4_k.gguf']);
+      for (const { line, code } of others) {
+        const commands = PLACEHOLDERS.reduce((text, [from, to]) => text.replace(from, to), code);
+        expect({ line, ...(await run('sh', ['-e', '-c', commands])) }).toMatchObject({ line, code: 0 });
+      }
+    });
+
+  const printed = mine.filter((block) => wayOf(block) === 'output');
+  if (printed.length > 0)
+    test('what its commands print', async () => {
+      for (const { comment, code } of printed) {
+        const { out } = await run('sh', ['-c', comment!.slice('printed by: '.length)]);
+        let at = 0;
+        for (const part of code
+          .split('…')
+          .map((text) => text.trim())
+          .filter(Boolean)) {
+          at = out.indexOf(part, at);
+          expect(at, part).toBeGreaterThanOrEqual(0);
+        }
+      }
+    });
+});
