@@ -93,7 +93,7 @@ export class EngineClient {
       if (this.#pending.size === 1) this.#worker?.keepAlive(true);
       const done = () => {
         this.#pending.delete(end);
-        if (this.#pending.size === 0) this.#worker?.keepAlive(false);
+        if (this.#pending.size === 0 && !this.#end) this.#worker?.keepAlive(false); // at the end `close` waits for it
       };
       new Promise<T>((settle) => settle(run(this.#engine))).then(
         (value) => {
@@ -139,6 +139,7 @@ export class EngineClient {
     const alive = this.#end === null;
     this.#finish({ code: 'CLOSED', message: 'The model was disposed. Load it again to use it' });
     if (!alive) return;
+    this.#worker?.keepAlive(true);
     if (this.#worker) await this.#worker.terminate();
     else await this.#engine.dispose();
   }

@@ -47,6 +47,24 @@ describe('the client of an engine', () => {
     expect(await client.call((engine) => engine.encode('four'))).toEqual(Int32Array.of(4, 2));
   });
 
+  test('close keeps the process until the worker has ended, whatever was under way', async () => {
+    let answer!: () => void;
+    const { client, kept } = connect({
+      abort: () =>
+        new Promise<void>((resolve) => {
+          answer = resolve;
+        }),
+    });
+    const call = client.call((engine) => engine.abort(1));
+    while (answer === undefined) await new Promise((resolve) => setTimeout(resolve, 1));
+    const closed = client.close();
+    answer();
+    await expect(call).rejects.toMatchObject({ code: 'CLOSED' });
+    await closed;
+    await new Promise((resolve) => setTimeout(resolve, 20)); // the answer comes
+    expect(kept.at(-1)).toBe(true);
+  });
+
   test('typed errors arrive as they were thrown', async () => {
     const { client } = connect({
       encode() {
