@@ -31,7 +31,7 @@ export function blocksOf(file: string, text = source(file)): Block[] {
 
 export type Way = 'program' | 'shell' | 'output' | 'not run';
 
-const COMMAND = /^(npx edge-ssm|edge-ssm|npm start)\b/;
+const COMMAND = /^(npx edge-ssm|edge-ssm|npm start|npx esbuild|cp)\b/;
 
 /** How a block is run; null where there is no way. */
 export function wayOf({ language, code, comment }: Block): Way | null {

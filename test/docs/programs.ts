@@ -63,7 +63,9 @@ export function complete({ file, code }: Block): string {
 /** One program that runs the blocks of a document, each in a scope of its own, and prints a line before each. */
 export function programOf(blocks: readonly Block[], library: string): string {
   const runs = blocks.map((block) => {
-    const body = complete(block).replace(/^import .*$/gm, '');
+    const body = complete(block)
+      .replace(/^import .*$/gm, '')
+      .replace(/^export default/m, 'void');
     const ends = ENDS.find(({ file, part }) => file === block.file && block.code.includes(part));
     return `await run(${block.line}, ${JSON.stringify(ends?.code ?? null)}, async () => {\n${body}\n});`;
   });

@@ -1,11 +1,12 @@
 /** What stands for the files and servers that the documents name. */
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { load } from '../../src/index.ts';
 import { CLI, NANO } from '../cli/edge_ssm.ts';
 import { fixtureFolder } from '../helpers/fixtures.ts';
+import { ROOT } from '../helpers/source.ts';
 import { CHATML } from '../tokenizer/templates.ts';
 
 const COPA = {
@@ -48,14 +49,19 @@ export async function makeFiles(folder: string): Promise<void> {
   const session = await model.session();
   await session.append('Once there was a fox.');
   await session.saveTo(at('system.state'));
+  writeFileSync(at('server.js'), "import { load } from 'edge-ssm';\nawait (await load('tiny')).dispose();\n");
+  mkdirSync(at('node_modules'));
+  symlinkSync(ROOT, at('node_modules', 'edge-ssm'));
   mkdirSync(at('bin'));
-  const run = `exec "${process.execPath}" "${CLI}" "$@"`;
-  for (const [name, shift] of [
-    ['edge-ssm', ''],
-    ['npx', 'shift;'],
-    ['npm', 'shift; [ "$1" = -- ] && shift;'],
-  ] as const) {
-    writeFileSync(at('bin', name), `#!/bin/sh\n${shift} ${run}\n`);
+  const here = `exec "${process.execPath}" "${CLI}" "$@"`;
+  const esbuild = `"${join(ROOT, 'node_modules/.bin/esbuild')}"`;
+  const programs = {
+    'edge-ssm': here,
+    npx: `case "$1" in esbuild) shift; exec ${esbuild} "$@";; esac; shift; ${here}`,
+    npm: `shift; [ "$1" = -- ] && shift; ${here}`, // start
+  };
+  for (const [name, script] of Object.entries(programs)) {
+    writeFileSync(at('bin', name), `#!/bin/sh\n${script}\n`);
     chmodSync(at('bin', name), 0o755);
   }
 }
@@ -64,6 +70,7 @@ export async function makeFiles(folder: string): Promise<void> {
 export async function serveFiles(folder: string): Promise<{ url: string; close(): void }> {
   const routes: [RegExp, string][] = [
     [/^\/state-spaces\/mamba2-130m\/resolve\/main\/([\w.]+)$/, 'mamba2-130m'],
+    [/^\/assets\/([\w.]+)$/, 'node_modules/edge-ssm/dist'],
     [/^\/models\/mine\/([\w.]+)$/, 'my-model'],
     [/^\/([\w.]+)$/, '.'],
   ];
