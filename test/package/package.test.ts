@@ -139,5 +139,5 @@ test('the command line is installed', async () => {
     '3',
   ]);
   expect(stdout).toMatch(/^Once.+\n$/);
-  expect(stderr).toMatch(/decode [\d.]+ tok\/s/);
+  expect(stderr).toMatch(/\d tok\/s/);
 });

@@ -15,10 +15,12 @@ export interface Env {
 export const CHANNEL = 'edge-ssm-die';
 
 /** The script of a worker that runs the engine's script until it is told to die. */
-export const dyingWorker = (runEngine: string) => `${runEngine};
-  const channel = new BroadcastChannel('${CHANNEL}');
-  channel.onmessage = () => setTimeout(() => { throw new Error('killed by its test'); });
-  channel.unref?.();`;
+export const dyingWorker = (engine: string) => `${engine};
+  {
+    const channel = new BroadcastChannel('${CHANNEL}');
+    channel.onmessage = () => setTimeout(() => { throw new Error('killed by its test'); });
+    channel.unref?.();
+  }`;
 
 /** Far more than any runtime takes; only what never settles waits so long. */
 const NEVER_MS = 30_000;
@@ -282,8 +284,9 @@ async function walkLoads({ load, workerUrl }: Env): Promise<[string[], number]> 
   return [faults, 2];
 }
 
+/** The last first: who waits for a slot ends before one comes free. */
 function each(cells: readonly Cell[], end: (cell: Cell) => unknown): void {
-  for (const cell of cells) end(cell);
+  for (const cell of [...cells].reverse()) end(cell);
 }
 
 /** All cells that are not as they should be, and how many there are. */

@@ -9,8 +9,8 @@ import { CELLS, dyingWorker } from '../settle/table.ts';
 import { COMMANDS } from './commands.ts';
 
 const project = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-const engine = pathToFileURL(join(INSTALLED, 'dist/node/engine-worker.js')).href;
-const worker = join(CONSUMER, 'dying-worker.mjs');
+const engine = pathToFileURL(join(INSTALLED, 'dist/node/engine-worker.script.js')).href;
+const worker = join(CONSUMER, 'dying-worker.cjs');
 
 const SCRIPT = `
   import { load } from 'edge-ssm';
@@ -24,7 +24,7 @@ describe.each(COMMANDS)('%s', (runtime, _, args) => {
     provided(context, runtime);
     const { code } = transformSync(readFileSync(project('test/settle/table.ts'), 'utf8'), { loader: 'ts' });
     writeFileSync(join(CONSUMER, 'settle-table.mjs'), code);
-    writeFileSync(worker, dyingWorker(`import '${engine}'`));
+    writeFileSync(worker, dyingWorker((await import(engine)).default));
     const found = JSON.parse(await runScript('settle.mjs', SCRIPT, [runtimeBinary(runtime), ...args]));
     expect(found).toEqual({ faults: [], cells: CELLS });
   });

@@ -1,10 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
 import { EdgeError, load } from '../../src/index.ts';
 import { loadNano, NANO } from './models.ts';
 
-const SCRIPT = fileURLToPath(new URL('../../dist/node/engine-worker.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-start-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 const INDEX = new URL('../../dist/node/index.js', import.meta.url).href;
 
 /** Runs a module in a process of its own; gives what it printed. */
@@ -22,7 +26,9 @@ function run(code: string, flags: string[] = []): string {
 const OUTCOME = `.then(() => 'loaded', ({ name, code, message }) => name + ' ' + code + ': ' + message)`;
 
 test('the worker may be named by a path or a file URL', async () => {
-  for (const workerUrl of [SCRIPT, new URL(`file://${SCRIPT}`)]) {
+  const script = join(folder, 'engine-worker.cjs');
+  writeFileSync(script, (await import('../../dist/node/engine-worker.script.js')).default);
+  for (const workerUrl of [script, pathToFileURL(script)]) {
     const model = await loadNano({ workerUrl });
     expect((await model.generate('a', { maxTokens: 1 }).result()).tokens.length).toBe(1);
   }
