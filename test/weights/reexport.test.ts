@@ -86,9 +86,9 @@ const FORMATS: Readonly<Record<string, Export>> = {
 
 /** What a format has no place for. */
 const CANNOT: Readonly<Record<string, { architectures: readonly string[]; fixtures?: readonly string[] }>> = {
-  'state-spaces, safetensors': { architectures: ['rene', 'granite-hybrid', 'falcon-h1'] }, // other blocks
-  'state-spaces, PyTorch': { architectures: ['rene', 'granite-hybrid', 'falcon-h1'] },
-  MLX: { architectures: ['granite-hybrid', 'falcon-h1'] }, // cartesia-mlx knows no multipliers
+  'state-spaces, safetensors': { architectures: ['rene', 'granitemoehybrid', 'falcon_h1'] }, // other blocks
+  'state-spaces, PyTorch': { architectures: ['rene', 'granitemoehybrid', 'falcon_h1'] },
+  MLX: { architectures: ['granitemoehybrid', 'falcon_h1'] }, // cartesia-mlx knows no multipliers
   // llama.cpp has no blocks of Rene's; its mamba2 has no biases of projections.
   GGUF: { architectures: ['rene'], fixtures: ['mamba2-c-untied-f16'] },
 };
