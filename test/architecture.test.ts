@@ -15,6 +15,7 @@ const UNITS: [prefix: string, level: number][] = [
   ['src/weights/', 2],
   ['src/backends/types.ts', 2],
   ['src/backends/common/', 2.5], // what backends share
+  ['src/backends/gpu/', 2.6], // what backends on a GPU share
   ['src/backends/select.ts', 3],
   ['src/backends/reference/', 3],
   ['src/backends/wasm/', 3],

@@ -1,5 +1,6 @@
+import type { Shape } from '../../src/backends/gpu/launch.ts';
+import type { Plan } from '../../src/backends/gpu/plan.ts';
 import type { Dispatch } from '../../src/backends/webgpu/pipelines.ts';
-import type { Plan, Shape } from '../../src/backends/webgpu/plan.ts';
 
 /** What is timed: the private parts of an executor. */
 export interface Inside {

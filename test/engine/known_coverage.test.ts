@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { Plan } from '../../src/backends/gpu/plan.ts';
 import { SPEC_FEATURES } from '../../src/backends/webgpu/index.ts';
-import { Plan } from '../../src/backends/webgpu/plan.ts';
 import { knownFormats, knownProgram, knownSteps } from '../../src/engine/known_answer.ts';
 
 const LARGE = { ...SPEC_FEATURES, subgroups: 32, packedDots: true, maxWorkgroupMemory: 32_768 };

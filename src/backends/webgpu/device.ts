@@ -1,5 +1,5 @@
 import { EdgeError } from '../../errors.ts';
-import type { Features, MatrixShape } from './plan.ts';
+import type { Features, MatrixShape } from '../gpu/launch.ts';
 
 /** What the backend needs of the runtime. */
 export interface WebgpuHost {

@@ -1,5 +1,10 @@
 import { EdgeError } from '../../errors.ts';
 import type { Tensor } from '../../types.ts';
+import type { Shape, Workgroups } from '../gpu/launch.ts';
+import { OutputWriter, RESULT_BYTES, readResult } from '../gpu/outputs.ts';
+import { activationBuffer, type Plan, stateBuffer } from '../gpu/plan.ts';
+import { StepWriter } from '../gpu/steps.ts';
+import { Weights } from '../gpu/weights.ts';
 import {
   type Executor,
   type ExecutorInfo,
@@ -11,11 +16,7 @@ import {
   type Step,
 } from '../types.ts';
 import { Memory } from './memory.ts';
-import { OutputWriter, RESULT_BYTES, readResult } from './outputs.ts';
 import { createDispatches, type Dispatch } from './pipelines.ts';
-import { activationBuffer, type Plan, type Shape, stateBuffer, type Workgroups } from './plan.ts';
-import { StepWriter } from './steps.ts';
-import { Weights } from './weights.ts';
 
 /** The GPU works on these while the host encodes the next; the first has one, so that it starts early. */
 const STEPS_A_SUBMIT = 2;

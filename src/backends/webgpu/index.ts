@@ -1,6 +1,8 @@
 import { EdgeError } from '../../errors.ts';
 import { checkProgram } from '../../ops/program.ts';
 import { checkBudget } from '../common/checks.ts';
+import type { Features } from '../gpu/launch.ts';
+import { Plan } from '../gpu/plan.ts';
 import type { Backend } from '../types.ts';
 import {
   type AdapterFacts,
@@ -11,7 +13,6 @@ import {
   type WebgpuOverrides,
 } from './device.ts';
 import { createExecutor } from './executor.ts';
-import { type Features, Plan } from './plan.ts';
 
 export type { WebgpuHost, WebgpuOverrides } from './device.ts';
 

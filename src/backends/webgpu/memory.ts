@@ -1,6 +1,6 @@
 import { EdgeError } from '../../errors.ts';
+import type { Plan } from '../gpu/plan.ts';
 import { MAP_MODE_READ, USAGE } from './device.ts';
-import type { Plan } from './plan.ts';
 
 /** Bytes of one buffer. */
 export interface Range {

@@ -1,7 +1,8 @@
 import { EdgeError } from '../../errors.ts';
-import type { Launch, Plan } from './plan.ts';
+import type { Launch, Slice } from '../gpu/launch.ts';
+import type { Plan } from '../gpu/plan.ts';
 import { shaders } from './shaders.ts';
-import { aliases, type Linked, link, type Slice } from './wgsl.ts';
+import { aliases, type Linked, link } from './wgsl.ts';
 
 const COMPUTE_STAGE = 4; // GPUShaderStage.COMPUTE
 

@@ -32,9 +32,10 @@ import ssd_scan from '../../../shaders/wgsl/ssd_scan.wgsl';
 import sum_parts from '../../../shaders/wgsl/sum_parts.wgsl';
 import to_half from '../../../shaders/wgsl/to_half.wgsl';
 import window_attention from '../../../shaders/wgsl/window_attention.wgsl';
+import type { KernelName } from '../gpu/kernels.ts';
 
 /** The sources of each entry point. */
-export const shaders = {
+export const shaders: Record<KernelName, readonly string[]> = {
   embed: [batch, weight, embed],
   matvec: [batch, rows, input, shares, linear, weight, unit, block, packed, products, team, matvec],
   matmul: [batch, rows, input, linear, weight, unit, matmul],
@@ -51,6 +52,4 @@ export const shaders = {
   rotary: [batch, rotary],
   window_attention: [batch, window_attention],
   sample: [batch, output, reduce, values, select, sample],
-} as const;
-
-export type EntryPoint = keyof typeof shaders;
+};

@@ -1,19 +1,5 @@
 import { EdgeError } from '../../errors.ts';
-
-/** What a shader is specialized by. */
-export interface Settings {
-  flags?: Readonly<Record<string, boolean>>; // of `#if`
-  constants?: Readonly<Record<string, number>>; // u32
-  floats?: Readonly<Record<string, number>>; // f32
-  tables?: Readonly<Record<string, readonly number[]>>; // array<f32>
-}
-
-/** A range of a buffer. */
-export interface Slice {
-  buffer: string;
-  offset?: number; // bytes, a multiple of 256
-  size?: number; // bytes; to the end if absent, and then `link` leaves its array without a length
-}
+import type { Settings, Slice } from '../gpu/launch.ts';
 
 /** WGSL, and the variables that its bindings of group 0 are, by index. */
 export interface Linked {

@@ -4,57 +4,12 @@ import { callDims, type Program } from '../../ops/program.ts';
 import { MAX_BIAS } from '../../ops/sample.ts';
 import type { Numerics } from '../../types.ts';
 import { type ExecutorOptions, MAX_AHEAD, type MemoryPlan, type WeightFormats } from '../types.ts';
-import { type LinearLayout, linearBytes, linearLayout, splitRows } from './linear.ts';
+import type { Features, Launch, Region, Slice } from './launch.ts';
+import { type LinearLayout, linearBytes, linearLayout, splitRows } from './linear_layout.ts';
 import { launchesOf } from './ops/index.ts';
 import { OUTPUT_BYTES, RESULT_BYTES } from './outputs.ts';
-import type { EntryPoint } from './shaders.ts';
 import { type StateLayout, stateLayout } from './states.ts';
 import { batchBytes } from './steps.ts';
-import type { Settings, Slice } from './wgsl.ts';
-
-/** What of a device decides the kernels. */
-export interface Features {
-  subgroups: number; // the most threads of one; 0 where they are not used
-  packedDots: boolean; // dot products of 8-bit integers
-  halves: boolean; // f16 arithmetic
-  matrices: MatrixShape | null; // products of matrices of halves that a subgroup makes, summed in f32
-  maxBinding: number; // bytes of a storage binding
-  maxWorkgroupMemory: number; // bytes
-  maxThreads: number; // of a workgroup
-}
-
-/** A subgroup multiplies M × K by K × N. */
-export interface MatrixShape {
-  M: number;
-  N: number;
-  K: number;
-}
-
-/** What a step looks like to those who decide how many workgroups run. */
-export interface Shape {
-  rows: number;
-  segments: number;
-  logitRows: number;
-  outputs: number;
-  single: boolean; // every segment has one row
-}
-
-export type Workgroups = readonly [x: number, y: number, z: number];
-
-/** One kernel and what it is bound to. */
-export interface Launch {
-  entry: EntryPoint;
-  settings: Settings;
-  slices: Record<string, Slice>;
-  /** Null: not in this step. */
-  workgroups(shape: Shape): Workgroups | null;
-}
-
-/** Vectors of a call, side by side. */
-export interface Region {
-  slice: Slice;
-  offsets: Record<string, number>; // constant → floats
-}
 
 export type BufferKind = 'weights' | 'state' | 'scratch';
 

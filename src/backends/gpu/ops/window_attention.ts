@@ -1,5 +1,6 @@
 import type { WindowAttentionCall } from '../../../ops/window_attention.ts';
-import type { Launch, Plan } from '../plan.ts';
+import type { Launch } from '../launch.ts';
+import type { Plan } from '../plan.ts';
 
 const THREADS = 64;
 

@@ -2,8 +2,9 @@ import type { View } from '../../../ops/contract.ts';
 import type { OpCall } from '../../../ops/index.ts';
 import type { LinearResidualCall } from '../../../ops/linear_residual.ts';
 import type { NormLinearCall } from '../../../ops/norm_linear.ts';
-import { isAligned } from '../linear.ts';
-import { activationBuffer, type Launch, type Plan, type Shape } from '../plan.ts';
+import type { Launch, Shape } from '../launch.ts';
+import { isAligned } from '../linear_layout.ts';
+import { activationBuffer, type Plan } from '../plan.ts';
 import { linear_of_shares, linear_residual } from './linear.ts';
 import { mamba2_decode, mamba2_project, mixerAt, type Stats, same } from './mixer.ts';
 

@@ -1,7 +1,7 @@
 import type { Conv1dCall } from '../../../ops/conv1d.ts';
 import type { SsdScanCall } from '../../../ops/ssd_scan.ts';
-import type { Launch, Plan } from '../plan.ts';
-import type { Settings } from '../wgsl.ts';
+import type { Launch, Settings } from '../launch.ts';
+import type { Plan } from '../plan.ts';
 
 const SLICES = 8; // threads that share a channel's states
 const MOST_BLOCK = 32; // channels of a workgroup

@@ -3,9 +3,11 @@ import type { EmbedCall } from '../../../ops/embed.ts';
 import type { LinearResidualCall } from '../../../ops/linear_residual.ts';
 import type { LogitsCall } from '../../../ops/logits.ts';
 import type { NormLinearCall } from '../../../ops/norm_linear.ts';
-import { isAligned, type LinearLayout } from '../linear.ts';
-import type { Launch, LinearPart, Plan, Shape } from '../plan.ts';
-import type { Settings } from '../wgsl.ts';
+import type { Launch, Settings, Shape } from '../launch.ts';
+import { isAligned, type LinearLayout } from '../linear_layout.ts';
+import type { LinearPart, Plan } from '../plan.ts';
+import { MOST_GROUPS, teams } from './matvec.ts';
+import type { Shares, Stats } from './mixer.ts';
 import {
   halfTile,
   MATRICES_FROM,
@@ -14,9 +16,7 @@ import {
   type Tile,
   takeHalves,
   waysOfHalves,
-} from './matrix.ts';
-import { MOST_GROUPS, teams } from './matvec.ts';
-import type { Shares, Stats } from './mixer.ts';
+} from './subgroup_matrix.ts';
 import { weightSettings, weightSlices } from './weight.ts';
 
 const MATMUL_GROUPS = 256; // of matmul

@@ -1,5 +1,6 @@
-import type { LinearLayout } from '../linear.ts';
-import type { MatrixShape, Plan } from '../plan.ts';
+import type { MatrixShape } from '../launch.ts';
+import type { LinearLayout } from '../linear_layout.ts';
+import type { Plan } from '../plan.ts';
 
 /** What a workgroup of matmul_matrix makes. Measured on an H100. */
 interface Cut {

@@ -1,6 +1,7 @@
 import { MAX_BIAS, MAX_RECENT, MAX_TOP } from '../../../ops/sample.ts';
 import { MAX_ENDS } from '../../types.ts';
-import type { Launch, Plan } from '../plan.ts';
+import type { Launch } from '../launch.ts';
+import type { Plan } from '../plan.ts';
 
 const MOST_THREADS = 1024;
 

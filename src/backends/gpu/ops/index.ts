@@ -1,5 +1,6 @@
 import { applyOp, type OpTable } from '../../../ops/index.ts';
-import type { Launch, Plan } from '../plan.ts';
+import type { Launch } from '../launch.ts';
+import type { Plan } from '../plan.ts';
 import { activation, gate_norm } from './elementwise.ts';
 import { fusedAt } from './fused.ts';
 import { embed, linear_residual, logits, norm_linear } from './linear.ts';

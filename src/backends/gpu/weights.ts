@@ -1,7 +1,7 @@
 import { EdgeError } from '../../errors.ts';
 import type { Tensor } from '../../types.ts';
 import { Uploads } from '../common/uploads.ts';
-import { linearBytes, packLinear } from './linear.ts';
+import { linearBytes, packLinear } from './linear_layout.ts';
 import type { Plan } from './plan.ts';
 
 /** The weights on their way to the GPU, block by block. */

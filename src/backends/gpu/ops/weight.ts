@@ -1,6 +1,6 @@
-import { isAligned, type LinearLayout } from '../linear.ts';
-import type { Launch, LinearPart } from '../plan.ts';
-import type { Settings } from '../wgsl.ts';
+import type { Launch, Settings } from '../launch.ts';
+import { isAligned, type LinearLayout } from '../linear_layout.ts';
+import type { LinearPart } from '../plan.ts';
 
 /** What lib/weight.wgsl, lib/unit.wgsl and lib/block.wgsl want to know of a part of a linear weight. */
 export function weightSettings(

@@ -1,7 +1,8 @@
 import { EdgeError } from '../../errors.ts';
 import { checkStep } from '../common/checks.ts';
 import type { Output, Step } from '../types.ts';
-import type { Plan, Shape } from './plan.ts';
+import type { Shape } from './launch.ts';
+import type { Plan } from './plan.ts';
 
 const HEADER_WORDS = 8; // rows, segments, logit_rows, outputs, goes_on, and room
 const RECORD_WORDS = 4; // of a row, of a segment

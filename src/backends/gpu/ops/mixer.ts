@@ -3,8 +3,9 @@ import type { GateNormCall } from '../../../ops/gate_norm.ts';
 import type { OpCall } from '../../../ops/index.ts';
 import type { LinearResidualCall } from '../../../ops/linear_residual.ts';
 import type { SsdScanCall } from '../../../ops/ssd_scan.ts';
-import { isAligned } from '../linear.ts';
-import type { Launch, Plan } from '../plan.ts';
+import type { Launch } from '../launch.ts';
+import { isAligned } from '../linear_layout.ts';
+import type { Plan } from '../plan.ts';
 import { blocks, dtSettings, type SsdDims } from './mamba2.ts';
 import { weightSettings, weightSlices } from './weight.ts';
 

@@ -1,4 +1,4 @@
-import { isAligned, type LinearLayout } from '../linear.ts';
+import { isAligned, type LinearLayout } from '../linear_layout.ts';
 import type { LinearPart, Plan } from '../plan.ts';
 
 export const MOST_GROUPS = 65_535; // of a dimension

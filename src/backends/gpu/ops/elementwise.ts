@@ -1,6 +1,7 @@
 import type { ActivationCall } from '../../../ops/activation.ts';
 import type { GateNormCall } from '../../../ops/gate_norm.ts';
-import type { Launch, Plan } from '../plan.ts';
+import type { Launch } from '../launch.ts';
+import type { Plan } from '../plan.ts';
 
 const NORM_THREADS = 128;
 

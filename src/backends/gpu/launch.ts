@@ -1,0 +1,60 @@
+import type { KernelName } from './kernels.ts';
+
+/** What of a device decides the kernels. */
+export interface Features {
+  subgroups: number; // the most threads of one; 0 where they are not used
+  packedDots: boolean; // dot products of 8-bit integers
+  halves: boolean; // f16 arithmetic
+  matrices: MatrixShape | null; // products of matrices of halves that a subgroup makes, summed in f32
+  maxBinding: number; // bytes of a storage binding
+  maxWorkgroupMemory: number; // bytes
+  maxThreads: number; // of a workgroup
+}
+
+/** A subgroup multiplies M × K by K × N. */
+export interface MatrixShape {
+  M: number;
+  N: number;
+  K: number;
+}
+
+/** What a step looks like to those who decide how many workgroups run. */
+export interface Shape {
+  rows: number;
+  segments: number;
+  logitRows: number;
+  outputs: number;
+  single: boolean; // every segment has one row
+}
+
+export type Workgroups = readonly [x: number, y: number, z: number];
+
+/** One kernel and what it is bound to. */
+export interface Launch {
+  entry: KernelName;
+  settings: Settings;
+  slices: Record<string, Slice>;
+  /** Null: not in this step. */
+  workgroups(shape: Shape): Workgroups | null;
+}
+
+/** Vectors of a call, side by side. */
+export interface Region {
+  slice: Slice;
+  offsets: Record<string, number>; // constant → floats
+}
+
+/** What a shader is specialized by. */
+export interface Settings {
+  flags?: Readonly<Record<string, boolean>>; // of `#if`
+  constants?: Readonly<Record<string, number>>; // u32
+  floats?: Readonly<Record<string, number>>; // f32
+  tables?: Readonly<Record<string, readonly number[]>>; // array<f32>
+}
+
+/** A range of a buffer. */
+export interface Slice {
+  buffer: string;
+  offset?: number; // bytes, a multiple of 256
+  size?: number; // bytes; to the end if absent, and then `link` leaves its array without a length
+}
