@@ -37,6 +37,7 @@ export async function makeFiles(folder: string): Promise<void> {
     writeFileSync(at(name, 'chat_template.jinja'), CHATML);
   }
   cpSync(fixtureFolder('mamba2-a'), at('mamba2-130m'), { recursive: true });
+  cpSync(fixtureFolder('granite-hybrid'), at('granite-4bit'), { recursive: true });
   writeFileSync(at('book.txt'), 'The little dog ran to the tree. It was happy.');
   writeFileSync(at('system.txt'), 'Once there was a fox.\n');
   mkdirSync(at('tasks'));
