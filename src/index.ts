@@ -1,11 +1,11 @@
 /** The public API; importing it does nothing. */
 
-export type { PromptStream } from '../workers/feed.ts';
-export type { Generation, GenerationOptions } from '../workers/generation.ts';
-export { type LoadOptions, load } from '../workers/load.ts';
-export type { Model, ModelTokenizer, SessionOptions } from '../workers/model.ts';
-export type { Session } from '../workers/session.ts';
-export type { SnapshotSource, SnapshotTarget } from '../workers/snapshot.ts';
+export type { PromptStream } from './api/feed.ts';
+export type { Generation, GenerationOptions } from './api/generation.ts';
+export { type LoadOptions, load } from './api/load.ts';
+export type { Model, ModelTokenizer, SessionOptions } from './api/model.ts';
+export type { Session } from './api/session.ts';
+export type { SnapshotSource, SnapshotTarget } from './api/snapshot.ts';
 export type { MemoryPlan } from './backends/types.ts';
 export type { CacheStats } from './engine/prefix_cache.ts';
 export type {

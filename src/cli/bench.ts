@@ -1,4 +1,4 @@
-import type { Model } from '../../workers/model.ts';
+import type { Model } from '../api/model.ts';
 import type { ModelInfo } from '../engine/types.ts';
 import { peakMemory, print } from '../runtime/terminal.node.ts';
 import { type Command, loadModel, MODEL_OPTIONS, modelArgument } from './command.ts';

@@ -1,4 +1,4 @@
-import type { Model } from '../../workers/model.ts';
+import type { Model } from '../api/model.ts';
 import { EdgeError } from '../errors.ts';
 import { exit, LineReader, print, printError } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, modelOption, promptWords, withModel } from './command.ts';

@@ -1,5 +1,5 @@
-import { type LoadOptions, load } from '../../workers/load.ts';
-import type { Model } from '../../workers/model.ts';
+import { type LoadOptions, load } from '../api/load.ts';
+import type { Model } from '../api/model.ts';
 import { embeddedFileSet, openFileSet } from '../io/fileset.ts';
 import type { FileSet } from '../io/types.ts';
 import { embeddedModel, statPath } from '../runtime/node.ts';

@@ -1,4 +1,4 @@
-import type { Model } from '../../workers/model.ts';
+import type { Model } from '../api/model.ts';
 import { EdgeError } from '../errors.ts';
 import { errorIsTerminal, exit, onInterrupt, print, printError } from '../runtime/terminal.node.ts';
 import { requirePlace } from '../runtime/write_file.node.ts';

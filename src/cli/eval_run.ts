@@ -1,5 +1,5 @@
 /** Running a task: many examples at a time, results kept as they come. */
-import type { Model } from '../../workers/model.ts';
+import type { Model } from '../api/model.ts';
 import { EdgeError } from '../errors.ts';
 import { type Appender, openFile, writeFileAtomic } from '../runtime/files.node.ts';
 import { isStream, openAppender } from '../runtime/write_file.node.ts';

@@ -1,4 +1,4 @@
-import type { Model } from '../../workers/model.ts';
+import type { Model } from '../api/model.ts';
 import { EdgeError } from '../errors.ts';
 import { exp } from '../weights/math.ts';
 

@@ -1,4 +1,4 @@
-import { describe } from '../../workers/load.ts';
+import { describe } from '../api/load.ts';
 import { print } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, modelArgument } from './command.ts';
 import { bytes, count, generationDefaults, weightFormat } from './report.ts';

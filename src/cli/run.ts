@@ -1,5 +1,5 @@
-import type { Generation } from '../../workers/generation.ts';
-import type { Model } from '../../workers/model.ts';
+import type { Generation } from '../api/generation.ts';
+import type { Model } from '../api/model.ts';
 import { print, printError } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, modelOption, promptWords, withModel } from './command.ts';
 import { type Options, SAMPLING_OPTIONS, UsageError } from './options.ts';

@@ -1,6 +1,6 @@
-import type { Generation, GenerationOptions } from '../../workers/generation.ts';
-import type { Model } from '../../workers/model.ts';
-import type { Session } from '../../workers/session.ts';
+import type { Generation, GenerationOptions } from '../api/generation.ts';
+import type { Model } from '../api/model.ts';
+import type { Session } from '../api/session.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import { writeFileAtomic } from '../runtime/node.ts';
 import type { ChatMessage } from '../tokenizer/index.ts';

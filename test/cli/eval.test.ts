@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Model } from '../../src/api/model.ts';
 import { readTask } from '../../src/cli/eval_files.ts';
 import { Journal, runTask } from '../../src/cli/eval_run.ts';
 import { TASKS } from '../../src/cli/eval_tasks.ts';
 import { bitsPerByte } from '../../src/cli/eval_text.ts';
 import { load } from '../../src/index.ts';
-import type { Model } from '../../workers/model.ts';
 import { NANO } from '../worker/models.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-eval-'));

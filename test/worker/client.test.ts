@@ -1,8 +1,8 @@
 import { expose, proxy } from 'comlink';
 import { afterEach, describe, expect, test } from 'vitest';
+import { EngineClient } from '../../src/api/client.ts';
 import { EdgeError } from '../../src/errors.ts';
 import type { WorkerHandle } from '../../src/runtime/host.types.ts';
-import { EngineClient } from '../../workers/client.ts';
 import type { EngineProtocol, Loader } from '../../workers/protocol.ts';
 
 const loader: Loader = {

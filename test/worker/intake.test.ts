@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { Intake } from '../../src/api/intake.ts';
+import { Lifetime } from '../../src/api/lifetime.ts';
 import { EdgeError } from '../../src/errors.ts';
-import { Intake } from '../../workers/intake.ts';
-import { Lifetime } from '../../workers/lifetime.ts';
 
 /** A source that is fed by hand, and what happened to it. */
 function source() {

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { EngineClient } from '../../src/api/client.ts';
+import { Generation } from '../../src/api/generation.ts';
+import { Lifetime } from '../../src/api/lifetime.ts';
 import { EdgeError } from '../../src/errors.ts';
-import { EngineClient } from '../../workers/client.ts';
-import { Generation } from '../../workers/generation.ts';
-import { Lifetime } from '../../workers/lifetime.ts';
 import type { EngineProtocol } from '../../workers/protocol.ts';
 import { collect } from '../helpers/heap.ts';
 

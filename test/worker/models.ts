@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterEach } from 'vitest';
+import type { Model } from '../../src/api/model.ts';
 import { type LoadOptions, load } from '../../src/index.ts';
-import type { Model } from '../../workers/model.ts';
 
 export const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
 

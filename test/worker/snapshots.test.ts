@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import { afterAll, describe, expect, test } from 'vitest';
+import { Feed } from '../../src/api/feed.ts';
+import { snapshotWriter } from '../../src/api/snapshot.ts';
 import type { EdgeError } from '../../src/errors.ts';
 import { writeFileAtomic } from '../../src/runtime/node.ts';
-import { Feed } from '../../workers/feed.ts';
-import { snapshotWriter } from '../../workers/snapshot.ts';
 import { Random } from '../helpers/random.ts';
 import { loadNano, PROMPT } from './models.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { EngineClient } from '../../src/api/client.ts';
+import { Generation, type GenerationOptions } from '../../src/api/generation.ts';
 import type { Token } from '../../src/engine/types.ts';
-import { EngineClient } from '../../workers/client.ts';
-import { Generation, type GenerationOptions } from '../../workers/generation.ts';
 import type { EngineProtocol } from '../../workers/protocol.ts';
 import { handle, open } from '../engine/drive.ts';
 import { fakeEngine } from '../engine/fake.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Model } from '../../src/api/model.ts';
+import type { Session } from '../../src/api/session.ts';
 import { EdgeError, load } from '../../src/index.ts';
-import type { Model } from '../../workers/model.ts';
-import type { Session } from '../../workers/session.ts';
 import { NANO } from './models.ts';
 
 /** Things that people hand over by mistake; made anew for each call, as some can be used once. */

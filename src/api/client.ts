@@ -1,10 +1,10 @@
 import { expose, type Remote, wrap } from 'comlink';
 import type { WorkerHandle } from '#runtime';
-import type { Handle } from '../src/engine/types.ts';
-import { EdgeError, throwIfAborted } from '../src/errors.ts';
-import { asEdgeError, installErrorTransfer } from './errors.ts';
+import { asEdgeError, installErrorTransfer } from '../../workers/errors.ts';
+import type { EngineProtocol, Loader, RemoteEngine } from '../../workers/protocol.ts';
+import type { Handle } from '../engine/types.ts';
+import { EdgeError, throwIfAborted } from '../errors.ts';
 import { Lifetime } from './lifetime.ts';
-import type { EngineProtocol, Loader, RemoteEngine } from './protocol.ts';
 
 /** A started worker says its first word within so many looks, each after so many ms: a page that slept misses one. */
 const LOOKS = 3;

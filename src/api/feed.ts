@@ -1,5 +1,5 @@
-import { requireArgument } from '../src/errors.ts';
-import { isWordCut } from '../src/tokenizer/cut.ts';
+import { requireArgument } from '../errors.ts';
+import { isWordCut } from '../tokenizer/cut.ts';
 
 /** Text or ids that come bit by bit. */
 export type PromptStream = AsyncIterable<string | readonly number[] | Int32Array>;

@@ -1,4 +1,4 @@
-import { EdgeError } from '../src/errors.ts';
+import { EdgeError } from '../errors.ts';
 import { Feed, PIECE, type PromptStream } from './feed.ts';
 import { type Ends, onFirstEnd } from './lifetime.ts';
 

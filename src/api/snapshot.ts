@@ -1,7 +1,7 @@
 import { absoluteLocation, pathOfFileUrl, writeFileAtomic } from '#runtime';
-import { show } from '../src/engine/options.ts';
-import { EdgeError, requireArgument, throwIfAborted } from '../src/errors.ts';
-import { openSourceAt } from '../src/io/fileset.ts';
+import { show } from '../engine/options.ts';
+import { EdgeError, requireArgument, throwIfAborted } from '../errors.ts';
+import { openSourceAt } from '../io/fileset.ts';
 import { type Ends, unlessEnded } from './lifetime.ts';
 
 /** Where a snapshot is read from: its bytes, a Blob or File (of OPFS too), a stream, a path or a URL. */

@@ -1,5 +1,5 @@
-import { show } from '../src/engine/options.ts';
-import { requireArgument } from '../src/errors.ts';
+import { show } from '../engine/options.ts';
+import { requireArgument } from '../errors.ts';
 
 /** Options of any call that can be aborted. */
 export interface Abortable {

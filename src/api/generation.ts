@@ -1,5 +1,5 @@
-import type { GenerateOptions, GenerateResult, Handle, Prompt, Token } from '../src/engine/types.ts';
-import { EdgeError } from '../src/errors.ts';
+import type { GenerateOptions, GenerateResult, Handle, Prompt, Token } from '../engine/types.ts';
+import { EdgeError } from '../errors.ts';
 import type { Abortable } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 import { GenerationRun } from './generation_run.ts';

@@ -1,9 +1,9 @@
 import { absoluteLocation, embeddedModel } from '#runtime';
-import type { ModelSource } from '../src/engine/types.ts';
-import { EdgeError, requireArgument } from '../src/errors.ts';
-import { blobName } from '../src/io/blob.ts';
-import type { DownloadOptions } from '../src/io/types.ts';
-import type { WireSource } from './protocol.ts';
+import type { WireSource } from '../../workers/protocol.ts';
+import type { ModelSource } from '../engine/types.ts';
+import { EdgeError, requireArgument } from '../errors.ts';
+import { blobName } from '../io/blob.ts';
+import type { DownloadOptions } from '../io/types.ts';
 
 const EXPECTED = "expected 'tiny', a path, a URL, 'hf:organization/name', a File, a Blob or a list of Files";
 

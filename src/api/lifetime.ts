@@ -1,4 +1,4 @@
-import { EdgeError } from '../src/errors.ts';
+import { EdgeError } from '../errors.ts';
 
 /** Tells those who wait for something that it has ended, and why. */
 export class Lifetime {

@@ -1,13 +1,6 @@
-import type {
-  ModelInfo,
-  Prompt,
-  PromptOptions,
-  Score,
-  SelfTestReport,
-  StateStats,
-} from '../src/engine/types.ts';
-import type { DecodeOptions } from '../src/state/snapshot.ts';
-import type { ChatMessage, ChatOptions, EncodeOptions } from '../src/tokenizer/index.ts';
+import type { ModelInfo, Prompt, PromptOptions, Score, SelfTestReport, StateStats } from '../engine/types.ts';
+import type { DecodeOptions } from '../state/snapshot.ts';
+import type { ChatMessage, ChatOptions, EncodeOptions } from '../tokenizer/index.ts';
 import { type Abortable, PROMPT_OPTIONS, readCallOptions, readIds } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 import { Generation, type GenerationOptions } from './generation.ts';

@@ -1,15 +1,15 @@
 import { transfer } from 'comlink';
 import { hasWorkers, part, spawnEngine, type WorkerHandle, wasmModule } from '#runtime';
-import type { ModelDescription } from '../src/engine/load.ts';
-import { show } from '../src/engine/options.ts';
-import type { EngineOptions, ModelSource, Progress } from '../src/engine/types.ts';
-import { EdgeError, requireArgument, throwIfAborted } from '../src/errors.ts';
-import type { DownloadOptions } from '../src/io/types.ts';
+import type { Loader } from '../../workers/protocol.ts';
+import type { ModelDescription } from '../engine/load.ts';
+import { show } from '../engine/options.ts';
+import type { EngineOptions, ModelSource, Progress } from '../engine/types.ts';
+import { EdgeError, requireArgument, throwIfAborted } from '../errors.ts';
+import type { DownloadOptions } from '../io/types.ts';
 import { type Abortable, readCallOptions } from './call_options.ts';
 import { EngineClient } from './client.ts';
 import { unlessEnded } from './lifetime.ts';
 import { Model } from './model.ts';
-import type { Loader } from './protocol.ts';
 import { toWireSource } from './source.ts';
 
 /** Options of `load`. */
@@ -142,7 +142,7 @@ function createLoader(blobs: readonly Blob[], onProgress?: (progress: Progress) 
 /** An engine in this thread; its code is only fetched if it is asked for. */
 async function createInPlace(loader: Loader) {
   const [{ EngineHost }, { createBackends }] = await part(
-    Promise.all([import('./service.ts'), import('./compose.ts')]),
+    Promise.all([import('../../workers/service.ts'), import('../../workers/compose.ts')]),
   );
   return new EngineHost(loader, createBackends);
 }

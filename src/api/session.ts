@@ -1,13 +1,13 @@
-import type { Handle, Prompt, PromptOptions, RewindTarget } from '../src/engine/types.ts';
-import { EdgeError } from '../src/errors.ts';
-import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
+import type { RemoteEngine } from '../../workers/protocol.ts';
+import type { Handle, Prompt, PromptOptions, RewindTarget } from '../engine/types.ts';
+import { EdgeError } from '../errors.ts';
+import type { DecodeOptions, SnapshotDtype } from '../state/snapshot.ts';
 import { type Abortable, PROMPT_OPTIONS, readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 import { isStream, type PromptStream } from './feed.ts';
 import { Generation, type GenerationOptions } from './generation.ts';
 import { Intake } from './intake.ts';
 import { Lifetime, unlessEnded } from './lifetime.ts';
-import type { RemoteEngine } from './protocol.ts';
 import { type SnapshotTarget, snapshotStream, snapshotWriter } from './snapshot.ts';
 
 /** Options of `save`. */

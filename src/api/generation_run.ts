@@ -1,6 +1,6 @@
-import { show } from '../src/engine/options.ts';
-import type { Burst, GenerateOptions, GenerateResult, Handle, Prompt, Token } from '../src/engine/types.ts';
-import { EdgeError, requireArgument } from '../src/errors.ts';
+import { show } from '../engine/options.ts';
+import type { Burst, GenerateOptions, GenerateResult, Handle, Prompt, Token } from '../engine/types.ts';
+import { EdgeError, requireArgument } from '../errors.ts';
 import { readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 import type { Continued, GenerationOptions } from './generation.ts';
