@@ -142,7 +142,9 @@ export function buildTypes(outdir = join(dist, 'types')) {
   for (let file = queue.pop(); file; file = queue.pop()) {
     if (kept.has(file)) continue;
     kept.add(file);
-    const text = readFileSync(file, 'utf8').replace(
+    // Typed arrays are generic since TypeScript 5.7.
+    const plain = readFileSync(file, 'utf8').replaceAll(/(\w+Array)<ArrayBuffer>/g, '$1');
+    const text = plain.replace(
       /(from |import\()(['"])(\.[^'"]+?)\.ts\2/g,
       (_, how, quote, path) => `${how}${quote}${path}.js${quote}`,
     );

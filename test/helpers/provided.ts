@@ -27,9 +27,19 @@ export function runtimeBinary(name: Runtime): string {
   return `${CACHE}runtimes/node_modules/${RUNTIMES[name]}`;
 }
 
+/** Where scripts/setup.sh installs bundlers and an earlier TypeScript. */
+export const BUNDLERS = `${CACHE}bundlers/`;
+
+type Provided = 'chromium' | 'bundlers' | Runtime;
+
+function pathOf(what: Provided): string {
+  if (what === 'chromium') return CHROMIUM;
+  return what === 'bundlers' ? `${BUNDLERS}node_modules/typescript` : runtimeBinary(what);
+}
+
 /** Why something that `npm run setup` installs is missing; null if it is there. In CI that is a failure. */
-export function missing(what: 'chromium' | Runtime): string | null {
-  const path = what === 'chromium' ? CHROMIUM : runtimeBinary(what);
+export function missing(what: Provided): string | null {
+  const path = pathOf(what);
   if (existsSync(path)) return null;
   const obstacle = `no ${what} at ${path} (npm run setup)`;
   if (process.env.CI === 'true') throw new Error(`CI must provide it: ${obstacle}`);
@@ -37,7 +47,7 @@ export function missing(what: 'chromium' | Runtime): string | null {
 }
 
 /** Skips a test with the reason where `what` is missing; in CI it fails. */
-export function provided(context: Pick<TestContext, 'skip'>, what: 'chromium' | Runtime): void {
+export function provided(context: Pick<TestContext, 'skip'>, what: Provided): void {
   const obstacle = missing(what);
   if (obstacle) context.skip(`SKIP: ${obstacle}`);
 }

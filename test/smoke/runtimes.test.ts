@@ -99,6 +99,19 @@ describe.each(COMMANDS)('%s', (runtime, device, args) => {
   });
 });
 
+test('Deno without --allow-read: an error that asks for it; with it, nothing else is needed', async (context) => {
+  provided(context, 'deno');
+  const script = `
+    import { load } from 'edge-ssm';
+    const seen = await load('tiny', { threads: 2 }).then((model) => model.info.threads, (e) => e.code + ' ' + e.message);
+    console.log(JSON.stringify(seen));`;
+  const command = [runtimeBinary('deno'), 'run', '--no-prompt', '--node-modules-dir=manual'];
+  const run = async (...flags: string[]) =>
+    JSON.parse(await runScript('permissions.mjs', script, [...command, ...flags]));
+  expect(await run()).toMatch(/^NOT_FOUND .*--allow-read/);
+  expect(await run('--allow-read')).toBe(2);
+});
+
 const project = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 /** A small model on WASM and on WebGPU, in a worker: the package `webgpu` in Node and Bun, Deno's own in Deno. */
