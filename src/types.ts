@@ -45,3 +45,18 @@ export interface QuantTensor {
 }
 
 export type Tensor = FloatTensor | QuantTensor;
+
+/** Takes the rows of one weight to a device, block by block, in any order. */
+export interface WeightSink {
+  /** Rows [row, row + tensor.rows). What the tensor's arrays hold may change afterwards. */
+  put(row: number, tensor: Tensor): void;
+  /** At least `bytes` of the device's memory to read rows into, as the file holds them; null where none are free. */
+  place?(bytes: number): WeightPlace | null;
+}
+
+/** A place in a device's memory for one block of rows. */
+export interface WeightPlace {
+  readonly bytes: Uint8Array;
+  /** Rows whose arrays all lie in `bytes`; gives the place back. */
+  put(row: number, tensor: Tensor): void;
+}

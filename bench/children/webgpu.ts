@@ -65,7 +65,7 @@ function uploadRandom(executor: Executor, program: Program): void {
               scale: scales.subarray(0, (n * cols) / 32),
               bias: null,
             };
-      executor.upload(name, row, tensor);
+      executor.sink(name).put(row, tensor);
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Program } from '../ops/program.ts';
 import type { Sampled, SampleParams } from '../ops/sample.ts';
-import type { BackendName, Numerics, Tensor, WeightFormat } from '../types.ts';
+import type { BackendName, Numerics, WeightFormat, WeightSink } from '../types.ts';
 
 /** Consecutive rows of one slot in a step: rows `first … first + rows − 1` sit at `position … `. */
 export interface Segment {
@@ -66,15 +66,13 @@ export interface Executor {
   readonly memory: MemoryPlan;
   /** True once the device went away, with all that was on it: every call rejects with DEVICE_LOST. */
   readonly lost?: boolean;
+  /** Takes the rows of a weight, until ready(): blocks of a multiple of UPLOAD_ROWS but for the last. */
+  sink(name: string): WeightSink;
   /**
-   * Rows [row, row + tensor.rows) of a weight. Blocks arrive in any order, multiples of UPLOAD_ROWS but for the last.
-   * Answers whether a number among them is infinite or NaN, where the backend looks at them all anyway.
+   * After the last rows: waits for what is underway. Answers where the first number of a weight is that is NaN or
+   * infinite, or null. Refuses with INTERNAL if a weight is missing.
    */
-  upload(name: string, row: number, tensor: Tensor): boolean | undefined;
-  /** Two places in the device's memory from which uploads are quickest; valid until ready(). */
-  readonly staging?: readonly [Uint8Array, Uint8Array] | undefined;
-  /** After the last upload: waits for what is underway. Refuses with INTERNAL if a weight is missing. */
-  ready(): Promise<void>;
+  ready(): Promise<string | null>;
   step(step: Step): Promise<OutputResult[]>;
   /**
    * Up to `count` steps, each from the tokens that the one before sampled, without the host in between: for steps of

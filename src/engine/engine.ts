@@ -49,8 +49,8 @@ export interface EngineParts extends Reader {
   info: ModelInfo;
   /** Greedy tokens that the model is known to give. */
   golden?: readonly Golden[];
-  /** Says which weight holds a NaN or an infinity, if one does. */
-  findDamage?: () => Promise<string | null>;
+  /** Where the first number of a weight is that is NaN or infinite; null or absent if all are finite. */
+  nonFinite?: string | null;
   /** A known-answer test of every op on this device. */
   testOps?: () => Promise<{ ok: boolean; detail: string }>;
   /** Likewise of linears in the model's own formats. */

@@ -151,7 +151,7 @@ export const knownSteps = [
 
 /** [9, vocab]: the logits after each segment of `knownSteps`. */
 export async function knownLogits(executor: Executor): Promise<{ logits: Float32Array; picked: number[] }> {
-  for (const [name, tensor] of knownTensors()) executor.upload(name, 0, tensor);
+  for (const [name, tensor] of knownTensors()) executor.sink(name).put(0, tensor);
   await executor.ready();
   await executor.resetSlot(0);
   await executor.resetSlot(1);

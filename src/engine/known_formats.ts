@@ -66,8 +66,8 @@ async function errorOf(
   const options = { slots: 1, numerics, threads: 1 };
   const executor = await backend.create(programOf(cols), { table: format, norm: F32 }, options);
   try {
-    executor.upload('table', 0, table);
-    executor.upload('norm', 0, { format: F32, rows: 1, cols, data: norm });
+    executor.sink('table').put(0, table);
+    executor.sink('norm').put(0, { format: F32, rows: 1, cols, data: norm });
     await executor.ready();
     const values = toF32(table); // [VOCAB, cols]
     let error = 0;

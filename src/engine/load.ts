@@ -18,7 +18,6 @@ import { openCheckpoint } from '../weights/checkpoint.ts';
 import { type WeightPlan, weightFormats } from '../weights/plan.ts';
 import type { Checkpoint } from '../weights/types.ts';
 import { uploadWeights } from '../weights/upload.ts';
-import { DamageWatch } from './damage.ts';
 import { hostBytes, SHADOW_SLOTS } from './device.ts';
 import { Engine } from './engine.ts';
 import { type GenerationConfig, readGenerationConfig } from './generation_config.ts';
@@ -75,7 +74,7 @@ export async function loadEngine(
     const { plan, backend, executor, why } = await startBackend(unfitted, context.backends);
     try {
       throwIfAborted(signal);
-      const watch = await upload(plan, executor, context);
+      const nonFinite = await upload(plan, executor, context);
       const { memory, info } = executor;
       const facts = describeModel(plan, backend.name, memory, why(info.why));
       const { variant, device, threads, numerics } = info;
@@ -87,7 +86,7 @@ export async function loadEngine(
         tokenizerLack: plan.checkpoint.tokenizerLack,
         info: { ...facts, variant, device, threads, numerics, fingerprint },
         golden: readGolden(plan.checkpoint.name, plan.checkpoint.metadata.selftest, plan.program.vocabSize),
-        findDamage: async () => watch.report(),
+        nonFinite,
         testOps: () => knownAnswer(backend, plan.settings.numerics),
         testFormats: () => knownFormatsAnswer(backend, plan.settings.numerics, linearFormats(plan)),
       });
@@ -225,13 +224,13 @@ function explain({ backend }: LoadSettings, rejected: readonly Rejection[], sepa
   return rejected.length > 0 ? `${separator}not ${reasons(rejected)}` : '';
 }
 
+/** Answers where the first number is that is not finite, or null. */
 async function upload(
   plan: Plan,
   executor: Executor,
   { onProgress, signal }: LoadContext,
-): Promise<DamageWatch> {
+): Promise<string | null> {
   const { checkpoint, blueprint, program, weights } = plan;
-  const watch = new DamageWatch();
   const begin = performance.now();
   let told = Number.NEGATIVE_INFINITY;
   await uploadWeights(
@@ -239,12 +238,9 @@ async function upload(
     blueprint.sources,
     program.weights,
     weights.formats,
-    (name, row, tensor) => {
-      watch.look(name, row, tensor, executor.upload(name, row, tensor));
-    },
+    (name) => executor.sink(name),
     {
       blockRows: UPLOAD_ROWS,
-      staging: executor.staging,
       signal,
       onProgress(loaded, total) {
         const elapsed = performance.now() - begin;
@@ -255,8 +251,7 @@ async function upload(
       },
     },
   );
-  await executor.ready();
-  return watch;
+  return executor.ready();
 }
 
 function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why: string): ModelDescription {

@@ -39,7 +39,7 @@ export interface SelfTestParts {
   device: Device;
   info: ModelInfo;
   golden?: readonly Golden[];
-  findDamage?: () => Promise<string | null>;
+  nonFinite?: string | null;
   testOps?: () => Promise<Outcome>;
   testFormats?: () => Promise<Outcome>;
 }
@@ -78,16 +78,15 @@ function failure(error: unknown): Outcome {
 }
 
 /** Logits without NaN or infinity, and weights too. */
-async function numbers({ device, info, findDamage }: SelfTestParts): Promise<Outcome> {
-  const damage = (await findDamage?.()) ?? null;
+async function numbers({ device, info, nonFinite }: SelfTestParts): Promise<Outcome> {
   const ids = examplePrompt(info);
   let bad = 0;
   await onFreshSequence(device, new Call(), async (sequence) => {
     const { logits } = await sequence.predict(ids, { logits: true }, new Call());
     for (const value of logits!) if (!Number.isFinite(value)) bad++;
   });
-  if (damage)
-    return { ok: false, detail: `${damage}; ${bad} of ${info.vocabSize} logits are no finite numbers` };
+  if (nonFinite)
+    return { ok: false, detail: `${nonFinite}; ${bad} of ${info.vocabSize} logits are no finite numbers` };
   if (bad > 0)
     return {
       ok: false,

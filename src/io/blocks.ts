@@ -37,10 +37,16 @@ export class BlockSource implements ByteSource {
     this.count = Math.ceil(remote.size / BLOCK);
   }
 
-  async read(offset: number, length: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
+  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
     checkRange(this, offset, length);
-    const bytes = into ? into.subarray(0, length) : new Uint8Array(length);
-    const end = offset + length;
+    const bytes = new Uint8Array(length);
+    await this.readInto(offset, bytes, signal);
+    return bytes;
+  }
+
+  async readInto(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+    checkRange(this, offset, into.length);
+    const end = offset + into.length;
     const first = Math.floor(offset / BLOCK);
     const last = Math.ceil(end / BLOCK); // exclusive
     const near = first >= this.next - 1 && first <= this.next + AHEAD;
@@ -52,9 +58,8 @@ export class BlockSource implements ByteSource {
       const found = await parts;
       const begin = block * BLOCK;
       const from = Math.max(offset, begin);
-      bytes.set(found.subarray(from - begin, end - begin), from - offset);
+      into.set(found.subarray(from - begin, end - begin), from - offset);
     }
-    return bytes;
   }
 
   /** Fetches what is left, if that is the smaller part: the file is then whole for the next time. */

@@ -6,18 +6,33 @@ import type { ByteSource, FileSet } from './types.ts';
 /** A local file. */
 class FileSource implements ByteSource {
   readonly size: number;
+  readonly readInto?: NonNullable<ByteSource['readInto']>;
 
   constructor(
     readonly name: string,
     private readonly file: LocalFile,
   ) {
     this.size = file.size;
+    const { readInto } = file;
+    if (readInto)
+      this.readInto = async (offset, into, signal) => {
+        await this.checked(offset, into.length, signal, () => readInto(offset, into));
+      };
   }
 
-  async read(offset: number, length: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.checked(offset, length, signal, () => this.file.read(offset, length));
+  }
+
+  private async checked(
+    offset: number,
+    length: number,
+    signal: AbortSignal | undefined,
+    run: () => Promise<Uint8Array>,
+  ): Promise<Uint8Array> {
     throwIfAborted(signal);
     checkRange(this, offset, length);
-    const bytes = await this.file.read(offset, length, into).catch((cause) => {
+    const bytes = await run().catch((cause) => {
       throw new EdgeError('INVALID_FILE', `${this.name} could not be read at byte ${offset}: ${cause}`, {
         cause,
       });

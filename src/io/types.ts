@@ -4,10 +4,11 @@ export interface ByteSource {
   readonly size: number; // bytes
   /**
    * Exactly [offset, offset + length), or INVALID_FILE if the source ends before.
-   * The bytes may be the source's own: they are not to be written to. A source may instead fill `into`, of at least
-   * `length` bytes, and answer a view of it.
+   * The bytes may be the source's own: they are not to be written to.
    */
-  read(offset: number, length: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Fills `into` from `offset` on, as `read` would; absent where bytes always come in memory of their own. */
+  readonly readInto?: (offset: number, into: Uint8Array, signal?: AbortSignal) => Promise<void>;
   close(): Promise<void>;
 }
 

@@ -31,7 +31,9 @@ export async function openFile(path: string): Promise<LocalFile | null> {
     const handle = await open(path, 'r');
     return {
       size: found.size,
-      read: (at, length, into) => readRange(handle, at, length, into),
+      read: (at, length) => fill(handle, at, new Uint8Array(length)),
+      // Memory of a WebAssembly module may be shared; only Node is known to read into that.
+      ...(isNode() && { readInto: (at: number, into: Uint8Array) => fill(handle, at, into) }),
       close: () => handle.close(),
     };
   } catch (cause) {
@@ -55,7 +57,7 @@ export async function openScratch(path: string): Promise<ScratchFile> {
   const handle = await existing().catch(() => open(path, 'wx+').catch(existing)); // another process was faster
   return {
     size: (await handle.stat()).size,
-    read: (at, length) => readRange(handle, at, length),
+    read: (at, length) => fill(handle, at, new Uint8Array(length)),
     write: (at, bytes) => writeAll(handle, bytes, at),
     close: () => handle.close(),
   };
@@ -119,22 +121,19 @@ export function joinPath(directory: string, file: string): string {
   return join(directory, file);
 }
 
-async function readRange(
-  handle: FileHandle,
-  offset: number,
-  length: number,
-  into?: Uint8Array,
-): Promise<Uint8Array> {
-  // Memory of a WebAssembly module may be shared; only Node is known to read into that.
-  const direct = into && process.versions.bun === undefined && process.versions.deno === undefined;
-  const bytes = direct ? into.subarray(0, length) : new Uint8Array(length);
+function isNode(): boolean {
+  return process.versions.bun === undefined && process.versions.deno === undefined;
+}
+
+/** The part of `bytes` that the file reached from `offset` on. */
+async function fill(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<Uint8Array> {
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled);
+  while (filled < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, offset + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
-  return filled === length ? bytes : bytes.subarray(0, filled);
+  return filled === bytes.length ? bytes : bytes.subarray(0, filled);
 }
 
 function missing(path: string, cause: unknown): null {

@@ -1,8 +1,10 @@
 /** A local file, open for ranged reads. */
 export interface LocalFile {
   readonly size: number; // bytes, when it was opened
-  /** At most `length` bytes from `offset`; fewer only where the file ends. They may lie in `into`. */
-  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
+  /** At most `length` bytes from `offset`; fewer only where the file ends. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills `into` from `offset` on, and answers the part of it that the file reached. Absent where the runtime can't. */
+  readonly readInto?: (offset: number, into: Uint8Array) => Promise<Uint8Array>;
   close(): Promise<void>;
 }
 

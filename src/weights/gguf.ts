@@ -61,22 +61,18 @@ function storedTensor(source: ByteSource, entry: GgufEntry, shape: readonly numb
   const format = Object.hasOwn(QUANT, entry.type) ? QUANT[entry.type]! : kquant?.format;
   if (!format) return floatStored(what, bytes);
   const { rows, cols } = matrixOf(shape);
+  const stride = kquant ? (cols / 256) * kquant.bytes : (cols / 32) * BLOCK_BYTES[entry.type]!;
   return {
     ...what,
     rows,
     cols,
     bytes: bytes.size,
     format,
+    ...(!kquant && bytes.fills && { placeBytes: (count: number) => count * stride }),
     digest: (signal) => bytes.digest(signal),
     async read(row, count, signal, into) {
-      if (kquant) {
-        const stride = (cols / 256) * kquant.bytes;
-        return unpackKQuant(await bytes.read(row * stride, count * stride, signal), count, cols, kquant);
-      }
-      const stride = (cols / 32) * BLOCK_BYTES[entry.type]!;
-      const length = count * stride;
-      const room = into && length <= into.length ? into : undefined;
-      return new BlockRows(await bytes.read(row * stride, length, signal, room), count, cols, format);
+      const found = await bytes.read(row * stride, count * stride, signal, into);
+      return kquant ? unpackKQuant(found, count, cols, kquant) : new BlockRows(found, count, cols, format);
     },
   };
 }

@@ -1,6 +1,6 @@
 import { EdgeError } from '../errors.ts';
 import type { Program } from '../ops/program.ts';
-import type { QuantTensor, Tensor, WeightFormat } from '../types.ts';
+import type { QuantTensor, Tensor, WeightFormat, WeightSink } from '../types.ts';
 import { bytesOf } from './bytes.ts';
 import { toF32 } from './dequantize.ts';
 import { type GgufPlace, ggufLayout } from './gguf_layouts.ts';
@@ -62,8 +62,9 @@ function pieceOf(model: ExportedModel, weight: string, place: GgufPlace, signal?
     shape: place.shape,
     async *data() {
       const parts: Uint8Array[] = []; // of one tensor: codes are a file's smallest form of it
-      const take = (_: string, __: number, tensor: Tensor) => void parts.push(blocksOf(tensor, type));
-      await uploadWeights(checkpoint, scaled, { [weight]: spec }, formats, take, { blockRows: 1, signal });
+      const sink: WeightSink = { put: (_, tensor) => void parts.push(blocksOf(tensor, type)) };
+      const only = { [weight]: spec };
+      await uploadWeights(checkpoint, scaled, only, formats, () => sink, { blockRows: 1, signal });
       yield* place.rows ? rowsOf(parts, spec.shape[0]!, ...place.rows) : parts;
     },
   };

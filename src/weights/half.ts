@@ -62,11 +62,14 @@ export function f32ToF16(values: Float32Array): Uint16Array {
   return out;
 }
 
-/** Values of bfloat16 bits: the upper halves of f32. */
-export function bf16ToF32(halves: Uint16Array): Float32Array {
-  const words = new Uint32Array(halves.length);
+/** Values of bfloat16 bits, the upper halves of f32, into `out` if it is given. */
+export function bf16ToF32(
+  halves: Uint16Array,
+  out: Float32Array = new Float32Array(halves.length),
+): Float32Array {
+  const words = new Uint32Array(out.buffer, out.byteOffset, halves.length);
   for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
-  return new Float32Array(words.buffer);
+  return out;
 }
 
 export function f32ToBf16(values: Float32Array): Uint16Array {

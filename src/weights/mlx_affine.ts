@@ -102,6 +102,7 @@ function mlxMatrix(
 function widened(codes: ByteRange, bits: number, wide: 4 | 8): ByteRange {
   return {
     size: codes.size,
+    fills: false,
     digest: (signal) => codes.digest(signal),
     async read(offset, length, signal) {
       const narrow = await codes.read((offset * bits) / wide, (length * bits) / wide, signal);

@@ -7,9 +7,11 @@ import type { StoredTensor } from './types.ts';
 
 const SAMPLE = 4096; // bytes
 
-/** Bytes that can be read from any place on; what comes may lie in `into`. */
+/** Bytes that can be read from any place on. */
 export interface ByteRange {
   readonly size: number; // in the file
+  /** May `read` be given `into`? Then what it answers lies at its beginning. */
+  readonly fills: boolean;
   read(offset: number, length: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
   digest(signal?: AbortSignal): Promise<string>;
 }
@@ -28,9 +30,16 @@ export class StoredBytes implements ByteRange {
     this.size = end - begin;
   }
 
+  get fills(): boolean {
+    return this.source.readInto !== undefined;
+  }
+
   async read(offset: number, length: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> {
     if (length === 0) return new Uint8Array(0);
-    const bytes = await this.source.read(this.begin + offset, length, signal, into);
+    const bytes = into
+      ? into.subarray(0, length)
+      : await this.source.read(this.begin + offset, length, signal);
+    if (into) await this.source.readInto!(this.begin + offset, bytes, signal);
     const sample = Math.min(SAMPLE, this.size);
     if (offset === 0 && length >= sample) this.first ??= murmur128(bytes.subarray(0, sample));
     if (offset + length === this.size && length >= sample)
@@ -120,17 +129,6 @@ export function floatStored(what: Stored, bytes: StoredBytes): PlainTensor {
   };
 }
 
-/** Consecutive places of these sizes, aligned; undefined where they don't fit. */
-function roomFor(into: Uint8Array | undefined, sizes: readonly number[]): Uint8Array[] | undefined {
-  let at = 0;
-  const begins = sizes.map((size) => {
-    const begin = at;
-    at += Math.ceil(size / 16) * 16;
-    return begin;
-  });
-  return into && at <= into.length ? begins.map((begin) => into.subarray(begin)) : undefined;
-}
-
 /** A matrix [rows, cols] of codes, scales and perhaps biases, each with bytes of its own. */
 export function quantStored(
   what: Stored & { shape: readonly [number, number] },
@@ -140,31 +138,46 @@ export function quantStored(
 ): StoredTensor {
   const [rows, cols] = what.shape; // a column of 1 stays one: each row has bytes of its own
   const rowBytes = Math.ceil((cols * format.bits) / 8);
-  const groupBytes = Math.ceil(cols / format.group) * (bf16 || format.scaleDtype === 'f16' ? 2 : 4);
+  const groups = Math.ceil(cols / format.group);
+  const valueBytes = format.scaleDtype === 'f16' ? 2 : 4;
+  const groupBytes = groups * (bf16 ? 2 : valueBytes); // of a row's scales, in the file
   const present = [parts.q, parts.scale, ...(parts.bias ? [parts.bias] : [])];
   const plain = format.scaleDtype === 'f16' ? asU16 : asF32;
-  const values = bf16 ? (bytes: Uint8Array) => bf16ToF32(asU16(bytes)) : plain;
+  const aligned = (bytes: number) => Math.ceil(bytes / 16) * 16;
+  const placed = bf16 ? parts.q.fills : present.every(({ fills }) => fills);
   return {
     ...what,
     rows,
     cols,
     bytes: present.reduce((sum, part) => sum + part.size, 0),
     format,
+    ...(placed && {
+      placeBytes: (count: number) =>
+        aligned(count * rowBytes) + (present.length - 1) * aligned(count * groups * valueBytes),
+    }),
     async digest(signal) {
       let digest = '';
       for (const part of present) digest += await part.digest(signal);
       return digest;
     },
     async read(row, count, signal, into): Promise<QuantTensor> {
-      const codes = count * rowBytes;
-      const numbers = count * groupBytes;
-      const room = roomFor(into, [codes, numbers, parts.bias ? numbers : 0]);
+      const numbers = async (part: ByteRange, place?: Uint8Array) => {
+        const own = bf16 ? undefined : place;
+        const bytes = await part.read(row * groupBytes, count * groupBytes, signal, own);
+        if (!bf16) return plain(bytes);
+        return bf16ToF32(
+          asU16(bytes),
+          place && new Float32Array(place.buffer, place.byteOffset, count * groups),
+        );
+      };
+      const scales = into?.subarray(aligned(count * rowBytes));
+      const biases = scales?.subarray(aligned(count * groups * valueBytes));
       const [q, scale, bias] = await Promise.all([
-        parts.q.read(row * rowBytes, codes, signal, room?.[0]),
-        parts.scale.read(row * groupBytes, numbers, signal, room?.[1]),
-        parts.bias?.read(row * groupBytes, numbers, signal, room?.[2]),
+        parts.q.read(row * rowBytes, count * rowBytes, signal, into),
+        numbers(parts.scale, scales),
+        parts.bias && numbers(parts.bias, biases),
       ]);
-      return { format, rows: count, cols, q, scale: values(scale), bias: bias ? values(bias) : null };
+      return { format, rows: count, cols, q, scale, bias };
     },
   };
 }

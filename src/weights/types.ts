@@ -28,7 +28,9 @@ export interface StoredTensor extends TensorShape {
   readonly bytes: number; // in the file, scales included
   /** The form in which rows arrive: f32 and f16 as they are, bf16 as f32; null for what cannot be read. */
   readonly format: WeightFormat | null;
-  /** Rows [row, row + rows), bit-exact; they may lie in `into`. @throws UNSUPPORTED_MODEL if `format` is null */
+  /** Bytes that `read` needs of `into` for so many rows. Absent where it takes none: rows come in memory of their own. */
+  readonly placeBytes?: (rows: number) => number;
+  /** Rows [row, row + rows), bit-exact; given `into`, all of them lie there. @throws UNSUPPORTED_MODEL if `format` is null */
   read(row: number, rows: number, signal?: AbortSignal, into?: Uint8Array): Promise<Tensor>;
   /** Hash of the stored bytes' first and last 4 KiB; free for what `read` has passed over. */
   digest(signal?: AbortSignal): Promise<string>;

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../errors.ts';
 import type { WeightSpec } from '../ops/program.ts';
-import type { Tensor, WeightFormat } from '../types.ts';
+import type { Tensor, WeightFormat, WeightPlace, WeightSink } from '../types.ts';
 import { toF32 } from './dequantize.ts';
 import { f16ToF32, f32ToF16 } from './half.ts';
 import { negExp } from './math.ts';
@@ -18,8 +18,6 @@ export interface UploadOptions {
   /** Bytes read at once, as long as they hold `blockRows` rows; 2 MiB. */
   blockBytes?: number;
   quantizer?: Quantizer; // roundToNearest
-  /** Two places of the device's memory to read into; a third block is read when the first was handed over. */
-  staging?: readonly [Uint8Array, Uint8Array] | undefined;
   signal?: AbortSignal | undefined;
   /** Bytes of the checkpoint that have been converted and handed over, of all that will be. */
   onProgress?: ((loaded: number, total: number) => void) | undefined;
@@ -27,8 +25,10 @@ export interface UploadOptions {
 
 /** Rows of one weight to read and hand over. */
 interface Block {
-  weight: string;
   stored: StoredTensor;
+  source: WeightSource;
+  format: WeightFormat; // of the rows handed over
+  sink: WeightSink;
   row: number;
   rows: number;
   /** [rows, cols] of the tensor handed over: the weight's own, which differ from the file's in dimensions of 1. */
@@ -36,49 +36,37 @@ interface Block {
 }
 
 /**
- * Streams every weight through `upload` by blocks of rows, in the formats planned. One block is read while the one
- * before is converted, so memory holds two blocks and their conversions, however large the checkpoint is.
- * @throws INVALID_FILE, NETWORK, ABORTED, and what `upload` throws
+ * Streams every weight into its sink by blocks of rows, in the formats planned. One block is read while the one
+ * before is converted, so memory holds two blocks and their conversions, however large the checkpoint is. Rows that stay
+ * as they are stored are read into the device's memory where their sink has a place there.
+ * @throws INVALID_FILE, NETWORK, ABORTED, and what sinks throw
  */
 export async function uploadWeights(
   checkpoint: Checkpoint,
   sources: ByName<WeightSource>,
   weights: ByName<WeightSpec>,
   formats: ByName<WeightFormat>,
-  upload: (name: string, row: number, tensor: Tensor) => void,
-  {
-    blockRows,
-    blockBytes = 2 * 2 ** 20,
-    quantizer = roundToNearest,
-    staging,
-    signal,
-    onProgress,
-  }: UploadOptions,
+  sinkOf: (name: string) => WeightSink,
+  { blockRows, blockBytes = 2 * 2 ** 20, quantizer = roundToNearest, signal, onProgress }: UploadOptions,
 ): Promise<void> {
-  const blocks = [...cutBlocks(checkpoint, sources, weights, blockRows, blockBytes)];
+  const blocks = Object.entries(weights).flatMap(([name, spec]) => {
+    const stored = storedTensor(checkpoint, sources, name, spec);
+    const weight = { stored, source: sources[name]!, format: formats[name]!, sink: sinkOf(name) };
+    return [...cutRows(stored, spec, blockRows, blockBytes)].map((rows): Block => ({ ...weight, ...rows }));
+  });
   const share = ({ stored, rows }: Block) => (stored.rows === 0 ? 0 : (stored.bytes / stored.rows) * rows);
   const total = blocks.reduce((sum, block) => sum + share(block), 0);
-  const read = (index: number) => {
-    const block = blocks[index];
-    const pending = block?.stored.read(block.row, block.rows, signal, staging?.[index % 2]);
-    pending?.catch(() => {}); // it is awaited below, if nothing fails before
-    return pending;
-  };
   // Values on their way to the quantizer: reused, since garbage of this size would pile up.
   const scratch = new Float32Array(Math.ceil(blockBytes / 2));
   let loaded = 0;
   let unyielded = 0;
-  let next = read(0);
+  let next = startRead(blocks[0], signal);
   for (const [index, block] of blocks.entries()) {
-    const tensor = (await next)!;
+    const { reading, target } = next!;
+    const tensor = await reading;
     throwIfAborted(signal);
-    next = read(index + 1);
-    const { weight, shape, row } = block;
-    const same = tensor.rows === shape.rows && tensor.cols === shape.cols;
-    const shaped = same ? tensor : reshaped(tensor, shape);
-    const { transform, multipliers } = sources[weight]!;
-    const turned = transform === 'neg_exp' ? transformed(shaped) : shaped;
-    upload(weight, row, finished(turned, row, multipliers, formats[weight]!, quantizer, scratch));
+    next = startRead(blocks[index + 1], signal);
+    target.put(block.row, finished(tensor, block, quantizer, scratch));
     loaded += share(block);
     unyielded += share(block);
     onProgress?.(Math.round(loaded), Math.round(total));
@@ -89,28 +77,45 @@ export async function uploadWeights(
   }
 }
 
-function* cutBlocks(
-  checkpoint: Checkpoint,
-  sources: ByName<WeightSource>,
-  weights: ByName<WeightSpec>,
+/** A block on its way from the file, and who takes its rows: the place that they are read into, or else the sink. */
+function startRead(
+  block: Block | undefined,
+  signal: AbortSignal | undefined,
+): { reading: Promise<Tensor>; target: WeightSink | WeightPlace } | null {
+  if (!block) return null;
+  const { stored, sink, row, rows } = block;
+  const bytes = (staysAsStored(block) && stored.placeBytes?.(rows)) || 0;
+  const place = bytes > 0 ? sink.place?.(bytes) : null;
+  const reading = stored.read(row, rows, signal, place?.bytes);
+  reading.catch(() => {}); // it is awaited later, if nothing fails before
+  return { reading, target: place ?? sink };
+}
+
+/** Are the rows handed over as `read` answers them? */
+function staysAsStored({ stored, source, format, rows, shape }: Block): boolean {
+  const reshaped = shape.rows !== rows || shape.cols !== stored.cols;
+  const converted = !stored.format || !sameFormat(stored.format, format);
+  return !reshaped && !converted && !source.transform && !source.multipliers;
+}
+
+function* cutRows(
+  stored: StoredTensor,
+  spec: WeightSpec,
   blockRows: number,
   blockBytes: number,
-): Generator<Block> {
-  for (const [weight, spec] of Object.entries(weights)) {
-    const stored = storedTensor(checkpoint, sources, weight, spec);
-    const cols = spec.shape.at(-1)!;
-    const rows = spec.shape.slice(0, -1).reduce((a, b) => a * b, 1);
-    if (rows !== stored.rows || cols !== stored.cols) {
-      // A column or a row by another name: read whole.
-      yield { weight, stored, row: 0, rows: stored.rows, shape: { rows, cols } };
-      continue;
-    }
-    const fit = Math.floor(blockBytes / (blockRows * Math.max(1, stored.bytes / rows)));
-    const step = Math.max(1, fit) * blockRows;
-    for (let row = 0; row < rows; row += step) {
-      const count = Math.min(step, rows - row);
-      yield { weight, stored, row, rows: count, shape: { rows: count, cols } };
-    }
+): Generator<Pick<Block, 'row' | 'rows' | 'shape'>> {
+  const cols = spec.shape.at(-1)!;
+  const rows = spec.shape.slice(0, -1).reduce((a, b) => a * b, 1);
+  if (rows !== stored.rows || cols !== stored.cols) {
+    // A column or a row by another name: read whole.
+    yield { row: 0, rows: stored.rows, shape: { rows, cols } };
+    return;
+  }
+  const fit = Math.floor(blockBytes / (blockRows * Math.max(1, stored.bytes / rows)));
+  const step = Math.max(1, fit) * blockRows;
+  for (let row = 0; row < rows; row += step) {
+    const count = Math.min(step, rows - row);
+    yield { row, rows: count, shape: { rows: count, cols } };
   }
 }
 
@@ -146,15 +151,17 @@ function transformed(tensor: Tensor): Tensor {
   };
 }
 
-/** Rows in their format, times their multipliers: codes get them in their scales, as a file of the same codes does. */
+/** Rows as they are handed over: in their format, times their multipliers. Codes get those in their scales, as a file of the same codes does. */
 function finished(
-  tensor: Tensor,
-  row: number,
-  multipliers: readonly RowMultiplier[] | undefined,
-  format: WeightFormat,
+  stored: Tensor,
+  { source, format, row, shape }: Block,
   quantizer: Quantizer,
   scratch: Float32Array,
 ): Tensor {
+  const same = stored.rows === shape.rows && stored.cols === shape.cols;
+  const shaped = same ? stored : reshaped(stored, shape);
+  const tensor = source.transform === 'neg_exp' ? transformed(shaped) : shaped;
+  const { multipliers } = source;
   if (!multipliers) return convert(tensor, format, quantizer, scratch);
   if (format.kind === 'quant')
     return multiplied(convert(tensor, format, quantizer, scratch), row, multipliers);

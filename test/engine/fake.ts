@@ -52,8 +52,12 @@ export class FakeExecutor implements Executor {
     this.logits = (h) => toyLogits(h, program.vocabSize);
   }
 
-  upload(): undefined {}
-  async ready(): Promise<void> {}
+  sink() {
+    return { put() {} };
+  }
+  async ready(): Promise<null> {
+    return null;
+  }
 
   async step(step: Step): Promise<OutputResult[]> {
     this.enter();

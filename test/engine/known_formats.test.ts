@@ -14,8 +14,8 @@ function changing(change: (tensor: Tensor) => Tensor): Backend {
     ...reference,
     async create(...args) {
       const executor = await reference.create(...args);
-      const upload = executor.upload.bind(executor);
-      executor.upload = (name, row, tensor) => upload(name, row, change(tensor));
+      const sinkOf = executor.sink.bind(executor);
+      executor.sink = (name) => ({ put: (row, tensor) => sinkOf(name).put(row, change(tensor)) });
       return executor;
     },
   };

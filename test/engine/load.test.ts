@@ -9,6 +9,7 @@ import { loadEngine } from '../../src/engine/load.ts';
 import type { EngineOptions, Progress } from '../../src/engine/types.ts';
 import type { FileSet } from '../../src/io/types.ts';
 import { loadFixture } from '../helpers/fixtures.ts';
+import { variant } from '../wasm/host.ts';
 import { generate, handle, rejects } from './drive.ts';
 
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
@@ -122,8 +123,15 @@ describe('how weights are loaded', () => {
     const [begin] = table['backbone.layers.1.mixer.in_proj.weight'].data_offsets;
     new DataView(bytes.buffer).setUint16(8 + Number(header) + begin + 200, 0x7e00, true);
     const folder = altered({ 'model.safetensors': bytes });
-    for (const quantize of ['none', 'q8', 'q4'] as const) {
-      const engine = await loadEngine(folder, { backend: 'reference', quantize }, { backends: [reference] });
+    for (const [backend, quantize] of [
+      [reference, 'none'],
+      [reference, 'q8'],
+      [reference, 'q4'],
+      [variant('simd'), 'none'],
+      [variant('simd'), 'q8'],
+    ] as const) {
+      const options = { backend: backend.name, quantize };
+      const engine = await loadEngine(folder, options, { backends: [backend] });
       const report = await engine.selfTest();
       expect(report.ok).toBe(false);
       const { ok, detail } = report.checks.find(({ name }) => name === 'numbers')!;

@@ -27,19 +27,21 @@ await uploadWeights(
   sources,
   weights,
   formats,
-  (name, row, tensor) => {
-    const rows = weights[name]!.shape.slice(0, -1).reduce((a, b) => a * b, 1);
-    for (const [i, part] of parts(tensor).entries()) {
-      const width = part.byteLength / tensor.rows;
-      let whole = held.get(`${name} ${i}`);
-      if (!whole) {
-        whole = new Uint8Array(rows * width);
-        held.set(`${name} ${i}`, whole);
-        bytes += whole.length;
+  (name) => ({
+    put(row, tensor) {
+      const rows = weights[name]!.shape.slice(0, -1).reduce((a, b) => a * b, 1);
+      for (const [i, part] of parts(tensor).entries()) {
+        const width = part.byteLength / tensor.rows;
+        let whole = held.get(`${name} ${i}`);
+        if (!whole) {
+          whole = new Uint8Array(rows * width);
+          held.set(`${name} ${i}`, whole);
+          bytes += whole.length;
+        }
+        whole.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), row * width);
       }
-      whole.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), row * width);
-    }
-  },
+    },
+  }),
   { blockRows: 64 },
 );
 const largest = Math.max(...[...held.values()].map(({ length }) => length));

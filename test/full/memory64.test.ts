@@ -61,11 +61,11 @@ async function start(program: Program, memory64: boolean): Promise<Executor> {
   for (const [name, { role, shape }] of Object.entries(program.weights)) {
     const [rows, cols = 1] = shape as [number, number?];
     if (role === 'vector') {
-      executor.upload(name, 0, vectorOf(program, name, rows * cols, shape.at(-1)!));
+      executor.sink(name).put(0, vectorOf(program, name, rows * cols, shape.at(-1)!));
       continue;
     }
     for (let row = 0; row < rows; row += 128)
-      executor.upload(name, row, rowsOf(name, row, Math.min(128, rows - row), cols));
+      executor.sink(name).put(row, rowsOf(name, row, Math.min(128, rows - row), cols));
   }
   await executor.ready();
   return executor;

@@ -101,7 +101,7 @@ export function tensorRows(tensor: Tensor, begin: number, count: number): Tensor
 export function uploadBlocks(executor: Executor, name: string, tensor: Tensor, blockRows = 128): void {
   const last = Math.floor((tensor.rows - 1) / blockRows) * blockRows;
   for (let row = last; row >= 0; row -= blockRows)
-    executor.upload(name, row, tensorRows(tensor, row, Math.min(blockRows, tensor.rows - row)));
+    executor.sink(name).put(row, tensorRows(tensor, row, Math.min(blockRows, tensor.rows - row)));
 }
 
 /** A float matrix in any format; quantized with the range of each group, for tests that need some quantized model. */

@@ -39,7 +39,7 @@ describe('every source', () => {
     ['memory', () => new MemorySource('data.bin', data)],
     ['blob', () => new BlobSource('data.bin', new Blob([data]))],
     ['file', fileSource],
-  ])('%s reads exact ranges and refuses others', async (_, open) => {
+  ])('%s reads exact ranges and refuses others', async (name, open) => {
     const source = await open();
     expect(source.size).toBe(5000);
     for (const [offset, length] of [
@@ -51,6 +51,18 @@ describe('every source', () => {
       [0, 5000],
     ] as const)
       expect([...(await source.read(offset, length))]).toEqual([...data.subarray(offset, offset + length)]);
+    for (const [offset, length] of [
+      [0, 0],
+      [7, 100],
+      [0, 5000],
+    ] as const) {
+      expect(source.readInto !== undefined).toBe(name === 'file');
+      const into = new Uint8Array(length);
+      await source.readInto?.(offset, into);
+      if (source.readInto) expect([...into]).toEqual([...data.subarray(offset, offset + length)]);
+    }
+    if (source.readInto)
+      await expectError(() => source.readInto!(1, new Uint8Array(5000)), 'INVALID_FILE', /data\.bin/);
     for (const [offset, length] of [
       [0, 5001],
       [5000, 1],
@@ -79,7 +91,8 @@ describe('every source', () => {
     writeFileSync(shrinking, data);
     const source = (await (await openFileSet(folder)).open('shrinking.bin'))!;
     truncateSync(shrinking, 100);
-    await expectError(() => source.read(50, 100), 'INVALID_FILE', /shrinking\.bin/, /it has 100/);
+    for (const read of [() => source.read(50, 100), () => source.readInto!(50, new Uint8Array(100))])
+      await expectError(read, 'INVALID_FILE', /shrinking\.bin/, /it has 100/);
     await source.close();
     rmSync(shrinking);
   });

@@ -37,7 +37,7 @@ async function logits(config: JsonObject, tensors: Tensors): Promise<Float32Arra
     blueprint.sources,
     program.weights,
     formats,
-    (name, row, tensor) => executor.upload(name, row, tensor),
+    (name) => executor.sink(name),
     { blockRows: 64 },
   );
   await executor.ready();

@@ -128,15 +128,17 @@ describe('reference executor', () => {
 
   test('refuses to start without all rows of a weight, and rows that do not fit', async () => {
     const executor = await reference.create(program, { w: F32 }, options);
-    executor.upload('w', 0, floatTensor(Float32Array.of(1, 2, 3, 4), 2));
+    executor.sink('w').put(0, floatTensor(Float32Array.of(1, 2, 3, 4), 2));
     await expect(executor.ready()).rejects.toMatchObject({
       code: 'INTERNAL',
       message: expect.stringContaining("'w'"),
     });
-    expect(() => executor.upload('w', 2, floatTensor(Float32Array.of(1, 2, 3, 4), 2))).toThrow(/do not fit/);
-    expect(() => executor.upload('w', 2, floatTensor(Float32Array.of(1), 1))).toThrow(/do not fit/);
-    expect(() => executor.upload('u', 0, floatTensor(Float32Array.of(1), 1))).toThrow(/does not read/);
-    executor.upload('w', 2, floatTensor(Float32Array.of(5, 6), 2));
+    expect(() => executor.sink('w').put(2, floatTensor(Float32Array.of(1, 2, 3, 4), 2))).toThrow(
+      /do not fit/,
+    );
+    expect(() => executor.sink('w').put(2, floatTensor(Float32Array.of(1), 1))).toThrow(/do not fit/);
+    expect(() => executor.sink('u').put(0, floatTensor(Float32Array.of(1), 1))).toThrow(/does not read/);
+    executor.sink('w').put(2, floatTensor(Float32Array.of(5, 6), 2));
     await executor.ready();
   });
 

@@ -40,7 +40,7 @@ async function run(setup: Setup) {
   const executor = await reference.create(program, formats, { slots: 2, numerics: 'exact', threads: 1 });
   for (const [name, w] of Object.entries(weights)) {
     const values = Float32Array.from(w.flat());
-    executor.upload(name, 0, floatTensor(values, Array.isArray(w[0]) ? w[0].length : w.length));
+    executor.sink(name).put(0, floatTensor(values, Array.isArray(w[0]) ? w[0].length : w.length));
   }
   await executor.ready();
   for (const [name, x] of Object.entries(buffers))

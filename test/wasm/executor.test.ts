@@ -196,8 +196,8 @@ describe('memory', () => {
     const executor = await variant('simd').create(testCase.program, formats, options);
     expect((await refusal(executor.ready())).message).toContain("'g'");
     const wrong = floatTensor(new Float32Array(3), 3);
-    expect(() => executor.upload('nothing', 0, wrong)).toThrow(/nothing/);
-    expect(() => executor.upload('g', 0, floatTensor(new Float32Array(97), 97))).toThrow(/'g'/);
+    expect(() => executor.sink('nothing').put(0, wrong)).toThrow(/nothing/);
+    expect(() => executor.sink('g').put(0, floatTensor(new Float32Array(97), 97))).toThrow(/'g'/);
     await executor.dispose();
   });
 });
@@ -287,8 +287,8 @@ describe('bad numbers', () => {
     });
     const random = new Random('NaN');
     const w = random.floats(97 * 16, (_, i) => (i === 500 ? Number.NaN : 0.5));
-    executor.upload('w', 0, floatTensor(w, 16));
-    executor.upload('g', 0, floatTensor(new Float32Array(16).fill(1), 16));
+    executor.sink('w').put(0, floatTensor(w, 16));
+    executor.sink('g').put(0, floatTensor(new Float32Array(16).fill(1), 16));
     await executor.writeBuffer('x', new Float32Array(testCase.program.chunk * 16).fill(1));
     for (const sample of [
       GREEDY,

@@ -108,6 +108,44 @@ describe.each(['scalar', 'simd'] as const)('packing in the %s module', (simd) =>
     }
   });
 
+  test('rows in a place of the module are packed there; a place is lent once, and free again once they are packed', async () => {
+    const format = { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: true } as const;
+    const { buffer, packer } = await memoryWith(simd, 2 ** 20);
+    const image = () => new Uint8Array(buffer, WEIGHT, SPACE).slice();
+    for (const bad of [false, true]) {
+      const tensor = canonical(61, 384, format);
+      if (bad) tensor.bias!.set([0x7c00], tensor.bias!.length - 1);
+      const packed = packedWeight([61, 384], format, 'i8');
+      const lent = [packer.takePlace(30_000)!, packer.takePlace(30_000)!];
+      expect(packer.takePlace(1)).toBe(null);
+      expect(
+        lent[0]!.bytes.buffer === buffer && lent[0]!.bytes.byteOffset !== lent[1]!.bytes.byteOffset,
+      ).toBe(true);
+      for (const place of lent) {
+        let at = place.bytes.byteOffset;
+        const placed = <T extends Uint8Array | Uint16Array>(part: T): T => {
+          const copy = new (part.constructor as new (...of: unknown[]) => T)(buffer, at, part.length);
+          copy.set(part);
+          at += Math.ceil(part.byteLength / 16) * 16;
+          return copy;
+        };
+        const there = {
+          ...tensor,
+          q: placed(tensor.q),
+          scale: placed(tensor.scale as Uint16Array),
+          bias: placed(tensor.bias as Uint16Array),
+        };
+        new Uint8Array(buffer, WEIGHT, SPACE).fill(0);
+        packRows(buffer, WEIGHT, packed, 0, tensor);
+        const expected = image();
+        new Uint8Array(buffer, WEIGHT, SPACE).fill(0);
+        expect(packRows(buffer, WEIGHT, packed, 0, there, place)).toBe(bad);
+        expect(Buffer.compare(image(), expected)).toBe(0);
+      }
+    }
+    expect(packer.takePlace(2 ** 20)).toBe(null);
+  });
+
   test('numbers that are not finite are noticed, wherever they are', async () => {
     for (const scaleDtype of ['f16', 'f32'] as const)
       for (const which of ['scale', 'bias'] as const) {

@@ -55,7 +55,7 @@ export async function load(contents: Contents): Promise<void> {
   const { tokenizer } = checkpoint;
   if (tokenizer !== null) parseTokenizer({ name: 'fuzz', tokenizer }, vocabSize);
   const { formats } = weightFormats(checkpoint, sources, weights);
-  await uploadWeights(checkpoint, sources, weights, formats, () => {}, { blockRows: 64 });
+  await uploadWeights(checkpoint, sources, weights, formats, () => ({ put() {} }), { blockRows: 64 });
 }
 
 /** Shrinks a fixture: a real structure, small enough to be loaded thousands of times. */

@@ -27,8 +27,8 @@ export async function loadedLogits(
     const { formats } = weightFormats(checkpoint, sources, program.weights, quantize);
     const executor = await backend.create(program, formats, { slots: 1, numerics: 'exact', threads: 1 });
     try {
-      const upload = executor.upload.bind(executor);
-      await uploadWeights(checkpoint, sources, program.weights, formats, upload, { blockRows: UPLOAD_ROWS });
+      const sinkOf = executor.sink.bind(executor);
+      await uploadWeights(checkpoint, sources, program.weights, formats, sinkOf, { blockRows: UPLOAD_ROWS });
       await executor.ready();
       return await logitsOf({ executor, program }, ids, last);
     } finally {

@@ -3,7 +3,7 @@ import { findArchitecture } from '../../models/index.ts';
 import { UPLOAD_ROWS } from '../../src/backends/types.ts';
 import { EdgeError } from '../../src/errors.ts';
 import { openFileSet } from '../../src/io/fileset.ts';
-import type { QuantTensor, Tensor } from '../../src/types.ts';
+import type { QuantTensor, Tensor, WeightSink } from '../../src/types.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { toF32 } from '../../src/weights/dequantize.ts';
 import { exp } from '../../src/weights/math.ts';
@@ -35,15 +35,17 @@ async function uploaded(model: Awaited<ReturnType<typeof open>>, options: Partia
     sources,
     weights,
     plan.formats,
-    (name, row, tensor) => {
-      expect(row).toBe(filled.get(name) ?? 0);
-      const total = weights[name]!.shape.slice(0, -1).reduce((a, b) => a * b, 1);
-      expect(tensor.rows % UPLOAD_ROWS === 0 || row + tensor.rows === total).toBe(true);
-      expect(tensor.cols).toBe(weights[name]!.shape.at(-1));
-      expect(tensor.format).toEqual(plan.formats[name]);
-      filled.set(name, row + tensor.rows);
-      blocks.set(name, [...(blocks.get(name) ?? []), tensor]);
-    },
+    (name) => ({
+      put(row, tensor) {
+        expect(row).toBe(filled.get(name) ?? 0);
+        const total = weights[name]!.shape.slice(0, -1).reduce((a, b) => a * b, 1);
+        expect(tensor.rows % UPLOAD_ROWS === 0 || row + tensor.rows === total).toBe(true);
+        expect(tensor.cols).toBe(weights[name]!.shape.at(-1));
+        expect(tensor.format).toEqual(plan.formats[name]);
+        filled.set(name, row + tensor.rows);
+        blocks.set(name, [...(blocks.get(name) ?? []), tensor]);
+      },
+    }),
     { blockRows: UPLOAD_ROWS, ...options },
   );
   for (const [name, { shape }] of Object.entries(weights))
@@ -120,11 +122,18 @@ describe('uploadWeights', () => {
     setTimeout(() => controller.abort('enough'), 0);
     await expectError(
       () =>
-        uploadWeights(checkpoint, { w: { tensor: 'w' } }, weights, { w: Q8 }, () => void blocks++, {
-          blockRows: 64,
-          blockBytes: 1,
-          signal: controller.signal,
-        }),
+        uploadWeights(
+          checkpoint,
+          { w: { tensor: 'w' } },
+          weights,
+          { w: Q8 },
+          () => ({ put: () => void blocks++ }),
+          {
+            blockRows: 64,
+            blockBytes: 1,
+            signal: controller.signal,
+          },
+        ),
       'ABORTED',
     );
     expect(blocks).toBeGreaterThan(0);
@@ -134,16 +143,19 @@ describe('uploadWeights', () => {
   test('an error of the receiver or of a read comes out, and nothing is left unhandled', async () => {
     const model = await open('nano');
     const { checkpoint, sources, weights, plan } = model;
-    const refuse = () => {
-      throw new EdgeError('OUT_OF_MEMORY', 'full');
+    const refuse: WeightSink = {
+      put() {
+        throw new EdgeError('OUT_OF_MEMORY', 'full');
+      },
     };
     await expectError(
-      () => uploadWeights(checkpoint, sources, weights, plan.formats, refuse, { blockRows: 64 }),
+      () => uploadWeights(checkpoint, sources, weights, plan.formats, () => refuse, { blockRows: 64 }),
       'OUT_OF_MEMORY',
     );
     await checkpoint.close();
     await expectError(
-      () => uploadWeights(checkpoint, sources, weights, plan.formats, () => {}, { blockRows: 64 }),
+      () =>
+        uploadWeights(checkpoint, sources, weights, plan.formats, () => ({ put() {} }), { blockRows: 64 }),
       'INVALID_FILE',
       /model\.safetensors/,
     );
@@ -212,7 +224,7 @@ describe('weightFormats', () => {
         { w: { tensor: 'V' } },
         { w: { shape, role: 'vector' } },
         { w: { kind: 'float', dtype: 'f32' } },
-        (_, __, tensor) => found.push(tensor),
+        () => ({ put: (_, tensor) => void found.push(tensor) }),
         { blockRows: 64 },
       );
       expect(found).toMatchObject([{ rows, cols }]);

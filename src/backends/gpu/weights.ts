@@ -1,5 +1,6 @@
 import { EdgeError } from '../../errors.ts';
-import type { Tensor } from '../../types.ts';
+import type { Tensor, WeightSink } from '../../types.ts';
+import { holdsNonFinite } from '../../weights/non_finite.ts';
 import { Uploads } from '../common/uploads.ts';
 import { linearBytes, packLinear } from './linear_layout.ts';
 import type { Plan } from './plan.ts';
@@ -15,25 +16,32 @@ export class Weights {
     this.uploads = new Uploads('WebGPU weights', plan.program.weights);
   }
 
-  upload(name: string, row: number, tensor: Tensor): void {
-    const { role } = this.uploads.accept(name, row, tensor);
-    if (role === 'vector') this.uploadVector(name, row, tensor);
-    else this.uploadLinear(name, row, tensor);
+  /** Throws INTERNAL for a weight that the program does not read. */
+  sink(name: string): WeightSink {
+    const { role } = this.uploads.spec(name);
+    return {
+      put: (row, tensor) =>
+        this.uploads.accept(name, row, tensor, () => {
+          if (role === 'vector') this.putVector(name, row, tensor);
+          else this.putLinear(name, row, tensor);
+          return holdsNonFinite(tensor);
+        }),
+    };
   }
 
-  /** Throws INTERNAL if a weight is not there in full. */
-  checkComplete(): void {
-    this.uploads.checkComplete();
+  /** Where the first number is that is not finite, or null. Throws INTERNAL if a weight is not there in full. */
+  finish(): string | null {
+    return this.uploads.finish();
   }
 
-  private uploadVector(name: string, row: number, tensor: Tensor): void {
+  private putVector(name: string, row: number, tensor: Tensor): void {
     const values = Float32Array.from(this.uploads.vector(name, tensor));
     for (const begin of this.plan.vectors.get(name) ?? [])
       this.write('vectors', begin + 4 * row * tensor.cols, values);
   }
 
   /** A block of rows lies in one part: parts are whole blocks. */
-  private uploadLinear(name: string, row: number, tensor: Tensor): void {
+  private putLinear(name: string, row: number, tensor: Tensor): void {
     const { layout, parts } = this.plan.linears.get(name)!;
     if (JSON.stringify(tensor.format) !== JSON.stringify(layout.format))
       throw fault(`'${name}' came as ${JSON.stringify(tensor.format)}`);

@@ -1,8 +1,10 @@
 import { EdgeError } from '../../errors.ts';
 import type { View } from '../../ops/contract.ts';
 import { checkProgram, type Program } from '../../ops/program.ts';
-import type { Tensor } from '../../types.ts';
+import type { WeightSink } from '../../types.ts';
+import { holdsNonFinite } from '../../weights/non_finite.ts';
 import { checkStep } from '../common/checks.ts';
+import { Uploads } from '../common/uploads.ts';
 import type { Executor, ExecutorInfo, ExecutorOptions, MemoryPlan, OutputResult, Step } from '../types.ts';
 import type { PlacedSegment, SlotState, StepContext } from './context.ts';
 import { dequantize } from './dequantize.ts';
@@ -12,12 +14,12 @@ import { fromCanonical, toCanonical } from './slots.ts';
 interface Weight {
   shape: readonly number[];
   data: Float64Array; // [...shape]
-  filled: Uint8Array; // [elements], 1 where uploaded
 }
 
 /** Runs programs in float64, one row after the other, as the op contracts read. For tests only. */
 export class ReferenceExecutor implements Executor {
   readonly info: ExecutorInfo;
+  private readonly uploads: Uploads;
   private readonly weights = new Map<string, Weight>();
   private readonly buffers = new Map<string, { width: number; data: Float64Array }>(); // [chunk, width]
   private readonly slots: Map<string, SlotState>[]; // [slots] by state name
@@ -36,8 +38,9 @@ export class ReferenceExecutor implements Executor {
       threads: 1,
       numerics: 'exact',
     };
+    this.uploads = new Uploads('Reference weights', program.weights);
     for (const [name, { shape }] of Object.entries(program.weights))
-      this.weights.set(name, { shape, data: zeros(shape), filled: new Uint8Array(elements(shape)) });
+      this.weights.set(name, { shape, data: zeros(shape) });
     for (const [name, { width }] of Object.entries(program.buffers))
       this.buffers.set(name, { width, data: zeros([program.chunk, width]) });
     this.slots = Array.from({ length: options.slots }, () => new Map());
@@ -46,21 +49,20 @@ export class ReferenceExecutor implements Executor {
         slot.set(name, { shape, data: zeros(shape) });
   }
 
-  upload(name: string, row: number, tensor: Tensor): undefined {
-    const weight = this.weights.get(name);
-    if (!weight) throw fault(`upload of '${name}', which the program does not read`);
-    const begin = row * tensor.cols;
-    const end = begin + tensor.rows * tensor.cols;
-    const columns = weight.shape.length > 1 ? weight.shape[1]! : tensor.cols;
-    if (tensor.cols !== columns || end > weight.data.length)
-      throw fault(`rows ${row}+${tensor.rows} × ${tensor.cols} do not fit '${name}' [${weight.shape}]`);
-    weight.data.set(dequantize(tensor), begin);
-    weight.filled.fill(1, begin, end);
+  sink(name: string): WeightSink {
+    this.uploads.spec(name);
+    const { data } = this.weights.get(name)!;
+    return {
+      put: (row, tensor) =>
+        this.uploads.accept(name, row, tensor, () => {
+          data.set(dequantize(tensor), row * tensor.cols);
+          return holdsNonFinite(tensor);
+        }),
+    };
   }
 
-  async ready(): Promise<void> {
-    for (const [name, { filled }] of this.weights)
-      if (filled.includes(0)) throw fault(`weight '${name}' was not uploaded in full`);
+  async ready(): Promise<string | null> {
+    return this.uploads.finish();
   }
 
   async step(step: Step): Promise<OutputResult[]> {

@@ -1,5 +1,5 @@
 import { EdgeError } from '../../errors.ts';
-import type { Tensor } from '../../types.ts';
+import type { WeightSink } from '../../types.ts';
 import { following } from '../common/ahead.ts';
 import type { Executor, ExecutorInfo, MemoryPlan, OutputResult, Step } from '../types.ts';
 import { writeProgram } from './encode.ts';
@@ -49,18 +49,14 @@ export class WasmExecutor implements Executor {
     return { ...info, threads: team?.size ?? 1, why };
   }
 
-  get staging(): readonly [Uint8Array, Uint8Array] | undefined {
-    return this.weights.staging;
-  }
-
-  upload(name: string, row: number, tensor: Tensor): boolean | undefined {
+  sink(name: string): WeightSink {
     this.alive();
-    return this.weights.upload(name, row, tensor);
+    return this.weights.sink(name);
   }
 
-  async ready(): Promise<void> {
+  async ready(): Promise<string | null> {
     await this.alive().team?.started;
-    this.weights.checkComplete();
+    return this.weights.finish();
   }
 
   async step(step: Step): Promise<OutputResult[]> {

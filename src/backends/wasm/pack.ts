@@ -1,5 +1,6 @@
 import { EdgeError } from '../../errors.ts';
 import type { FloatTensor, Numerics, QuantTensor, Tensor, WeightFormat } from '../../types.ts';
+import { holdsNonFinite } from '../../weights/non_finite.ts';
 import { ceilTo } from './memory.ts';
 
 // The layout is that of wasm/linear/linear.h.
@@ -55,9 +56,9 @@ export function packedWeight(
   };
 }
 
-/** Packs quantized rows quicker, where it can; null: it could not. */
+/** Packs quantized rows quicker, where it can. */
 export interface TilePacker {
-  /** Tiles of `tensor` to `target`; answers as packRows does. */
+  /** Tiles of `tensor` to `target`; answers as packRows does, null where it can't. */
   pack(target: number, packed: PackedWeight, tensor: QuantTensor): boolean | null;
 }
 
@@ -84,7 +85,7 @@ export function weightWords(base: number, { format, ...packed }: PackedWeight): 
 
 /**
  * Writes rows [row, row + tensor.rows) of a weight, whose memory was zero at first. `row` is a multiple of TILE.
- * Answers whether a number among them is infinite or NaN. Throws INTERNAL for a tensor of another format or shape.
+ * Answers whether a number among them is NaN or infinite. Throws INTERNAL for a tensor of another format or shape.
  */
 export function packRows(
   buffer: ArrayBufferLike,
@@ -108,14 +109,9 @@ export function packRows(
   // Kernels expand f16 without a thought for infinity and NaN: where there are any, all results become NaN.
   const factor = new Float32Array(buffer, offset, 1);
   if (factor[0] === 0) factor[0] = HALF_FACTOR;
-  const damaged = quick ?? holdsNonFinite(tensor);
-  if (damaged) factor[0] = Number.NaN;
-  return damaged;
-}
-
-function holdsNonFinite(tensor: Tensor): boolean {
-  const numbers = 'q' in tensor ? [tensor.scale, tensor.bias] : [tensor.data];
-  return numbers.some((array) => array !== null && hasNonFinite(array));
+  const nonFinite = quick ?? holdsNonFinite(tensor);
+  if (nonFinite) factor[0] = Number.NaN;
+  return nonFinite;
 }
 
 /** value[columns, padded][8] of each tile. */
@@ -178,16 +174,6 @@ function wordRows(q: Uint8Array, rows: number, rowWords: number): Uint32Array {
   for (let row = 0; row < rows; row++)
     bytes.set(q.subarray(row * rowBytes, (row + 1) * rowBytes), row * rowWords * 4);
   return new Uint32Array(bytes.buffer);
-}
-
-/** f16 bits whose exponent is all ones, or f32 values. */
-function hasNonFinite(values: Uint16Array | Float32Array): boolean {
-  if (values instanceof Float32Array) {
-    for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) return true;
-    return false;
-  }
-  for (let i = 0; i < values.length; i++) if ((values[i]! & 0x7c00) === 0x7c00) return true;
-  return false;
 }
 
 function formatName(format: WeightFormat): string {

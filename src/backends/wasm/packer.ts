@@ -11,11 +11,12 @@ const ARGUMENT_BYTES = 80; // pack_args of wasm/pack.c
 const LOST = 2; // what it returns once a thread did not come back
 const SHARED = 64 * 1024; // bytes of tiles that are worth waking a team for
 const BOUNCE = 256 * 1024; // bytes of rows copied at once: they stay in the cache
-const BUFFER = 2.5 * 2 ** 20; // bytes of a place to read into: a block of upload.ts with its scales
+const PLACE = 2.5 * 2 ** 20; // bytes: a block of upload.ts with its scales
 const LEAST = 64 * 1024; // less room is not worth it
 
 /** Where the parts of rows lie. Addresses are bytes, below 4 GiB like the logits; strides are bytes from row to row and from group to group. */
 interface Source {
+  format: QuantTensor['format'];
   ggml: boolean;
   codes: number;
   codesRow: number;
@@ -28,13 +29,13 @@ interface Source {
 
 /**
  * Packs quantized rows inside the module, in one pass, shared by the threads of the team: each byte is one thread's
- * alone, so that any number of them writes the same. While a model loads nobody needs the room for logits: rows are
- * read there, or copied there piece by piece. It holds the arguments, a piece, and two places to read into.
+ * alone, so that any number of them writes the same. While a model loads nobody needs the room for logits: it holds the
+ * arguments, a piece of the rows that are copied there to be packed, and two places to read rows into.
  */
 export class Packer implements TilePacker {
-  readonly staging: readonly [Uint8Array, Uint8Array] | undefined;
   private readonly base: number;
   private readonly bounce: number; // bytes
+  private readonly places: Uint8Array[] = []; // those that are free
 
   constructor(
     private readonly buffer: ArrayBufferLike,
@@ -47,42 +48,62 @@ export class Packer implements TilePacker {
     const floor16 = (n: number) => Math.floor(n / 16) * 16;
     this.bounce = floor16(Math.min(BOUNCE, (bytes - ARGUMENT_BYTES) / 3));
     const begin = this.base + ARGUMENT_BYTES + this.bounce;
-    const each = floor16(Math.min(BUFFER, (this.base + bytes - begin) / 2));
+    const each = floor16(Math.min(PLACE, (this.base + bytes - begin) / 2));
     if (this.bounce < LEAST) this.bounce = 0;
-    else this.staging = [new Uint8Array(buffer, begin, each), new Uint8Array(buffer, begin + each, each)];
+    else this.places.push(new Uint8Array(buffer, begin, each), new Uint8Array(buffer, begin + each, each));
   }
 
+  /** A place of at least `bytes` for a block of rows, free again once they are packed; null where there is none. */
+  takePlace(bytes: number): (TilePacker & { bytes: Uint8Array }) | null {
+    const place = this.places.at(-1);
+    if (!place || place.length < bytes) return null;
+    this.places.pop();
+    return {
+      bytes: place,
+      pack: (target, packed, tensor) => {
+        this.places.push(place);
+        return this.packPlaced(target, packed, tensor);
+      },
+    };
+  }
+
+  /** Rows that lie anywhere: they are copied piece by piece. */
   pack(target: number, packed: PackedWeight, tensor: QuantTensor): boolean | null {
-    const { rows, cols, format, blocks } = tensor;
-    if (this.bounce === 0 || cols % packed.group !== 0 || rows === 0) return null;
-    const parts = blocks
-      ? [blocks]
-      : tensor.bias
-        ? [tensor.q, tensor.scale, tensor.bias]
-        : [tensor.q, tensor.scale];
+    const { rows, cols } = tensor;
+    const parts = partsOf(tensor);
     const strides = parts.map((part) => part.byteLength / rows);
-    const here = parts.every((part) => part.buffer === this.buffer);
     const rowBytes = strides.reduce((a, b) => a + b, 0);
-    const fit = Math.floor((this.bounce - 16 * parts.length) / (TILE * rowBytes)) * TILE;
-    if (!here && fit === 0) return null;
-    const step = here ? rows : fit;
-    let damaged = false;
+    const step = Math.floor((this.bounce - 16 * parts.length) / (TILE * rowBytes)) * TILE;
+    if (cols % packed.group !== 0 || rows === 0 || step <= 0) return null;
+    let nonFinite = false;
     for (let row = 0; row < rows; row += step) {
       const count = Math.min(step, rows - row);
-      const at = here ? parts.map((part) => part.byteOffset) : this.copyRows(parts, strides, row, count);
-      const source = blocks
-        ? blockSource(at[0]!, format, cols)
-        : canonicalSource(at, strides, format, packed.group);
-      this.writeArguments(target + (row / TILE) * packed.tileBytes, packed, count, source, format);
-      const answer = this.kernels.pack(addressOf(this.base));
-      if (answer === LOST)
-        throw new EdgeError(
-          'WORKER_DIED',
-          'A thread of the WASM backend stopped while weights were packed: load the model again',
-        );
-      if (answer !== 0) damaged = true;
+      const at = this.copyRows(parts, strides, row, count);
+      const to = target + (row / TILE) * packed.tileBytes;
+      if (this.run(to, packed, count, sourceOf(tensor, at, strides))) nonFinite = true;
     }
-    return damaged;
+    return nonFinite;
+  }
+
+  private packPlaced(target: number, packed: PackedWeight, tensor: QuantTensor): boolean | null {
+    const { rows, cols } = tensor;
+    if (cols % packed.group !== 0 || rows === 0) return null;
+    const parts = partsOf(tensor);
+    const at = parts.map(({ byteOffset }) => byteOffset);
+    const strides = parts.map(({ byteLength }) => byteLength / rows);
+    return this.run(target, packed, rows, sourceOf(tensor, at, strides));
+  }
+
+  /** Answers whether a scale or offset is NaN or infinite. */
+  private run(target: number, packed: PackedWeight, rows: number, source: Source): boolean {
+    this.writeArguments(target, packed, rows, source);
+    const answer = this.kernels.pack(addressOf(this.base));
+    if (answer === LOST)
+      throw new EdgeError(
+        'WORKER_DIED',
+        'A thread of the WASM backend stopped while weights were packed: load the model again',
+      );
+    return answer !== 0;
   }
 
   private copyRows(
@@ -107,8 +128,8 @@ export class Packer implements TilePacker {
     { tileBytes, cols, group }: PackedWeight,
     rows: number,
     source: Source,
-    { bits, scaleDtype, hasBias }: QuantTensor['format'],
   ): void {
+    const { bits, scaleDtype, hasBias } = source.format;
     const words = [
       addressOf(target),
       tileBytes,
@@ -134,37 +155,42 @@ export class Packer implements TilePacker {
   }
 }
 
-/** Blocks of 32 columns: scale, offset if there is one, codes. */
-function blockSource(at: number, { bits, hasBias }: QuantTensor['format'], cols: number): Source {
-  const head = hasBias ? 4 : 2;
-  const block = head + 4 * bits;
-  const row = (cols / 32) * block;
-  return {
-    ggml: true,
-    codes: at + head,
-    codesRow: row,
-    codesGroup: block,
-    scale: at,
-    offset: at + 2,
-    numberRow: row,
-    numberGroup: block,
-  };
+/** The arrays of rows, each [rows, …]. */
+function partsOf({ blocks, q, scale, bias }: QuantTensor): (Uint8Array | Uint16Array | Float32Array)[] {
+  if (blocks) return [blocks];
+  return bias ? [q, scale, bias] : [q, scale];
 }
 
-function canonicalSource(
+/** Rows whose arrays lie at `at`. */
+function sourceOf(
+  { blocks, format }: QuantTensor,
   at: readonly number[],
   strides: readonly number[],
-  { bits, scaleDtype }: QuantTensor['format'],
-  group: number,
 ): Source {
+  const { bits, group, scaleDtype, hasBias } = format;
+  if (!blocks)
+    return {
+      format,
+      ggml: false,
+      codes: at[0]!,
+      codesRow: strides[0]!,
+      codesGroup: (group * bits) / 8,
+      scale: at[1]!,
+      offset: at[2] ?? 0,
+      numberRow: strides[1]!,
+      numberGroup: scaleDtype === 'f32' ? 4 : 2,
+    };
+  // Blocks of 32 columns: scale, offset if there is one, codes.
+  const head = hasBias ? 4 : 2;
   return {
-    ggml: false,
-    codes: at[0]!,
+    format,
+    ggml: true,
+    codes: at[0]! + head,
     codesRow: strides[0]!,
-    codesGroup: (group * bits) / 8,
-    scale: at[1]!,
-    offset: at[2] ?? 0,
-    numberRow: strides[1]!,
-    numberGroup: scaleDtype === 'f32' ? 4 : 2,
+    codesGroup: head + 4 * bits,
+    scale: at[0]!,
+    offset: at[0]! + 2,
+    numberRow: strides[0]!,
+    numberGroup: head + 4 * bits,
   };
 }

@@ -1,8 +1,9 @@
-import type { Tensor } from '../../types.ts';
+import type { Tensor, WeightSink } from '../../types.ts';
+import { holdsNonFinite } from '../../weights/non_finite.ts';
 import { Uploads } from '../common/uploads.ts';
 import type { Layout } from './layout.ts';
 import type { Kernels } from './module.ts';
-import { packRows } from './pack.ts';
+import { packRows, type TilePacker } from './pack.ts';
 import { Packer } from './packer.ts';
 import type { Team } from './threads.ts';
 
@@ -21,28 +22,35 @@ export class Weights {
     this.packer = new Packer(buffer, layout, kernels, team);
   }
 
-  get staging(): readonly [Uint8Array, Uint8Array] | undefined {
-    return this.packer.staging;
-  }
-
-  /** Answers whether a number among them is not finite, unless that is left to the caller. */
-  upload(name: string, row: number, tensor: Tensor): boolean | undefined {
-    const { role, shape } = this.uploads.accept(name, row, tensor);
-    if (role === 'vector') {
-      this.uploadVector(name, shape, row, tensor);
-      return undefined;
-    }
+  /** Throws INTERNAL for a weight that the program does not read. */
+  sink(name: string): WeightSink {
+    const { role, shape } = this.uploads.spec(name);
+    if (role === 'vector')
+      return {
+        put: (row, tensor) =>
+          this.uploads.accept(name, row, tensor, () => this.writeVector(name, shape, row, tensor)),
+      };
     const { offset, packed } = this.layout.linears.get(name)!;
-    return packRows(this.buffer, offset, packed, row, tensor, this.packer);
+    const put = (row: number, tensor: Tensor, packer: TilePacker) =>
+      this.uploads.accept(name, row, tensor, () =>
+        packRows(this.buffer, offset, packed, row, tensor, packer),
+      );
+    return {
+      put: (row, tensor) => put(row, tensor, this.packer),
+      place: (bytes) => {
+        const place = this.packer.takePlace(bytes);
+        return place && { bytes: place.bytes, put: (row, tensor) => put(row, tensor, place) };
+      },
+    };
   }
 
-  /** Throws INTERNAL if a weight is not there in full. */
-  checkComplete(): void {
-    this.uploads.checkComplete();
+  /** Where the first number is that is not finite, or null. Throws INTERNAL if a weight is not there in full. */
+  finish(): string | null {
+    return this.uploads.finish();
   }
 
   /** f32[n] as it is; [channels, k] transposed, so that taps of neighbouring channels lie together. */
-  private uploadVector(name: string, shape: readonly number[], row: number, tensor: Tensor): void {
+  private writeVector(name: string, shape: readonly number[], row: number, tensor: Tensor): boolean {
     const values = this.uploads.vector(name, tensor);
     const at = this.layout.vectors.get(name)!;
     const [channels, k = 1] = shape as [number, number?];
@@ -51,5 +59,6 @@ export class Weights {
     else
       for (let i = 0; i < values.length; i++)
         stored[(i % k) * channels + row + Math.floor(i / k)] = values[i]!;
+    return holdsNonFinite(tensor);
   }
 }

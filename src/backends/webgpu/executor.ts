@@ -1,5 +1,5 @@
 import { EdgeError } from '../../errors.ts';
-import type { Tensor } from '../../types.ts';
+import type { WeightSink } from '../../types.ts';
 import type { Shape, Workgroups } from '../gpu/launch.ts';
 import { OutputWriter, RESULT_BYTES, readResult } from '../gpu/outputs.ts';
 import { activationBuffer, type Plan, stateBuffer } from '../gpu/plan.ts';
@@ -51,7 +51,10 @@ export class WebgpuExecutor implements Executor {
     readonly info: ExecutorInfo,
   ) {
     this.memory = plan.memory;
-    this.weights = new Weights(plan, (buffer, offset, data) => gpu.write(buffer, offset, data));
+    this.weights = new Weights(plan, (buffer, offset, data) => {
+      gpu.check();
+      gpu.write(buffer, offset, data);
+    });
     this.steps = new StepWriter(plan);
     this.outputs = new OutputWriter(plan.maxOutputs, plan.program.vocabSize);
   }
@@ -60,14 +63,15 @@ export class WebgpuExecutor implements Executor {
     return this.gpu.lost;
   }
 
-  upload(name: string, row: number, tensor: Tensor): undefined {
+  sink(name: string): WeightSink {
     this.gpu.check();
-    this.weights.upload(name, row, tensor);
+    return this.weights.sink(name);
   }
 
-  async ready(): Promise<void> {
-    this.weights.checkComplete();
+  async ready(): Promise<string | null> {
+    const nonFinite = this.weights.finish();
     await this.gpu.settle();
+    return nonFinite;
   }
 
   async step(step: Step): Promise<OutputResult[]> {
