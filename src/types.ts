@@ -1,24 +1,16 @@
-/** Words shared by every part; see DESIGN §1. Nothing here runs. */
+/** Words shared by every part; those of src/api/types/ are public. Nothing here runs. */
 
-export type BackendName = 'metal' | 'webgpu' | 'wasm' | 'reference';
+import type { BackendName, WeightFormat } from './api/types/device.ts';
 
-/** Activations of quantized linears on CPUs: f32, or integers by group (DESIGN §7). Fixed at load. */
-export type Numerics = 'exact' | 'i16' | 'i8';
+export type * from './api/types/device.ts';
 
-/** What float weights become while they are loaded. */
-export type Quantize = 'q4' | 'q8' | 'none';
-
-export type GroupSize = 16 | 32 | 64 | 128;
+/** The public backends, and the float64 reference of the tests. */
+export type BackendId = BackendName | 'reference';
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 export interface JsonObject {
   [key: string]: JsonValue;
 }
-
-/** How a weight is stored once loaded: the same on every backend. */
-export type WeightFormat =
-  | { kind: 'float'; dtype: 'f32' | 'f16' }
-  | { kind: 'quant'; bits: 4 | 8; group: GroupSize; scaleDtype: 'f16' | 'f32'; hasBias: boolean };
 
 /** Rows of a float weight. `data` holds f32 values, or the bit patterns of f16 ones. */
 export interface FloatTensor {

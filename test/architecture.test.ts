@@ -8,6 +8,7 @@ import { codeOf, filesUnder, importsOf, ROOT, source } from './helpers/source.ts
 const UNITS: [prefix: string, level: number][] = [
   ['src/errors.ts', -1], // the words that everybody uses
   ['src/types.ts', -1],
+  ['src/api/types/', -2], // those of the public API
   ['src/runtime/', 0],
   ['src/ops/', 1],
   ['src/io/', 1],

@@ -4,6 +4,7 @@ import type { Engine } from '../src/engine/engine.ts';
 import { describe, loadEngine, type ModelDescription } from '../src/engine/load.ts';
 import type {
   Burst,
+  DecodeOptions,
   EngineOptions,
   GenerateOptions,
   Handle,
@@ -13,13 +14,13 @@ import type {
   RewindTarget,
   Score,
   SelfTestReport,
+  SnapshotDtype,
   StateStats,
 } from '../src/engine/types.ts';
 import { EdgeError } from '../src/errors.ts';
 import { blobFileSet } from '../src/io/blob.ts';
 import { embeddedFileSet, openFileSet } from '../src/io/fileset.ts';
 import type { FileSet } from '../src/io/types.ts';
-import type { DecodeOptions, SnapshotDtype } from '../src/state/snapshot.ts';
 import type { Chat, EncodeOptions } from '../src/tokenizer/index.ts';
 import type { EngineProtocol, Loader, WireSource } from './protocol.ts';
 
@@ -42,7 +43,7 @@ export class EngineHost implements EngineProtocol {
     if (this.#engine) throw new EdgeError('INTERNAL', 'One engine holds one model');
     this.#loading = { source, options };
     this.#engine = await this.#start(signal);
-    return this.#engine.info;
+    return publicInfo(this.#engine);
   }
 
   recover(): Promise<ModelInfo> {
@@ -54,7 +55,7 @@ export class EngineHost implements EngineProtocol {
 
   async #recover(): Promise<ModelInfo> {
     const lost = this.#loaded();
-    if (!lost.lost) return lost.info;
+    if (!lost.lost) return publicInfo(lost);
     await lost.dispose(new EdgeError('DEVICE_LOST', 'The GPU device was lost: await recover(), or call it'));
     const engine = await this.#start();
     try {
@@ -64,7 +65,7 @@ export class EngineHost implements EngineProtocol {
       throw error;
     }
     this.#engine = engine;
-    return engine.info;
+    return publicInfo(engine);
   }
 
   async #start(signal?: AbortSignal): Promise<Engine> {
@@ -194,6 +195,11 @@ export class EngineHost implements EngineProtocol {
     if (!this.#engine) throw new EdgeError('INTERNAL', 'The engine was used before it was loaded');
     return this.#engine;
   }
+}
+
+/** Backends of this build are public ones. */
+function publicInfo({ info }: Engine): ModelInfo {
+  return info as ModelInfo;
 }
 
 async function openSource(source: WireSource, loader: Loader): Promise<FileSet> {

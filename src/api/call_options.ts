@@ -1,11 +1,6 @@
 import { show } from '../engine/options.ts';
 import { requireArgument } from '../errors.ts';
-
-/** Options of any call that can be aborted. */
-export interface Abortable {
-  /** Ends the call, which rejects with ABORTED. */
-  signal?: AbortSignal | undefined;
-}
+import type { Abortable } from './types/index.ts';
 
 /** Names of options of a call that takes a prompt: see PromptOptions. */
 export const PROMPT_OPTIONS = ['addSpecialTokens', 'parseSpecial', 'signal'] as const;

@@ -1,8 +1,6 @@
 import { requireArgument } from '../errors.ts';
 import { isWordCut } from '../tokenizer/cut.ts';
-
-/** Text or ids that come bit by bit. */
-export type PromptStream = AsyncIterable<string | readonly number[] | Int32Array>;
+import type { PromptStream } from './types/index.ts';
 
 /** @throws INVALID_ARGUMENT for one that somebody reads already */
 export function isStream(prompt: unknown): prompt is PromptStream {

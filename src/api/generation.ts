@@ -1,17 +1,14 @@
-import type { GenerateOptions, GenerateResult, Handle, Prompt, Token } from '../engine/types.ts';
+import type { Handle } from '../engine/types.ts';
 import { EdgeError } from '../errors.ts';
-import type { Abortable } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 import { GenerationRun } from './generation_run.ts';
 import type { Lifetime } from './lifetime.ts';
+import type { GenerateResult, GenerationOptions, Prompt, Token } from './types/index.ts';
 
-/** Options of `generate`. */
-export interface GenerationOptions extends GenerateOptions, Abortable {
-  /** Keeps the tokens of a loop for a `result()` that is asked for later; default false: see `result`. */
-  collect?: boolean | undefined;
-}
-
-/** The session that a generation continues. */
+/**
+ * The session that a generation continues.
+ * @internal
+ */
 export interface Continued {
   handle: Handle;
   /** Ends with `close`. */
@@ -39,7 +36,11 @@ export class Generation implements AsyncIterable<Token>, PromiseLike<GenerateRes
     this.#run = new GenerationRun(client, session, prompt, options);
   }
 
-  /** @throws INVALID_ARGUMENT the second time, ABORTED, BUSY, CONTEXT_FULL, and whatever the options earn. */
+  /**
+   * The tokens as they come; leaving the loop ends the generation.
+   * @throws INVALID_ARGUMENT the second time, ABORTED, BUSY, CONTEXT_FULL, CLOSED, and INVALID_ARGUMENT for options that
+   *   make no sense
+   */
   [Symbol.asyncIterator](): AsyncGenerator<Token, void, undefined> {
     if (this.#taken)
       throw new EdgeError('INVALID_ARGUMENT', 'A generation can be iterated once; call generate() again');
@@ -57,6 +58,7 @@ export class Generation implements AsyncIterable<Token>, PromiseLike<GenerateRes
    * Tokens that a loop takes are kept from its first one on if `result()` was asked for by then, or with
    * `collect: true`. Else nothing is kept, however long the text: the result then has `finishReason`, `stop`, `seed`
    * and `usage`, and reading its `text` or `tokens` throws INVALID_ARGUMENT.
+   * @throws what the generation failed with: see the iterator
    */
   result(): Promise<GenerateResult> {
     if (this.#taken) {

@@ -1,10 +1,11 @@
 import { show } from '../engine/options.ts';
-import type { Burst, GenerateOptions, GenerateResult, Handle, Prompt, Token } from '../engine/types.ts';
+import type { Burst, Handle } from '../engine/types.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import { readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
-import type { Continued, GenerationOptions } from './generation.ts';
+import type { Continued } from './generation.ts';
 import { type Ends, onFirstEnd } from './lifetime.ts';
+import type { GenerateOptions, GenerateResult, GenerationOptions, Prompt, Token } from './types/index.ts';
 
 /** The id of a last piece of text that has no token of its own: what a possible stop string had held back. */
 const NO_TOKEN = -1;

@@ -1,6 +1,7 @@
 import { EdgeError } from '../errors.ts';
-import { Feed, PIECE, type PromptStream } from './feed.ts';
+import { Feed, PIECE } from './feed.ts';
 import { type Ends, onFirstEnd } from './lifetime.ts';
+import type { PromptStream } from './types/index.ts';
 
 type Piece = string | Int32Array;
 

@@ -3,28 +3,13 @@ import { hasWorkers, part, spawnEngine, type WorkerHandle, wasmModule } from '#r
 import type { Loader } from '../../workers/protocol.ts';
 import type { ModelDescription } from '../engine/load.ts';
 import { show } from '../engine/options.ts';
-import type { EngineOptions, ModelSource, Progress } from '../engine/types.ts';
 import { EdgeError, requireArgument, throwIfAborted } from '../errors.ts';
-import type { DownloadOptions } from '../io/types.ts';
-import { type Abortable, readCallOptions } from './call_options.ts';
+import { readCallOptions } from './call_options.ts';
 import { EngineClient } from './client.ts';
 import { unlessEnded } from './lifetime.ts';
 import { Model } from './model.ts';
 import { toWireSource } from './source.ts';
-
-/** Options of `load`. */
-export interface LoadOptions extends EngineOptions, Abortable {
-  /** false runs the engine in the calling thread, which it blocks while it computes; so does a place without workers. */
-  worker?: boolean;
-  /**
-   * Where the worker's script (`edge-ssm/worker`) is served, for pages whose Content-Security-Policy forbids Blob URLs;
-   * in Node, Bun and Deno also a path.
-   */
-  workerUrl?: string | URL;
-  /** How models are fetched from URLs and the hub, and kept. */
-  download?: DownloadOptions;
-  onProgress?: (progress: Progress) => void;
-}
+import type { EngineOptions, LoadOptions, ModelSource, Progress } from './types/index.ts';
 
 /**
  * Loads a model and starts its engine. A worker that does not say a word for 30 seconds is given up: WORKER_DIED.

@@ -1,17 +1,25 @@
-import type { ModelInfo, Prompt, PromptOptions, Score, SelfTestReport, StateStats } from '../engine/types.ts';
-import type { DecodeOptions } from '../state/snapshot.ts';
-import type { ChatMessage, ChatOptions, EncodeOptions } from '../tokenizer/index.ts';
-import { type Abortable, PROMPT_OPTIONS, readCallOptions, readIds } from './call_options.ts';
+import { PROMPT_OPTIONS, readCallOptions, readIds } from './call_options.ts';
 import type { EngineClient } from './client.ts';
-import { Generation, type GenerationOptions } from './generation.ts';
+import { Generation } from './generation.ts';
 import { Session } from './session.ts';
-import { readSnapshot, type SnapshotSource } from './snapshot.ts';
-
-/** Options of `session`. */
-export interface SessionOptions extends DecodeOptions, Abortable {
-  /** A snapshot to begin with. */
-  from?: SnapshotSource;
-}
+import { readSnapshot } from './snapshot.ts';
+import type {
+  Abortable,
+  ChatMessage,
+  ChatOptions,
+  DecodeOptions,
+  EncodeOptions,
+  GenerationOptions,
+  LogitsOptions,
+  ModelInfo,
+  Prompt,
+  PromptOptions,
+  Score,
+  SelfTestReport,
+  SessionOptions,
+  SnapshotSource,
+  StateStats,
+} from './types/index.ts';
 
 /** The most bytes that a snapshot has beside the state. */
 const SNAPSHOT_EXTRA = 4096;
@@ -26,12 +34,20 @@ export interface ModelTokenizer {
    * @throws NO_TOKENIZER, ABORTED
    */
   encode(text: string, options?: EncodeOptions & Abortable): Promise<Int32Array>;
-  /** @throws NO_TOKENIZER, INVALID_ARGUMENT for ids out of range */
+  /**
+   * The text of token ids. Bytes that are no whole character become U+FFFD.
+   * @throws NO_TOKENIZER, INVALID_ARGUMENT for ids out of range
+   */
   decode(ids: readonly number[] | Int32Array): Promise<string>;
 }
 
-/** Weights, tokenizer and config, loaded once by `load()`; immutable until it is disposed. */
+/**
+ * Weights, tokenizer and config, loaded once by `load()`; immutable until it is disposed. Its calls, and those of its
+ * sessions, also reject with CLOSED after that, with WORKER_DIED if its worker ended, with DEVICE_LOST if its GPU went
+ * away, and with INVALID_ARGUMENT for options that make no sense.
+ */
 export class Model {
+  /** Text to ids and back. */
   readonly tokenizer: ModelTokenizer;
   readonly #client: EngineClient;
   #info: ModelInfo;
@@ -67,7 +83,11 @@ export class Model {
     return this.#client.call((engine) => engine.render({ ...read, messages }));
   }
 
-  /** Generates from a fresh state, on a slot of its own that is freed at the end. */
+  /**
+   * Generates from a fresh state, on a slot of its own that is freed at the end. Nothing runs before the generation is
+   * iterated or awaited, which tells what fails.
+   * @throws INVALID_ARGUMENT for a `signal` or `collect` that is none
+   */
   generate(prompt: Prompt, options?: GenerationOptions): Generation {
     return new Generation(this.#client, null, prompt, options);
   }
@@ -100,18 +120,19 @@ export class Model {
   }
 
   /**
-   * Logits of the last `last` positions of a prompt (all by default) run from a fresh state: [rows × vocabSize].
-   * @throws OUT_OF_MEMORY where that is too large to hold
+   * Logits of the last `last` positions of a prompt (all by default) run from a fresh state: [rows × vocabSize], row by
+   * row.
+   * @throws OUT_OF_MEMORY where that is too large to hold, CONTEXT_FULL, NO_TOKENIZER, BUSY, ABORTED
    */
-  async logits(
-    prompt: Prompt,
-    options?: PromptOptions & Abortable & { last?: number },
-  ): Promise<Float32Array> {
+  async logits(prompt: Prompt, options?: LogitsOptions): Promise<Float32Array> {
     const { signal, last = null, ...rest } = readCallOptions('logits', options, [...PROMPT_OPTIONS, 'last']);
     return this.#client.abortable(signal, (engine, call) => engine.logits(prompt, last, call, rest));
   }
 
-  /** Log-probability of every token given those before it, and the perplexity of the whole. */
+  /**
+   * Natural log-probability of every token of a text given those before it, and the perplexity of the whole.
+   * @throws CONTEXT_FULL, NO_TOKENIZER, BUSY, ABORTED
+   */
   async score(prompt: Prompt, options?: PromptOptions & Abortable): Promise<Score> {
     const { signal, ...rest } = readCallOptions('score', options, PROMPT_OPTIONS);
     return this.#client.abortable(signal, (engine, call) => engine.score(prompt, call, rest));
@@ -119,7 +140,9 @@ export class Model {
 
   /**
    * Log-probabilities (natural) of each continuation's tokens after the same context, which runs once. Text is
-   * tokenized piece by piece, a continuation as text that goes on: give ids where the border matters.
+   * tokenized piece by piece, a continuation as text that goes on: give ids where the border matters. One array a
+   * continuation, [its tokens].
+   * @throws CONTEXT_FULL, NO_TOKENIZER, BUSY, ABORTED
    */
   async scoreContinuations(
     context: Prompt,
@@ -154,6 +177,7 @@ export class Model {
     return this.#client.close();
   }
 
+  /** `dispose`, at the end of the scope of an `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }

@@ -1,20 +1,24 @@
 import type { RemoteEngine } from '../../workers/protocol.ts';
-import type { Handle, Prompt, PromptOptions, RewindTarget } from '../engine/types.ts';
+import type { Handle } from '../engine/types.ts';
 import { EdgeError } from '../errors.ts';
-import type { DecodeOptions, SnapshotDtype } from '../state/snapshot.ts';
-import { type Abortable, PROMPT_OPTIONS, readCallOptions } from './call_options.ts';
+import { PROMPT_OPTIONS, readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
-import { isStream, type PromptStream } from './feed.ts';
-import { Generation, type GenerationOptions } from './generation.ts';
+import { isStream } from './feed.ts';
+import { Generation } from './generation.ts';
 import { Intake } from './intake.ts';
 import { Lifetime, unlessEnded } from './lifetime.ts';
-import { type SnapshotTarget, snapshotStream, snapshotWriter } from './snapshot.ts';
-
-/** Options of `save`. */
-export interface SaveOptions extends Abortable {
-  /** Of the state: 'f16' takes half the bytes, and rounds it; default 'f32'. */
-  dtype?: SnapshotDtype;
-}
+import { snapshotStream, snapshotWriter } from './snapshot.ts';
+import type {
+  Abortable,
+  DecodeOptions,
+  GenerationOptions,
+  Prompt,
+  PromptOptions,
+  PromptStream,
+  RewindTarget,
+  SaveOptions,
+  SnapshotTarget,
+} from './types/index.ts';
 
 const closed = () => new EdgeError('CLOSED', 'The session was closed. Open another one to go on');
 
@@ -99,7 +103,9 @@ export class Session {
 
   /**
    * Continues with a prompt, or with what the session holds if it is empty; `{ messages }` is the conversation from its
-   * beginning, of which only what is new is consumed. One generation at a time: else BUSY.
+   * beginning, of which only what is new is consumed. Nothing runs before the generation is iterated or awaited, which
+   * tells what fails; one at a time: else BUSY.
+   * @throws CLOSED, BUSY beside `append` of a stream, INVALID_ARGUMENT for a `signal` or `collect` that is none
    */
   generate(prompt: Prompt = '', options?: GenerationOptions): Generation {
     this.#check();
@@ -145,6 +151,7 @@ export class Session {
   /**
    * The conversation as bytes, for `model.restore()` and `model.session({ from })`: the state, f32 or f16 (half the
    * bytes, a little less exact), the pending token and a checksum. The ids that led here are not part of it.
+   * @throws INVALID_ARGUMENT where f16 can't hold the state, BUSY, CLOSED, ABORTED
    */
   async save(options?: SaveOptions): Promise<Uint8Array> {
     const { dtype = 'f32', signal } = readCallOptions('save', options, ['dtype', 'signal']);
@@ -153,7 +160,10 @@ export class Session {
     return unlessEnded(saved, { signal, lives: [] });
   }
 
-  /** What `save` gives, in pieces. */
+  /**
+   * What `save` gives, in pieces of 64 KiB at most.
+   * @throws as `save`
+   */
   async saveStream(options?: SaveOptions): Promise<ReadableStream<Uint8Array>> {
     return snapshotStream(await this.save(options));
   }
@@ -161,13 +171,17 @@ export class Session {
   /**
    * What `save` gives, into a file by its path or file: URL, a WritableStream, or a file of OPFS: files are replaced as
    * a whole.
+   * @throws NOT_FOUND, WRITE_FAILED, and as `save`
    */
   async saveTo(target: SnapshotTarget, options?: SaveOptions): Promise<void> {
     const write = snapshotWriter(target);
     await write(await this.save(options), options?.signal ?? undefined);
   }
 
-  /** Forgets everything: the state of a fresh session. */
+  /**
+   * Forgets everything: the state of a fresh session.
+   * @throws BUSY, CLOSED
+   */
   async reset(): Promise<void> {
     this.#check();
     await this.#client.call((engine) => engine.resetSession(this.#handle));
@@ -183,6 +197,7 @@ export class Session {
     return this.#closing;
   }
 
+  /** `close`, at the end of the scope of an `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -3,23 +3,7 @@ import { show } from '../engine/options.ts';
 import { EdgeError, requireArgument, throwIfAborted } from '../errors.ts';
 import { openSourceAt } from '../io/fileset.ts';
 import { type Ends, unlessEnded } from './lifetime.ts';
-
-/** Where a snapshot is read from: its bytes, a Blob or File (of OPFS too), a stream, a path or a URL. */
-export type SnapshotSource =
-  | Uint8Array
-  | ArrayBuffer
-  | Blob
-  | ReadableStream<Uint8Array>
-  | AsyncIterable<Uint8Array>
-  | URL
-  | string;
-
-/** Where a snapshot is written to: a path, a file: URL, a stream, or a file of OPFS. */
-export type SnapshotTarget =
-  | string
-  | URL
-  | WritableStream<Uint8Array>
-  | { createWritable(): Promise<WritableStream<Uint8Array>> };
+import type { SnapshotSource, SnapshotTarget } from './types/index.ts';
 
 /** Bytes of a piece. */
 const PIECE = 2 ** 16;

@@ -1,9 +1,8 @@
 import { absoluteLocation, embeddedModel } from '#runtime';
 import type { WireSource } from '../../workers/protocol.ts';
-import type { ModelSource } from '../engine/types.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import { blobName } from '../io/blob.ts';
-import type { DownloadOptions } from '../io/types.ts';
+import type { DownloadOptions, ModelSource } from './types/index.ts';
 
 const EXPECTED = "expected 'tiny', a path, a URL, 'hf:organization/name', a File, a Blob or a list of Files";
 

@@ -1,34 +1,34 @@
 import { EdgeError } from '../errors.ts';
-import type { BackendName } from '../types.ts';
+import type { BackendId } from '../types.ts';
 
 /** A backend of this build, and why it can't run here, if it can't. */
 export interface Candidate {
-  name: BackendName;
+  name: BackendId;
   unavailable: string | null;
 }
 
 export interface Rejection {
-  name: BackendName;
+  name: BackendId;
   reason: string;
 }
 
 export interface Ranking {
   /** To be tried in this order. */
-  ranked: readonly BackendName[];
+  ranked: readonly BackendId[];
   /** Not to be tried, and why. */
   rejected: readonly Rejection[];
 }
 
 /** The fastest first, where they run at all. */
-const ORDER: readonly BackendName[] = ['metal', 'webgpu', 'wasm'];
+const ORDER: readonly BackendId[] = ['metal', 'webgpu', 'wasm'];
 
 /**
  * Which of `candidates` to try, the best first: all that can run for 'auto', else the one that is asked for.
  * @throws UNSUPPORTED_BACKEND if there is none, with every reason
  */
-export function rankBackends(wanted: BackendName | 'auto', candidates: readonly Candidate[]): Ranking {
+export function rankBackends(wanted: BackendId | 'auto', candidates: readonly Candidate[]): Ranking {
   const names = wanted === 'auto' ? ORDER : [wanted];
-  const ranked: BackendName[] = [];
+  const ranked: BackendId[] = [];
   const rejected: Rejection[] = [];
   for (const name of names) {
     const candidate = candidates.find((other) => other.name === name);
@@ -42,7 +42,7 @@ export function rankBackends(wanted: BackendName | 'auto', candidates: readonly 
 
 /** What to throw when nothing of what was wanted can run. */
 export function noBackend(
-  wanted: BackendName | 'auto',
+  wanted: BackendId | 'auto',
   rejected: readonly Rejection[],
   candidates: readonly Candidate[],
   cause?: unknown,

@@ -1,6 +1,9 @@
+import type { MemoryPlan } from '../api/types/index.ts';
 import type { Program } from '../ops/program.ts';
 import type { Sampled, SampleParams } from '../ops/sample.ts';
-import type { BackendName, Numerics, WeightFormat, WeightSink } from '../types.ts';
+import type { BackendId, Numerics, WeightFormat, WeightSink } from '../types.ts';
+
+export type { MemoryPlan };
 
 /** Consecutive rows of one slot in a step: rows `first … first + rows − 1` sit at `position … `. */
 export interface Segment {
@@ -34,14 +37,6 @@ export interface Step {
   outputs: readonly Output[]; // in ascending order of row
 }
 
-/** Bytes that an executor takes, known before anything is allocated. */
-export interface MemoryPlan {
-  weightBytes: number;
-  stateBytes: number; // all slots
-  scratchBytes: number; // activations, logits, program, thread stacks
-  totalBytes: number;
-}
-
 export interface ExecutorOptions {
   slots: number;
   numerics: Numerics;
@@ -52,7 +47,7 @@ export interface ExecutorOptions {
 
 /** What was chosen and why, for `model.info`. */
 export interface ExecutorInfo {
-  backend: BackendName;
+  backend: BackendId;
   variant: string; // 'relaxed-simd, threads'
   device: string;
   why: string;
@@ -105,7 +100,7 @@ export const UPLOAD_ROWS = 64;
 export type WeightFormats = Readonly<Record<string, WeightFormat>>;
 
 export interface Backend {
-  readonly name: BackendName;
+  readonly name: BackendId;
   /** Rows of prefill that it likes to be fed at a time; 64 if absent. */
   readonly chunk?: number;
   /** Null if it can run here, else the reason why not. Cheap: no device is created. */

@@ -1,5 +1,6 @@
-import { type LoadOptions, load } from '../api/load.ts';
+import { load } from '../api/load.ts';
 import type { Model } from '../api/model.ts';
+import type { LoadOptions } from '../api/types/index.ts';
 import { embeddedFileSet, openFileSet } from '../io/fileset.ts';
 import type { FileSet } from '../io/types.ts';
 import { embeddedModel, statPath } from '../runtime/node.ts';

@@ -1,6 +1,6 @@
-import type { GenerationOptions } from '../api/generation.ts';
 import type { Model } from '../api/model.ts';
 import type { Session } from '../api/session.ts';
+import type { GenerationOptions } from '../api/types/index.ts';
 import type { Usage } from '../engine/types.ts';
 import { print, printError } from '../runtime/terminal.node.ts';
 import { bytes, figures } from './report.ts';

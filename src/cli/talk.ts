@@ -1,9 +1,9 @@
-import type { Generation, GenerationOptions } from '../api/generation.ts';
+import type { Generation } from '../api/generation.ts';
 import type { Model } from '../api/model.ts';
 import type { Session } from '../api/session.ts';
+import type { ChatMessage, GenerationOptions } from '../api/types/index.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import { writeFileAtomic } from '../runtime/node.ts';
-import type { ChatMessage } from '../tokenizer/index.ts';
 import { readText } from './text.ts';
 
 /** A conversation at the terminal: lines that follow each other as text, in a session. */

@@ -1,13 +1,7 @@
 import type { Executor } from '../backends/types.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { Program } from '../ops/program.ts';
-import {
-  type DecodeOptions,
-  decodeSnapshot,
-  encodeSnapshot,
-  type SnapshotDtype,
-  type SnapshotModel,
-} from '../state/snapshot.ts';
+import { decodeSnapshot, encodeSnapshot, type SnapshotModel } from '../state/snapshot.ts';
 import type { Chat, EncodeOptions, Tokenizer } from '../tokenizer/index.ts';
 import type { WeightFormat } from '../types.ts';
 import { type Call, Calls } from './call.ts';
@@ -31,22 +25,24 @@ import { Sequence } from './sequence.ts';
 import { type Occupant, Session } from './session.ts';
 import type {
   Burst,
+  DecodeOptions,
+  EngineInfo,
   EngineService,
   GenerateOptions,
   Handle,
-  ModelInfo,
   Prompt,
   PromptOptions,
   RewindTarget,
   Score,
   SelfTestReport,
+  SnapshotDtype,
   StateStats,
 } from './types.ts';
 
 export interface EngineParts extends Reader {
   executor: Executor; // with info.maxSessions + SHADOW_SLOTS slots
   program: Program;
-  info: ModelInfo;
+  info: EngineInfo;
   /** Greedy tokens that the model is known to give. */
   golden?: readonly Golden[];
   /** Where the first number of a weight is that is NaN or infinite; null or absent if all are finite. */
@@ -61,7 +57,7 @@ export interface EngineParts extends Reader {
 
 /** One loaded model: what the worker offers (see EngineService). Every failure is an EdgeError. */
 export class Engine implements EngineService {
-  readonly info: ModelInfo;
+  readonly info: EngineInfo;
   private readonly device: Device;
   private readonly model: SnapshotModel;
   private readonly sessions = new Map<Handle, Session>();

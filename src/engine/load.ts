@@ -13,7 +13,7 @@ import { type FileSetSource, openFileSet } from '../io/fileset.ts';
 import type { FileSet } from '../io/types.ts';
 import type { Program } from '../ops/program.ts';
 import { parseTokenizer, type Tokenizer } from '../tokenizer/index.ts';
-import type { BackendName, WeightFormat } from '../types.ts';
+import type { BackendId, WeightFormat } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { type WeightPlan, weightFormats } from '../weights/plan.ts';
 import type { Checkpoint } from '../weights/types.ts';
@@ -25,7 +25,7 @@ import { knownAnswer } from './known_answer.ts';
 import { knownFormatsAnswer } from './known_formats.ts';
 import { type LoadSettings, readLoadOptions } from './load_options.ts';
 import { readGolden } from './selftest.ts';
-import type { EngineOptions, ModelInfo, Progress } from './types.ts';
+import type { EngineInfo, LoadEngineOptions, Progress } from './types.ts';
 
 export interface LoadContext {
   /** What this build and runtime have to offer; the order does not matter. */
@@ -35,7 +35,7 @@ export interface LoadContext {
 }
 
 /** What is known of a model before a device is started and a weight is read. */
-export type ModelDescription = Omit<ModelInfo, 'variant' | 'device' | 'threads' | 'fingerprint'>;
+export type ModelDescription = Omit<EngineInfo, 'variant' | 'device' | 'threads' | 'fingerprint'>;
 
 /** Rows of prefill fed at a time, where neither the user nor the backend says how many. */
 const DEFAULT_CHUNK = 64;
@@ -65,12 +65,12 @@ interface Plan {
  */
 export async function loadEngine(
   source: FileSet | FileSetSource,
-  options: EngineOptions,
+  options: LoadEngineOptions,
   context: LoadContext,
 ): Promise<Engine> {
   const { onProgress, signal } = context;
   onProgress?.({ stage: 'open', loaded: 0, total: 0, remainingMs: null });
-  return withPlan(source, options, signal, async (unfitted) => {
+  return withPlan(source, options, context, async (unfitted) => {
     const { plan, backend, executor, why } = await startBackend(unfitted, context.backends);
     try {
       throwIfAborted(signal);
@@ -104,10 +104,11 @@ export async function loadEngine(
 /** The memory contract of a model, before anything is loaded: what `edge-ssm info` prints. */
 export async function describe(
   source: FileSet | FileSetSource,
-  options: EngineOptions,
-  { backends, signal }: LoadContext,
+  options: LoadEngineOptions,
+  context: LoadContext,
 ): Promise<ModelDescription> {
-  return withPlan(source, options, signal, async (unfitted) => {
+  const { backends } = context;
+  return withPlan(source, options, context, async (unfitted) => {
     const wanted = unfitted.settings.backend;
     const { ranked, rejected } = rankBackends(wanted, await candidates(backends, wanted));
     const backend = backends.find(({ name }) => name === ranked[0])!;
@@ -120,11 +121,11 @@ export async function describe(
 /** Opens a checkpoint and plans for it; closes it at the end. */
 async function withPlan<T>(
   source: FileSet | FileSetSource,
-  options: EngineOptions,
-  signal: AbortSignal | undefined,
+  options: LoadEngineOptions,
+  { backends, signal }: LoadContext,
   run: (plan: Plan) => Promise<T>,
 ): Promise<T> {
-  const settings = readLoadOptions(options);
+  const settings = readLoadOptions(options, backends);
   throwIfAborted(signal);
   const files = isFileSet(source) ? source : await openFileSet(source);
   const checkpoint = await openCheckpoint(files, signal ? { signal } : {});
@@ -172,7 +173,7 @@ function fitted(plan: Plan, { chunk }: Backend): Plan {
 }
 
 /** The one that is wanted, or all, if that can't run or for 'auto', which leaves out what would not run well. */
-async function candidates(backends: readonly Backend[], wanted: BackendName | 'auto'): Promise<Candidate[]> {
+async function candidates(backends: readonly Backend[], wanted: BackendId | 'auto'): Promise<Candidate[]> {
   const ask = (asked: readonly Backend[]) =>
     Promise.all(
       asked.map(async (backend) => {
@@ -254,7 +255,7 @@ async function upload(
   return executor.ready();
 }
 
-function describeModel(plan: Plan, backend: BackendName, memory: MemoryPlan, why: string): ModelDescription {
+function describeModel(plan: Plan, backend: BackendId, memory: MemoryPlan, why: string): ModelDescription {
   const { checkpoint, blueprint, program, weights, tokenizer, generation, settings, execution } = plan;
   const { weightBytes, stateBytes, scratchBytes, totalBytes } = memory;
   return {

@@ -1,20 +1,28 @@
+import type { Backend } from '../backends/types.ts';
 import { requireArgument } from '../errors.ts';
 import { show } from './options.ts';
-import type { EngineOptions } from './types.ts';
+import type { LoadEngineOptions } from './types.ts';
 
-/** `EngineOptions`, checked, with the defaults that depend on nothing else filled in. */
-export type LoadSettings = Required<Omit<EngineOptions, 'quantize' | 'memoryBudget' | 'chunk'>> &
-  Pick<EngineOptions, 'quantize' | 'memoryBudget' | 'chunk'>;
+/** `LoadEngineOptions`, checked, with the defaults that depend on nothing else filled in. */
+export type LoadSettings = Required<Omit<LoadEngineOptions, 'quantize' | 'memoryBudget' | 'chunk'>> &
+  Pick<LoadEngineOptions, 'quantize' | 'memoryBudget' | 'chunk'>;
 
-/** @throws INVALID_ARGUMENT, naming the option and what it takes */
-export function readLoadOptions(options: EngineOptions): LoadSettings {
+const BACKENDS = ['auto', 'metal', 'webgpu', 'wasm'] as const;
+
+/** Of backends, those of `others` may be named, too. @throws INVALID_ARGUMENT, naming the option and what it takes */
+export function readLoadOptions(
+  options: LoadEngineOptions,
+  others: readonly Pick<Backend, 'name'>[] = [],
+): LoadSettings {
   requireArgument(
     typeof options === 'object' && options !== null,
     `Load options must be an object, found ${show(options)}`,
   );
   const { quantize, memoryBudget, chunk } = options;
   const settings: LoadSettings = {
-    backend: choice('backend', options.backend ?? 'auto', ['auto', 'metal', 'webgpu', 'wasm', 'reference']),
+    backend: choice('backend', options.backend ?? 'auto', [
+      ...new Set([...BACKENDS, ...others.map(({ name }) => name)]),
+    ]),
     numerics: choice('numerics', options.numerics ?? 'i8', ['exact', 'i16', 'i8']),
     threads: integer('threads', options.threads ?? 0, 0, 1024),
     maxSessions: integer('maxSessions', options.maxSessions ?? 4, 1, 65_536),
@@ -37,7 +45,7 @@ export function readLoadOptions(options: EngineOptions): LoadSettings {
   }
   for (const name of Object.keys(options))
     requireArgument(
-      name in settings || options[name as keyof EngineOptions] === undefined,
+      name in settings || options[name as keyof LoadEngineOptions] === undefined,
       `Unknown load option '${name}'; the engine takes ${[...Object.keys(settings), 'chunk', 'quantize', 'memoryBudget'].join(', ')}`,
     );
   return settings;

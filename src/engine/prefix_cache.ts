@@ -1,19 +1,9 @@
+import type { CacheStats } from '../api/types/index.ts';
 import type { StateImage } from '../state/image.ts';
 import { PrefixTree } from '../state/prefix_tree.ts';
 
 /** Shorter prefixes cost less to run than to keep. */
 const LEAST = 16;
-
-/** What the prefix cache did, counted since the model was loaded. */
-export interface CacheStats {
-  hits: number; // prompts that began with a stored prefix
-  misses: number;
-  reusedTokens: number; // that needed no prefill
-  evictions: number;
-  entries: number;
-  bytes: number;
-  maxBytes: number;
-}
 
 /**
  * States after prompts, shared by all sessions. A prompt from a fresh state goes on from the longest stored prefix; it

@@ -3,7 +3,7 @@ import type { Chat, Tokenizer } from '../tokenizer/index.ts';
 import type { Call } from './call.ts';
 import { EventLoop } from './event_loop.ts';
 import { readFlag, requireId, show } from './options.ts';
-import type { ModelInfo, Prompt, PromptOptions } from './types.ts';
+import type { EngineInfo, Prompt, PromptOptions } from './types.ts';
 
 /** Is it a whole conversation, which begins at the beginning? */
 export function isChat(prompt: Prompt): prompt is Chat {
@@ -84,7 +84,7 @@ export async function encode(work: ReturnType<Encoding>, call: Call): Promise<In
 }
 
 /** What a fresh sequence without a prompt starts from. @throws INVALID_ARGUMENT where there is nothing */
-export function firstIds(tokenizer: Tokenizer | null, info: ModelInfo): Int32Array {
+export function firstIds(tokenizer: Tokenizer | null, info: EngineInfo): Int32Array {
   const own = tokenizer?.firstIds ?? [];
   const first = info.bosTokenId ?? info.eosTokenIds[0];
   if (own.length > 0) return Int32Array.from(own);

@@ -6,7 +6,7 @@ import type { Device } from './device.ts';
 import { relativeError } from './known.ts';
 import { onFreshSequence } from './score.ts';
 import type { Sequence } from './sequence.ts';
-import type { ModelInfo, SelfTestReport } from './types.ts';
+import type { EngineInfo, SelfTestReport } from './types.ts';
 
 /** Greedy tokens that a model is known to give after some ids, from a fresh state. */
 export interface Golden {
@@ -37,7 +37,7 @@ export function readGolden(name: string, value: JsonValue | undefined, vocabSize
 
 export interface SelfTestParts {
   device: Device;
-  info: ModelInfo;
+  info: EngineInfo;
   golden?: readonly Golden[];
   nonFinite?: string | null;
   testOps?: () => Promise<Outcome>;
@@ -152,7 +152,7 @@ async function greedy(sequence: Sequence, ids: Int32Array, count: number): Promi
 }
 
 /** Ids from all over the vocabulary, after the one that texts begin with. */
-function examplePrompt({ vocabSize, bosTokenId, eosTokenIds, maxContext }: ModelInfo): Int32Array {
+function examplePrompt({ vocabSize, bosTokenId, eosTokenIds, maxContext }: EngineInfo): Int32Array {
   const length = Math.max(1, Math.min(PROMPT, maxContext - CONTINUED));
   const ids = Int32Array.from({ length }, (_, i) => Math.floor((((i * 7) % PROMPT) * vocabSize) / PROMPT));
   ids[0] = bosTokenId ?? eosTokenIds[0] ?? 0;

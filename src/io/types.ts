@@ -1,3 +1,5 @@
+export type { DownloadOptions } from '../api/types/index.ts';
+
 /** A file, blob or URL that can be read by byte ranges. Offsets are plain numbers: files exceed 4 GiB. */
 export interface ByteSource {
   readonly name: string; // for messages: path, URL or file name
@@ -25,12 +27,4 @@ export interface FileSet {
   list(): Promise<string[] | null>;
   /** The files of a folder in this one, where there are folders. */
   readonly folder?: (name: string) => FileSet;
-}
-
-/** Where files come from that are not here. What is not given, the environment says in Node, Bun and Deno. */
-export interface DownloadOptions {
-  token?: string; // of the hub, for private and gated models; HF_TOKEN
-  endpoint?: string; // a mirror of the hub; HF_ENDPOINT, else https://huggingface.co
-  cache?: boolean | string; // true: EDGE_SSM_CACHE, else the user's folder of caches, or the browser's OPFS; or a folder; false: none
-  offline?: boolean; // only what the cache holds; HF_HUB_OFFLINE
 }

@@ -1,6 +1,7 @@
+import type { DecodeOptions, SnapshotDtype } from '../api/types/index.ts';
 import { EdgeError } from '../errors.ts';
 import { MAX_RECENT } from '../ops/sample.ts';
-import type { BackendName, Numerics } from '../types.ts';
+import type { BackendId, Numerics } from '../types.ts';
 import { f16ToF32, f32ToF16 } from '../weights/half.ts';
 import { Checksum, sameBytes } from './checksum.ts';
 import type { ImageLayout, StateImage } from './image.ts';
@@ -25,16 +26,14 @@ export const HEADER_BYTES = 512;
 const MAGIC = 'edge-ssm';
 const SUM = 16;
 const NUMERICS: readonly Numerics[] = ['exact', 'i16', 'i8'];
-const BACKENDS: readonly BackendName[] = ['reference', 'wasm', 'webgpu', 'metal'];
-
-export type SnapshotDtype = 'f32' | 'f16';
+const BACKENDS: readonly BackendId[] = ['reference', 'wasm', 'webgpu', 'metal'];
 
 /** What a snapshot must agree with. */
 export interface SnapshotModel {
   fingerprint: string;
   weights: string; // formats of the loaded weights
   numerics: Numerics; // told, not compared: another backend has its own
-  backend: BackendName;
+  backend: BackendId;
   layout: ImageLayout;
   vocabSize: number;
   maxContext: number;
@@ -46,11 +45,6 @@ export interface Conversation {
   pending: number | null;
   recent: readonly number[]; // ≤ MAX_RECENT, pending one included
   image: StateImage;
-}
-
-export interface DecodeOptions {
-  /** Take the state of the same model with weights quantized otherwise, be it in another file. */
-  allowQuantization?: boolean;
 }
 
 /** Bytes of a snapshot. */
@@ -116,7 +110,7 @@ interface Header extends Omit<Conversation, 'image'> {
   dtype: SnapshotDtype;
   imageBytes: number;
   numerics: Numerics;
-  backend: BackendName;
+  backend: BackendId;
   fingerprint: string;
   weights: string;
   layout: Uint8Array; // [16]

@@ -1,37 +1,8 @@
+import type { Chat } from '../api/types/index.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { TemplateLimit } from './jinja/limits.ts';
 import { type ParsedTemplate, parseTemplate, runTemplate, TemplateRefusal } from './template_runner.ts';
-
-/** One message of a conversation; templates may look at further fields (`tool_calls`, `name`, …). */
-export interface ChatMessage {
-  role: string; // 'system', 'user', 'assistant', 'tool', or what else the template knows
-  content?: string | readonly object[] | null;
-  [field: string]: unknown;
-}
-
-/** How a conversation is rendered. */
-export interface ChatOptions {
-  /** Ends with what begins an assistant's message. As prompt of `generate` the default is true, elsewhere false. */
-  addGenerationPrompt?: boolean;
-  /** The name of one of the model's templates, or a template; by default 'tool_use' with tools, else 'default'. */
-  template?: string;
-  /** Functions that the assistant may call, as JSON schemas. */
-  tools?: readonly object[];
-  /** Further variables of the template, such as `documents` or `enable_thinking`. */
-  variables?: Readonly<Record<string, unknown>>;
-}
-
-/** A whole conversation as a prompt. */
-export interface Chat extends ChatOptions {
-  messages: readonly ChatMessage[];
-  /**
-   * Special tokens that are written out in the messages, tools and variables become their ids. False, the default: they
-   * are text, so that nobody can forge the template's own (but for those of an assistant's messages that the template
-   * does not write itself, such as calls of tools, and those that it looks for in a message).
-   */
-  parseSpecial?: boolean | undefined;
-}
 
 const SPECIAL = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
 

@@ -1,3 +1,3 @@
-export type { Chat, ChatMessage, ChatOptions } from './chat_template.ts';
+export type { Chat, ChatMessage, ChatOptions, EncodeOptions } from '../api/types/index.ts';
 export type { DecodeStream } from './decode_stream.ts';
-export { type EncodeOptions, parseTokenizer, Tokenizer, type TokenizerFiles } from './tokenizer.ts';
+export { parseTokenizer, Tokenizer, type TokenizerFiles } from './tokenizer.ts';

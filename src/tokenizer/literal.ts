@@ -1,5 +1,5 @@
+import type { Chat } from '../api/types/index.ts';
 import { EdgeError } from '../errors.ts';
-import type { Chat } from './chat_template.ts';
 
 /** A conversation as its template writes it, and where in it no special token begins: in what was said. */
 export interface Rendered {

@@ -1,8 +1,9 @@
 import { Tokenizer as Library } from '@huggingface/tokenizers';
+import type { Chat, EncodeOptions } from '../api/types/index.ts';
 import { EdgeError, requireArgument } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { tokenBytes } from './bytes.ts';
-import { type Chat, ChatTemplates } from './chat_template.ts';
+import { ChatTemplates } from './chat_template.ts';
 import { largestIdOrFault } from './check.ts';
 import { ByteStream, type DecodeStream, WindowStream } from './decode_stream.ts';
 import { correctDecoder } from './decoder.ts';
@@ -15,16 +16,6 @@ export interface TokenizerFiles {
   name: string; // for messages: the path or URL of tokenizer.json
   tokenizer: string;
   config?: JsonObject | null;
-}
-
-/** How text becomes ids. */
-export interface EncodeOptions {
-  /** Begins with what the tokenizer puts before a text of its own, such as bos, unless the text itself does. */
-  addSpecialTokens?: boolean | undefined;
-  /** Special tokens written out in the text become their ids (the default), or are text as any other. */
-  parseSpecial?: boolean | undefined;
-  /** Text goes on from text before it: the tokenizer puts no space of its own before it. The default is false. */
-  continues?: boolean | undefined;
 }
 
 const MOST_IDS = 2 ** 21;

@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { reference } from '../../src/backends/reference/index.ts';
 import type { Backend } from '../../src/backends/types.ts';
 import { describe as describeModel, loadEngine } from '../../src/engine/load.ts';
-import type { EngineOptions } from '../../src/engine/types.ts';
+import type { LoadEngineOptions } from '../../src/engine/types.ts';
 import { EdgeError } from '../../src/errors.ts';
 import { rejects } from './drive.ts';
 
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
-const exact: EngineOptions = { backend: 'reference', quantize: 'none' };
-const load = (options: EngineOptions = exact, backends: readonly Backend[] = [reference]) =>
+const exact: LoadEngineOptions = { backend: 'reference', quantize: 'none' };
+const load = (options: LoadEngineOptions = exact, backends: readonly Backend[] = [reference]) =>
   loadEngine(NANO, options, { backends });
 
 /** A backend by another name, which can't do something. */
@@ -20,7 +20,7 @@ const backend = (name: 'metal' | 'webgpu' | 'wasm', changes: Partial<Backend> = 
 });
 
 describe('which backend', () => {
-  const auto: EngineOptions = { quantize: 'none' };
+  const auto: LoadEngineOptions = { quantize: 'none' };
 
   test('the first that works, and why not the others', async () => {
     const engine = await load(auto, [
@@ -77,7 +77,7 @@ describe('which backend', () => {
 
 describe('before anything is loaded', () => {
   test('the memory contract is the one that load keeps', async () => {
-    const options: EngineOptions = { ...exact, numerics: 'exact' }; // the only ones that the reference has
+    const options: LoadEngineOptions = { ...exact, numerics: 'exact' }; // the only ones that the reference has
     const engine = await load(options);
     const description = await describeModel(NANO, options, {
       backends: [{ ...reference, create: () => Promise.reject(new Error('created')) }],

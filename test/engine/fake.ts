@@ -3,7 +3,7 @@ import { sampleRow } from '../../src/backends/reference/ops/sample.ts';
 import type { Executor, ExecutorInfo, MemoryPlan, OutputResult, Step } from '../../src/backends/types.ts';
 import { SHADOW_SLOTS } from '../../src/engine/device.ts';
 import { Engine } from '../../src/engine/engine.ts';
-import type { ModelInfo } from '../../src/engine/types.ts';
+import type { EngineInfo } from '../../src/engine/types.ts';
 import type { Program } from '../../src/ops/program.ts';
 import type { Tokenizer } from '../../src/tokenizer/index.ts';
 
@@ -187,7 +187,7 @@ export function fakeEngine(options: FakeOptions = {}): { engine: Engine; executo
   return { engine: new Engine({ executor, program, tokenizer, info }), executor };
 }
 
-export function toyInfo(facts: Partial<ModelInfo>): ModelInfo {
+export function toyInfo(facts: Partial<EngineInfo>): EngineInfo {
   return {
     name: 'toy',
     architecture: 'toy',

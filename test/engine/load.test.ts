@@ -6,15 +6,15 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { reference } from '../../src/backends/reference/index.ts';
 import type { Backend } from '../../src/backends/types.ts';
 import { loadEngine } from '../../src/engine/load.ts';
-import type { EngineOptions, Progress } from '../../src/engine/types.ts';
+import type { LoadEngineOptions, Progress } from '../../src/engine/types.ts';
 import type { FileSet } from '../../src/io/types.ts';
 import { loadFixture } from '../helpers/fixtures.ts';
 import { variant } from '../wasm/host.ts';
 import { generate, handle, rejects } from './drive.ts';
 
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
-const exact: EngineOptions = { backend: 'reference', quantize: 'none' };
-const load = (options: EngineOptions = exact, backends: readonly Backend[] = [reference]) =>
+const exact: LoadEngineOptions = { backend: 'reference', quantize: 'none' };
+const load = (options: LoadEngineOptions = exact, backends: readonly Backend[] = [reference]) =>
   loadEngine(NANO, options, { backends });
 
 /** Ids that come with the model: prompts, and prompts with their greedy continuation. */

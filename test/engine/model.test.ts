@@ -4,13 +4,13 @@ import { reference } from '../../src/backends/reference/index.ts';
 import type { Backend } from '../../src/backends/types.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { loadEngine } from '../../src/engine/load.ts';
-import type { EngineOptions } from '../../src/engine/types.ts';
+import type { LoadEngineOptions } from '../../src/engine/types.ts';
 import { loadFixture } from '../helpers/fixtures.ts';
 import { generate, handle, ids, open, rejects } from './drive.ts';
 
 const NANO = fileURLToPath(new URL('../models/nano', import.meta.url));
-const exact: EngineOptions = { backend: 'reference', quantize: 'none' };
-const load = (options: EngineOptions = exact, backends: readonly Backend[] = [reference]) =>
+const exact: LoadEngineOptions = { backend: 'reference', quantize: 'none' };
+const load = (options: LoadEngineOptions = exact, backends: readonly Backend[] = [reference]) =>
   loadEngine(NANO, options, { backends });
 
 /** Ids that come with the model: prompts, and prompts with their greedy continuation. */

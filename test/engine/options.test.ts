@@ -130,5 +130,10 @@ describe('load', () => {
     for (const value of values) refused(() => load({ [name]: value }), new RegExp(name));
   });
 
+  test('backends that are not public are known where they are given', () => {
+    refused(() => load({ backend: 'reference' }), /backend must be one of auto, metal, webgpu, wasm; found/);
+    expect(readLoadOptions({ backend: 'reference' }, [{ name: 'reference' }]).backend).toBe('reference');
+  });
+
   test('unknown names', () => refused(() => load({ treads: 2 }), /Unknown load option 'treads'/));
 });

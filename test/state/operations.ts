@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import type { Backend } from '../../src/backends/types.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { loadEngine } from '../../src/engine/load.ts';
-import type { EngineOptions } from '../../src/engine/types.ts';
+import type { LoadEngineOptions } from '../../src/engine/types.ts';
 import { EdgeError } from '../../src/errors.ts';
 import { generate, handle, ids, open, take } from '../engine/drive.ts';
 import { fixtureFolder } from '../helpers/fixtures.ts';
@@ -11,7 +11,7 @@ import type { Random } from '../helpers/random.ts';
 export function loadFixtureEngine(
   name: string,
   backend: Backend,
-  options: EngineOptions = {},
+  options: LoadEngineOptions = {},
 ): Promise<Engine> {
   return loadEngine(fixtureFolder(name), { threads: 1, chunk: 16, ...options }, { backends: [backend] });
 }

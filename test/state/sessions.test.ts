@@ -2,13 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { reference } from '../../src/backends/reference/index.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { loadEngine } from '../../src/engine/load.ts';
-import type { EngineOptions } from '../../src/engine/types.ts';
+import type { LoadEngineOptions } from '../../src/engine/types.ts';
 import { generate, handle, ids, open, rejects, take } from '../engine/drive.ts';
 import { variant } from '../wasm/host.ts';
 import { NANO } from '../worker/models.ts';
 
 const wasm = variant('simd', { threaded: false });
-const load = (options: EngineOptions = {}, backends = [wasm]) =>
+const load = (options: LoadEngineOptions = {}, backends = [wasm]) =>
   loadEngine(NANO, { threads: 1, checkpointEvery: 50, ...options }, { backends });
 
 const PROMPT = Array.from({ length: 130 }, (_, i) => (i * 37 + 11) % 1000);

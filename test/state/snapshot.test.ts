@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import type { DecodeOptions } from '../../src/api/types/index.ts';
 import { EdgeError } from '../../src/errors.ts';
 import { ImageLayout } from '../../src/state/image.ts';
 import {
   type Conversation,
-  type DecodeOptions,
   decodeSnapshot,
   encodeSnapshot,
   HEADER_BYTES,

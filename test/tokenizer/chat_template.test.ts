@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { type Chat, ChatTemplates } from '../../src/tokenizer/chat_template.ts';
+import type { Chat } from '../../src/api/types/index.ts';
+import { ChatTemplates } from '../../src/tokenizer/chat_template.ts';
 import { TEMPLATE_LIMITS } from '../../src/tokenizer/jinja/limits.ts';
 import type { JsonObject, JsonValue } from '../../src/types.ts';
 import { CHATML, FALCON, GRANITE } from './templates.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { EngineClient } from '../../src/api/client.ts';
-import { Generation, type GenerationOptions } from '../../src/api/generation.ts';
+import { Generation } from '../../src/api/generation.ts';
+import type { GenerationOptions } from '../../src/api/types/index.ts';
 import type { Token } from '../../src/engine/types.ts';
 import type { EngineProtocol } from '../../workers/protocol.ts';
 import { handle, open } from '../engine/drive.ts';
