@@ -115,14 +115,14 @@ async function prefillRate(executor: Executor, tokens: number): Promise<number> 
 
 /** Milliseconds until a copy of a slot is there. */
 async function forkTime(executor: Executor): Promise<number> {
-  const { gpu } = executor as unknown as { gpu: { settle(): Promise<void> } };
+  const { device } = executor as unknown as { device: { settle(): Promise<void> } };
   const times: number[] = [];
   for (let i = 0; i < 50; i++)
     times.push(
       1000 *
         (await seconds(async () => {
           await executor.copySlot(0, 1);
-          await gpu.settle();
+          await device.settle();
         })),
     );
   return median(times);

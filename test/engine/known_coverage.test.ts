@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Plan } from '../../src/backends/gpu/plan.ts';
+import { makePlan } from '../../src/backends/gpu/plan.ts';
 import { SPEC_FEATURES } from '../../src/backends/webgpu/index.ts';
 import { knownFormats, knownProgram, knownSteps } from '../../src/engine/known_answer.ts';
 
@@ -22,8 +22,8 @@ test.each([
 ] as const)(
   'the known answer depends on every WebGPU kernel of its model: %s',
   (_, features, numerics, unreachable) => {
-    const { launches, tail } = new Plan(knownProgram, knownFormats, features, { slots: 2, numerics });
-    const entries = launches.map(({ entry }) => entry);
+    const { launches, tail } = makePlan(knownProgram, knownFormats, features, { slots: 2, numerics });
+    const entries = launches.map(({ kernel }) => kernel);
     expect(entries).toEqual(expect.arrayContaining(['mamba2_decode', 'mamba2_project']));
     const shapes = knownSteps.map(({ rows: [a, b] }) => ({
       rows: a + b,
@@ -32,8 +32,10 @@ test.each([
       outputs: Math.min(2, a + b),
       single: a + b <= 2,
     }));
-    const unreached = launches.flatMap(({ entry, workgroups }, i) =>
-      shapes.some((shape) => workgroups(shape) !== null) ? [] : [`${entry}${i >= tail ? '' : ' of a layer'}`],
+    const unreached = launches.flatMap(({ kernel, workgroups }, i) =>
+      shapes.some((shape) => workgroups(shape) !== null)
+        ? []
+        : [`${kernel}${i >= tail ? '' : ' of a layer'}`],
     );
     expect(unreached).toEqual(unreachable);
   },

@@ -19,7 +19,7 @@ export interface MatrixShape {
 }
 
 /** What a step looks like to those who decide how many workgroups run. */
-export interface Shape {
+export interface StepShape {
   rows: number;
   segments: number;
   logitRows: number;
@@ -29,23 +29,8 @@ export interface Shape {
 
 export type Workgroups = readonly [x: number, y: number, z: number];
 
-/** One kernel and what it is bound to. */
-export interface Launch {
-  entry: KernelName;
-  settings: Settings;
-  slices: Record<string, Slice>;
-  /** Null: not in this step. */
-  workgroups(shape: Shape): Workgroups | null;
-}
-
-/** Vectors of a call, side by side. */
-export interface Region {
-  slice: Slice;
-  offsets: Record<string, number>; // constant → floats
-}
-
-/** What a shader is specialized by. */
-export interface Settings {
+/** What a kernel is specialized by. */
+export interface KernelSettings {
   flags?: Readonly<Record<string, boolean>>; // of `#if`
   constants?: Readonly<Record<string, number>>; // u32
   floats?: Readonly<Record<string, number>>; // f32
@@ -56,5 +41,22 @@ export interface Settings {
 export interface Slice {
   buffer: string;
   offset?: number; // bytes, a multiple of 256
-  size?: number; // bytes; to the end if absent, and then `link` leaves its array without a length
+  size?: number; // bytes; to the end if absent
+}
+
+export type Range = Required<Slice>;
+
+/** One kernel and what it is bound to. */
+export interface Launch<Bound extends Slice = Slice> {
+  kernel: KernelName;
+  settings: KernelSettings;
+  slices: Record<string, Bound>;
+  /** Null: not in this step. */
+  workgroups(shape: StepShape): Workgroups | null;
+}
+
+/** Vectors of a call, side by side. */
+export interface VectorRegion {
+  slice: Slice;
+  offsets: Record<string, number>; // constant → floats
 }

@@ -71,7 +71,7 @@ export function packLinear(layout: LinearLayout, tensor: Tensor): LinearRows {
   for (let r = 0; r < rows; r++)
     target.set(bytes.subarray(r * rowBytes, (r + 1) * rowBytes), r * rowWords * 4);
   if (cols !== layout.cols)
-    throw new EdgeError('INTERNAL', `WebGPU weights: ${cols} columns of a weight of ${layout.cols}`);
+    throw new EdgeError('INTERNAL', `GPU weights: ${cols} columns of a weight of ${layout.cols}`);
   const numbers = new Uint8Array(linearBytes(layout, rows).numbers);
   if ('q' in tensor) {
     const { scale, bias } = tensor;

@@ -2,7 +2,7 @@ import { MAX_BIAS, MAX_RECENT, MAX_TOP, type Sampled, type SampleParams } from '
 import { checkedId, notNumbers, SAMPLE_WORDS, writeSampleParams } from '../common/sampling.ts';
 import { MAX_ENDS, type Output, type OutputResult } from '../types.ts';
 
-const WHERE = 'WebGPU outputs';
+const WHERE = 'GPU outputs';
 
 // The structs `Output` and `Result` of shaders/wgsl/lib/output.wgsl, in words.
 const PARAMS = 3;

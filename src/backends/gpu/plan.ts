@@ -1,223 +1,83 @@
-import { EdgeError } from '../../errors.ts';
-import type { View } from '../../ops/contract.ts';
-import { callDims, type Program } from '../../ops/program.ts';
-import { MAX_BIAS } from '../../ops/sample.ts';
+import type { Program } from '../../ops/program.ts';
 import type { Numerics } from '../../types.ts';
-import { type ExecutorOptions, MAX_AHEAD, type MemoryPlan, type WeightFormats } from '../types.ts';
-import type { Features, Launch, Region, Slice } from './launch.ts';
-import { type LinearLayout, linearBytes, linearLayout, splitRows } from './linear_layout.ts';
+import type { MemoryPlan, WeightFormats } from '../types.ts';
+import type { Features, Launch, Range } from './launch.ts';
 import { launchesOf } from './ops/index.ts';
-import { OUTPUT_BYTES, RESULT_BYTES } from './outputs.ts';
-import { type StateLayout, stateLayout } from './states.ts';
-import { batchBytes } from './steps.ts';
+import {
+  type BufferKind,
+  type PlannedBuffer,
+  type PlannedLinear,
+  type PlannedState,
+  Planner,
+  type PlanOptions,
+} from './planner.ts';
 
-export type BufferKind = 'weights' | 'state' | 'scratch';
-
-/** A linear weight's rows [first, first + rows) in two buffers. */
-export interface LinearPart {
-  first: number;
-  rows: number;
-  words: string; // buffers
-  numbers: string | null;
-}
-
-/** Rows of logits that one pass over the head makes; a step that wants more runs its tail again. */
-const MAX_OUTPUTS = 64;
-const ALIGNMENT = 256; // bytes, of a binding's offset
-
-/** A program on a GPU: its buffers, and its launches in order. Pure: nothing is allocated. */
-export class Plan {
-  readonly buffers = new Map<string, { bytes: number; kind: BufferKind }>();
-  readonly launches: readonly Launch[];
+/** A program on a GPU: its buffers, and its launches in order. */
+export interface GpuPlan {
+  readonly program: Program;
+  readonly features: Features;
+  readonly options: PlanOptions;
+  readonly memory: MemoryPlan;
+  readonly buffers: ReadonlyMap<string, PlannedBuffer>;
+  readonly launches: readonly Launch<Range>[];
   /** Of `launches`: where the part begins that only outputs need. */
   readonly tail: number;
-  readonly linears = new Map<string, { layout: LinearLayout; parts: LinearPart[] }>();
-  readonly vectors = new Map<string, number[]>(); // bytes in 'vectors', of every copy
-  readonly states = new Map<string, StateLayout>();
+  readonly linears: ReadonlyMap<string, PlannedLinear>;
+  readonly vectors: ReadonlyMap<string, readonly number[]>; // bytes in 'vectors', of every copy
+  readonly states: ReadonlyMap<string, PlannedState>;
+  readonly activations: ReadonlyMap<string, PlannedActivation>;
   readonly maxOutputs: number;
   readonly maxSegments: number;
   readonly logitsStride: number; // floats
-  private readonly regions = new Map<string, Region>();
-  private vectorBytes = 0;
-
-  constructor(
-    readonly program: Program,
-    readonly formats: WeightFormats,
-    readonly features: Features,
-    readonly options: Pick<ExecutorOptions, 'slots' | 'numerics'>,
-  ) {
-    const { chunk, vocabSize } = program;
-    this.maxOutputs = Math.min(chunk, MAX_OUTPUTS);
-    this.maxSegments = Math.min(chunk, options.slots);
-    this.logitsStride = Math.ceil(vocabSize / 4) * 4;
-    this.takeScratch();
-    this.takeWeights();
-    this.takeStates();
-    const { launches, tail } = launchesOf(this);
-    this.launches = launches;
-    this.tail = tail;
-    this.buffer('vectors', Math.max(this.vectorBytes, ALIGNMENT), 'weights');
-  }
-
-  get memory(): MemoryPlan {
-    const sum = (kind: BufferKind) =>
-      [...this.buffers.values()].reduce(
-        (bytes, buffer) => bytes + (buffer.kind === kind ? buffer.bytes : 0),
-        0,
-      );
-    const [weightBytes, stateBytes, scratchBytes] = [sum('weights'), sum('state'), sum('scratch')];
-    return { weightBytes, stateBytes, scratchBytes, totalBytes: weightBytes + stateBytes + scratchBytes };
-  }
-
   /** Do a few rows of x meet quantized weights as integers? */
-  get packedDots(): boolean {
-    const { subgroups, packedDots } = this.features;
-    return packedDots && subgroups > 0 && this.options.numerics !== 'exact';
-  }
-
+  readonly packedDots: boolean;
   /** Do many rows of x meet weights as halves? */
-  get halves(): boolean {
-    return this.features.halves && this.options.numerics !== 'exact';
-  }
-
+  readonly halves: boolean;
   /** Of activations where they meet weights: 'i16' stands for halves, too. */
-  get numerics(): Numerics {
-    return this.packedDots || this.halves ? 'i16' : 'exact';
-  }
-
-  /** Constants that every kernel with a batch needs. */
-  get batch(): Record<string, number> {
-    return { CHUNK: this.program.chunk, SEGMENTS: this.maxSegments, OUTPUTS: this.maxOutputs };
-  }
-
-  dims(call: Parameters<typeof callDims>[1]): Record<string, number> {
-    return callDims(this.program, call);
-  }
-
-  /** Floats from row to row of an activation buffer. */
-  stride(buffer: string): number {
-    return Math.ceil(this.program.buffers[buffer]!.width / 4) * 4;
-  }
-
-  /** Where a view is, as constants `<prefix>_STRIDE` and `<prefix>_OFFSET`. */
-  view(prefix: string, view: View): Record<string, number> {
-    return { [`${prefix}_STRIDE`]: this.stride(view.buffer), [`${prefix}_OFFSET`]: view.offset };
-  }
-
-  activation(view: View): Slice {
-    return { buffer: activationBuffer(view.buffer) };
-  }
-
-  state(name: string): Slice {
-    return { buffer: stateBuffer(name) };
-  }
-
-  /**
-   * A range of 'vectors' with its own copy of each of `weights`, and their offsets in floats as constants: a kernel
-   * binds it as one, and the same kernel serves all layers. Launches that want the same weights share it.
-   */
-  region(weights: Record<string, string | undefined>): Region {
-    const key = JSON.stringify(weights);
-    const region = this.regions.get(key) ?? this.takeRegion(weights);
-    this.regions.set(key, region);
-    return region;
-  }
-
-  private takeRegion(weights: Record<string, string | undefined>): Region {
-    const begin = Math.ceil(this.vectorBytes / ALIGNMENT) * ALIGNMENT;
-    const offsets: Record<string, number> = {};
-    let at = begin;
-    for (const [constant, name] of Object.entries(weights)) {
-      if (name === undefined) continue;
-      offsets[constant] = (at - begin) / 4;
-      this.vectors.set(name, [...(this.vectors.get(name) ?? []), at]);
-      at += 16 * Math.ceil(this.program.weights[name]!.shape.reduce((a, b) => a * b, 1) / 4);
-    }
-    this.vectorBytes = Math.max(at, begin + 16);
-    return { slice: { buffer: 'vectors', offset: begin, size: this.vectorBytes - begin }, offsets };
-  }
-
-  /** Bytes of a range, whose size may be left out. */
-  bytesOf({ buffer, offset = 0, size }: Slice): number {
-    return size ?? this.buffers.get(buffer)!.bytes - offset;
-  }
-
-  buffer(name: string, bytes: number, kind: BufferKind): void {
-    const { maxBinding } = this.features;
-    if (bytes > maxBinding && kind === 'state')
-      throw new EdgeError(
-        'OUT_OF_MEMORY',
-        `The state '${name}' of all sessions takes ${bytes} bytes, but the GPU binds at most ${maxBinding}: lower maxSessions or maxContext`,
-      );
-    if (bytes > maxBinding && kind === 'scratch')
-      throw new EdgeError(
-        'OUT_OF_MEMORY',
-        `The buffer '${name}' takes ${bytes} bytes, but the GPU binds at most ${maxBinding}: lower chunk`,
-      );
-    this.buffers.set(name, { bytes: Math.max(16, Math.ceil(bytes / 4) * 4), kind });
-  }
-
-  /** Room that several launches use one after the other: as much as the largest needs. */
-  shared(name: string, bytes: number): void {
-    this.buffer(name, Math.max(bytes, this.buffers.get(name)?.bytes ?? 0), 'scratch');
-  }
-
-  private takeScratch(): void {
-    const { chunk, buffers } = this.program;
-    const { maxOutputs, logitsStride } = this;
-    for (const name of Object.keys(buffers))
-      this.buffer(activationBuffer(name), 4 * chunk * this.stride(name), 'scratch');
-    this.buffer('batch', batchBytes(chunk, this.maxSegments, maxOutputs), 'scratch');
-    this.buffer('outputs', OUTPUT_BYTES * maxOutputs, 'scratch');
-    this.buffer('biases', 8 * MAX_BIAS * maxOutputs, 'scratch');
-    this.buffer('results', RESULT_BYTES * maxOutputs * MAX_AHEAD, 'scratch');
-    this.buffer('logits', 4 * maxOutputs * logitsStride, 'scratch');
-    this.buffer('adjusted', 4 * maxOutputs * logitsStride, 'scratch');
-  }
-
-  private takeWeights(): void {
-    for (const [name, { shape, role }] of Object.entries(this.program.weights)) {
-      if (role !== 'linear') continue;
-      const format = this.formats[name];
-      if (!format) throw new EdgeError('INTERNAL', `no format for weight '${name}'`);
-      const [out, cols] = shape as [number, number];
-      const layout = linearLayout(cols, format);
-      const parts = splitRows(layout, out, this.features.maxBinding).map(({ first, rows }): LinearPart => {
-        const bytes = linearBytes(layout, rows);
-        const words = `${name} ${first}`;
-        const numbers = layout.groups > 0 ? `${words} numbers` : null;
-        this.buffer(words, bytes.words, 'weights');
-        if (numbers) this.buffer(numbers, bytes.numbers, 'weights');
-        return { first, rows, words, numbers };
-      });
-      this.linears.set(name, { layout, parts });
-    }
-  }
-
-  private takeStates(): void {
-    let largest = 0; // bytes of one slot
-    for (const name of Object.keys(this.program.states)) {
-      const layout = stateLayout(this.program, name);
-      this.states.set(name, layout);
-      this.buffer(stateBuffer(name), 4 * layout.values * this.options.slots, 'state');
-      largest = Math.max(largest, 4 * layout.values);
-    }
-    const { bytes } = this.buffers.get('logits')!;
-    this.buffer('copies', largest, 'scratch');
-    const widest = Math.max(0, ...Object.keys(this.program.buffers).map((name) => this.stride(name)));
-    const activation = 4 * this.program.chunk * widest;
-    this.buffer(
-      'staging',
-      Math.max(largest, bytes, activation, RESULT_BYTES * this.maxOutputs * MAX_AHEAD),
-      'scratch',
-    );
-  }
+  readonly numerics: Numerics;
 }
 
-export function activationBuffer(name: string): string {
-  return `activation ${name}`;
+export interface PlannedActivation {
+  buffer: string;
+  width: number;
+  stride: number; // floats from row to row
 }
 
-export function stateBuffer(name: string): string {
-  return `state ${name}`;
+/** Pure: nothing is allocated. Throws OUT_OF_MEMORY for what no binding holds. */
+export function makePlan(
+  program: Program,
+  formats: WeightFormats,
+  features: Features,
+  options: PlanOptions,
+): GpuPlan {
+  const planner = new Planner(program, formats, features, options);
+  const { launches, tail } = launchesOf(planner);
+  planner.takeVectors();
+  const { buffers, linears, vectors, states, maxOutputs, maxSegments, logitsStride } = planner;
+  const { packedDots, halves } = planner;
+  return Object.freeze({
+    ...{ program, features, options, tail, buffers, linears, vectors, states },
+    ...{ maxOutputs, maxSegments, logitsStride, packedDots, halves },
+    launches: launches.map((launch) => ({
+      ...launch,
+      slices: Object.fromEntries(
+        Object.entries(launch.slices).map(([name, slice]) => [name, planner.range(slice)]),
+      ),
+    })),
+    activations: new Map(
+      Object.entries(program.buffers).map(([name, { width }]) => {
+        const { buffer } = planner.activation({ buffer: name, offset: 0, width });
+        return [name, { buffer, width, stride: planner.stride(name) }];
+      }),
+    ),
+    memory: memoryOf(buffers),
+    numerics: packedDots || halves ? 'i16' : 'exact',
+  });
+}
+
+function memoryOf(buffers: ReadonlyMap<string, PlannedBuffer>): MemoryPlan {
+  const sum = (kind: BufferKind) =>
+    [...buffers.values()].reduce((bytes, buffer) => bytes + (buffer.kind === kind ? buffer.bytes : 0), 0);
+  const [weightBytes, stateBytes, scratchBytes] = [sum('weights'), sum('state'), sum('scratch')];
+  return { weightBytes, stateBytes, scratchBytes, totalBytes: weightBytes + stateBytes + scratchBytes };
 }

@@ -1,33 +1,26 @@
 import { EdgeError } from '../../errors.ts';
 import { checkStep } from '../common/checks.ts';
 import type { Output, Step } from '../types.ts';
-import type { Shape } from './launch.ts';
-import type { Plan } from './plan.ts';
-
-const HEADER_WORDS = 8; // rows, segments, logit_rows, outputs, goes_on, and room
-const RECORD_WORDS = 4; // of a row, of a segment
-
-/** Bytes of `Batch` in shaders/wgsl/lib/batch.wgsl. */
-export function batchBytes(chunk: number, segments: number, outputs: number): number {
-  return 4 * (HEADER_WORDS + RECORD_WORDS * (chunk + segments) + outputs);
-}
+import { batchBytes, HEADER_WORDS, RECORD_WORDS } from './batch.ts';
+import type { StepShape } from './launch.ts';
+import type { GpuPlan } from './plan.ts';
 
 /** A step as the kernels read it. Allocates nothing once made. */
 export class StepWriter {
   readonly words: Uint32Array<ArrayBuffer>; // the whole of Batch
 
-  constructor(private readonly plan: Plan) {
+  constructor(private readonly plan: GpuPlan) {
     const { program, maxSegments, maxOutputs } = plan;
     this.words = new Uint32Array(batchBytes(program.chunk, maxSegments, maxOutputs) / 4);
   }
 
   /** Rows and segments; `goesOn`: others follow from what this step samples. Throws INTERNAL for a step that contradicts itself or the program. */
-  write(step: Step, goesOn: boolean): Shape {
+  write(step: Step, goesOn: boolean): StepShape {
     const { ids, segments, outputs } = step;
     const { program, options, tail, launches } = this.plan;
-    checkStep('WebGPU step', step, program, options.slots);
+    checkStep('GPU step', step, program, options.slots);
     if (outputs.length > 0 && tail === launches.length)
-      throw new EdgeError('INTERNAL', 'WebGPU step: outputs of a program without logits');
+      throw new EdgeError('INTERNAL', 'GPU step: outputs of a program without logits');
     const { words } = this;
     const segmentsAt = HEADER_WORDS + RECORD_WORDS * program.chunk;
     let rows = 0;

@@ -3,17 +3,17 @@ import type { Tensor, WeightSink } from '../../types.ts';
 import { holdsNonFinite } from '../../weights/non_finite.ts';
 import { Uploads } from '../common/uploads.ts';
 import { linearBytes, packLinear } from './linear_layout.ts';
-import type { Plan } from './plan.ts';
+import type { GpuPlan } from './plan.ts';
 
 /** The weights on their way to the GPU, block by block. */
 export class Weights {
   private readonly uploads: Uploads;
 
   constructor(
-    private readonly plan: Plan,
+    private readonly plan: GpuPlan,
     private readonly write: (buffer: string, offset: number, data: ArrayBufferView<ArrayBuffer>) => void,
   ) {
-    this.uploads = new Uploads('WebGPU weights', plan.program.weights);
+    this.uploads = new Uploads('GPU weights', plan.program.weights);
   }
 
   /** Throws INTERNAL for a weight that the program does not read. */
@@ -55,5 +55,5 @@ export class Weights {
 }
 
 function fault(message: string): EdgeError {
-  return new EdgeError('INTERNAL', `WebGPU weights: ${message}`);
+  return new EdgeError('INTERNAL', `GPU weights: ${message}`);
 }

@@ -1,125 +1,168 @@
 import { EdgeError } from '../../errors.ts';
-import type { Features, MatrixShape } from '../gpu/launch.ts';
+import type { Dispatch, GpuDevice } from '../gpu/device.ts';
+import type { Range } from '../gpu/launch.ts';
+import type { GpuPlan } from '../gpu/plan.ts';
+import { MAP_MODE_READ } from './adapter.ts';
+import { GpuBuffers } from './memory.ts';
+import { type BoundKernel, bindLaunches } from './pipelines.ts';
 
-/** What the backend needs of the runtime. */
-export interface WebgpuHost {
-  /** The runtime's WebGPU, or the reason why there is none. */
-  gpu(): Promise<GPU | string>;
-  /** Null, or how it is known that this machine has no GPU, told without loading a driver. */
-  withoutHardware?(): Promise<string | null>;
-  device: string; // 'Node.js 22.1.0'
-}
+/** A plan on WebGPU. What fails here is a lost device, or a defect of ours. */
+export class WebgpuDevice implements GpuDevice {
+  private disposed = false;
+  private loss: GPUDeviceLostInfo | null = null;
+  private error: GPUError | null = null; // the first that nothing waited for
+  private kernels: readonly BoundKernel[] = []; // of every launch
 
-/** For tests: what is otherwise detected. */
-export interface WebgpuOverrides {
-  subgroups?: number; // the most threads of one; 0: none
-  packedDots?: boolean;
-  halves?: boolean; // f16 arithmetic, or never
-  matrices?: false; // of subgroups: never
-  defaultLimits?: boolean; // those that the specification guarantees
-  software?: boolean; // a software adapter is as good as any
-}
-
-/** What is known of an adapter. One adapter gives one device: another is asked for each time. */
-export interface AdapterFacts {
-  features: Features;
-  name: string;
-  software: boolean;
-}
-
-// The values of GPUBufferUsage and GPUMapMode, which not every runtime has as globals.
-export const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, STORAGE: 128 } as const;
-export const MAP_MODE_READ = 1;
-
-const SPEC_BINDING = 128 * 2 ** 20; // maxStorageBufferBindingSize
-const SPEC_WORKGROUP_MEMORY = 16_384;
-const SPEC_THREADS = 256;
-/** Offsets in a binding are 32 bits of floats; larger weights are split. */
-const MOST_BINDING = 2 ** 31 - 256;
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render/i;
-
-export async function requestAdapter(host: WebgpuHost): Promise<{ gpu: GPU; adapter: GPUAdapter } | string> {
-  try {
-    const gpu = await host.gpu();
-    if (typeof gpu === 'string') return gpu;
-    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    return adapter ? { gpu, adapter } : 'it has no GPU adapter';
-  } catch (error) {
-    return `no adapter: ${error instanceof Error ? error.message : String(error)}`;
-  }
-}
-
-export function factsOf(gpu: GPU, adapter: GPUAdapter, overrides: WebgpuOverrides): AdapterFacts {
-  const { limits, info } = adapter;
-  const names = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
-  const name = info.description || info.device || names.join(' ') || 'unnamed adapter';
-  const halves = overrides.halves ?? adapter.features.has('shader-f16');
-  const limit = (value: number, spec: number) => (overrides.defaultLimits ? spec : value);
-  const offered = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize, MOST_BINDING);
-  return {
-    name,
-    software: !overrides.software && (info.isFallbackAdapter === true || SOFTWARE.test(names.join(' '))),
-    features: {
-      subgroups: adapter.features.has('subgroups') ? (overrides.subgroups ?? subgroupSize(info)) : 0,
-      packedDots:
-        overrides.packedDots ?? gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true,
-      halves,
-      matrices:
-        overrides.subgroups === 0 || overrides.matrices === false || !halves ? null : matricesOf(adapter),
-      maxBinding: limit(offered - (offered % 256), SPEC_BINDING),
-      maxWorkgroupMemory: limit(limits.maxComputeWorkgroupStorageSize, SPEC_WORKGROUP_MEMORY),
-      maxThreads: limit(
-        Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
-        SPEC_THREADS,
-      ),
-    },
-  };
-}
-
-/** The most threads of a subgroup, if workgroups are made of whole ones for sure; else 0. */
-function subgroupSize({ subgroupMinSize, subgroupMaxSize }: GPUAdapterInfo): number {
-  return subgroupMinSize >= 4 && subgroupMaxSize <= 64 ? subgroupMaxSize : 0;
-}
-
-const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
-
-/** The largest product of halves with sums in f32, if every subgroup has the same size. */
-function matricesOf({ features, info }: GPUAdapter): MatrixShape | null {
-  if (!features.has(SUBGROUP_MATRIX as GPUFeatureName)) return null;
-  if (info.subgroupMinSize !== info.subgroupMaxSize) return null;
-  const { subgroupMatrixConfigs = [] } = info as GPUAdapterInfo & {
-    subgroupMatrixConfigs?: Iterable<MatrixShape & { componentType: string; resultComponentType: string }>;
-  };
-  const fitting = [...subgroupMatrixConfigs].filter(
-    ({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32',
-  );
-  const size = ({ M, N, K }: MatrixShape) => M * N * K;
-  const largest = fitting.toSorted((a, b) => size(b) - size(a))[0];
-  return largest ? { M: largest.M, N: largest.N, K: largest.K } : null;
-}
-
-/** @throws UNSUPPORTED_BACKEND if the adapter gives no device */
-export async function requestDevice(adapter: GPUAdapter, features: Features): Promise<GPUDevice> {
-  try {
-    return await adapter.requestDevice({
-      requiredFeatures: [
-        ...(features.subgroups > 0 ? ['subgroups'] : []),
-        ...(features.halves ? ['shader-f16'] : []),
-        ...(features.matrices ? [SUBGROUP_MATRIX] : []),
-      ] as GPUFeatureName[],
-      requiredLimits: {
-        maxStorageBufferBindingSize: features.maxBinding,
-        maxBufferSize: Math.max(features.maxBinding, 256 * 2 ** 20),
-        maxComputeWorkgroupStorageSize: features.maxWorkgroupMemory,
-        maxComputeInvocationsPerWorkgroup: features.maxThreads,
-        maxComputeWorkgroupSizeX: features.maxThreads,
-      },
+  private constructor(
+    private readonly gpu: GPUDevice,
+    private readonly buffers: GpuBuffers,
+  ) {
+    gpu.lost.then((info) => {
+      this.loss = info;
     });
-  } catch (cause) {
-    throw new EdgeError(
-      'UNSUPPORTED_BACKEND',
-      `The GPU adapter gave no device (${cause instanceof Error ? cause.message : String(cause)}): update the driver, or use the backend 'wasm'`,
-      { cause },
-    );
+    gpu.addEventListener('uncapturederror', (event) => {
+      this.error ??= (event as GPUUncapturedErrorEvent).error;
+    });
   }
+
+  /** Allocates, compiles and binds. On failure the device is given back. */
+  static async create(gpu: GPUDevice, plan: GpuPlan): Promise<WebgpuDevice> {
+    try {
+      const device = new WebgpuDevice(gpu, await GpuBuffers.allocate(gpu, plan));
+      device.kernels = await bindLaunches(gpu, plan, device.buffers.all);
+      return device;
+    } catch (error) {
+      gpu.destroy();
+      throw error;
+    }
+  }
+
+  get lost(): boolean {
+    return this.loss !== null;
+  }
+
+  check(): void {
+    if (this.disposed) throw new EdgeError('CLOSED', 'This WebGPU executor was disposed');
+    if (this.loss) throw deviceLost(this.loss.message || this.loss.reason);
+    if (this.error) throw new EdgeError('INTERNAL', `The GPU refused a command: ${this.error.message}`);
+  }
+
+  write(buffer: string, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
+    const target = this.buffers.get(buffer);
+    this.gpu.queue.writeBuffer(target, offset, data.buffer, data.byteOffset, data.byteLength);
+  }
+
+  clear(ranges: readonly Range[]): void {
+    this.submit((encoder) => {
+      for (const { buffer, offset, size } of ranges)
+        encoder.clearBuffer(this.buffers.get(buffer), offset, size);
+    });
+  }
+
+  /** Through a buffer of its own: WebGPU copies nothing within one. */
+  copy(from: readonly Range[], to: readonly Range[]): void {
+    const copies = this.buffers.get('copies');
+    this.submit((encoder) => {
+      for (const [i, { buffer, offset, size }] of from.entries()) {
+        const target = to[i]!;
+        encoder.copyBufferToBuffer(this.buffers.get(buffer), offset, copies, 0, size);
+        encoder.copyBufferToBuffer(copies, 0, this.buffers.get(target.buffer), target.offset, size);
+      }
+    });
+  }
+
+  /** As one compute pass. */
+  run(dispatches: readonly Dispatch[], times: number): void {
+    this.submit((encoder) => {
+      const pass = encoder.beginComputePass();
+      for (let k = 0; k < times; k++) this.encode(pass, dispatches);
+      pass.end();
+    });
+  }
+
+  private encode(pass: GPUComputePassEncoder, dispatches: readonly Dispatch[]): void {
+    for (const { launch, workgroups } of dispatches) {
+      const [x, y, z] = workgroups;
+      const { pipeline, bindings } = this.kernels[launch]!;
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindings);
+      // Runtimes convert each argument: a seventh of the call.
+      if (z > 1) pass.dispatchWorkgroups(x, y, z);
+      else if (y > 1) pass.dispatchWorkgroups(x, y);
+      else pass.dispatchWorkgroups(x);
+    }
+  }
+
+  private submit(encode: (encoder: GPUCommandEncoder) => void): void {
+    const encoder = this.gpu.createCommandEncoder();
+    encode(encoder);
+    this.gpu.queue.submit([encoder.finish()]);
+  }
+
+  async settle(): Promise<void> {
+    await this.guarded(this.gpu.queue.onSubmittedWorkDone());
+    this.check();
+  }
+
+  /** As many ranges at a time as the staging buffer holds. */
+  async read(ranges: readonly Range[]): Promise<ArrayBuffer[]> {
+    const found: ArrayBuffer[] = [];
+    for (let begin = 0; begin < ranges.length; ) {
+      let bytes = 0;
+      let end = begin;
+      while (end < ranges.length && (end === begin || bytes + ranges[end]!.size <= this.buffers.staging.size))
+        bytes += ranges[end++]!.size;
+      found.push(...(await this.readTogether(ranges.slice(begin, end), bytes)));
+      begin = end;
+    }
+    return found;
+  }
+
+  private async readTogether(ranges: readonly Range[], bytes: number): Promise<ArrayBuffer[]> {
+    const { staging } = this.buffers;
+    this.submit((encoder) => {
+      let at = 0;
+      for (const { buffer, offset, size } of ranges) {
+        encoder.copyBufferToBuffer(this.buffers.get(buffer), offset, staging, at, size);
+        at += size;
+      }
+    });
+    await this.guarded(staging.mapAsync(MAP_MODE_READ, 0, bytes));
+    const mapped = staging.getMappedRange(0, bytes);
+    let end = 0;
+    const copies = ranges.map(({ size }) => {
+      end += size;
+      return mapped.slice(end - size, end);
+    });
+    staging.unmap();
+    this.check();
+    return copies;
+  }
+
+  /** What waits for the GPU fails only with its device. */
+  private async guarded(waiting: Promise<unknown>): Promise<void> {
+    try {
+      await waiting;
+    } catch (cause) {
+      this.check();
+      const message = cause instanceof Error ? cause.message : String(cause);
+      this.loss = { reason: 'unknown', message } as GPUDeviceLostInfo;
+      throw deviceLost(message, cause);
+    }
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.buffers.destroy();
+    this.gpu.destroy();
+  }
+}
+
+function deviceLost(why: string, cause?: unknown): EdgeError {
+  return new EdgeError(
+    'DEVICE_LOST',
+    `The GPU device was lost (${why}). recover() brings the model and its sessions back; or load it again`,
+    cause === undefined ? {} : { cause },
+  );
 }

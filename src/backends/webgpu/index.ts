@@ -1,8 +1,9 @@
 import { EdgeError } from '../../errors.ts';
 import { checkProgram } from '../../ops/program.ts';
 import { checkBudget } from '../common/checks.ts';
+import { GpuExecutor } from '../gpu/executor.ts';
 import type { Features } from '../gpu/launch.ts';
-import { Plan } from '../gpu/plan.ts';
+import { type GpuPlan, makePlan } from '../gpu/plan.ts';
 import type { Backend } from '../types.ts';
 import {
   type AdapterFacts,
@@ -11,10 +12,10 @@ import {
   requestDevice,
   type WebgpuHost,
   type WebgpuOverrides,
-} from './device.ts';
-import { createExecutor } from './executor.ts';
+} from './adapter.ts';
+import { WebgpuDevice } from './device.ts';
 
-export type { WebgpuHost, WebgpuOverrides } from './device.ts';
+export type { WebgpuHost, WebgpuOverrides } from './adapter.ts';
 
 /** What the specification guarantees: for plans before an adapter was seen. */
 export const SPEC_FEATURES: Features = {
@@ -56,16 +57,16 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
       return known?.software ? `its adapter is software (${known.name})` : null;
     },
     plan: (program, formats, options) =>
-      new Plan(program, formats, known?.features ?? SPEC_FEATURES, options).memory,
+      makePlan(program, formats, known?.features ?? SPEC_FEATURES, options).memory,
     async create(program, formats, options) {
       checkProgram(program);
       const found = await look();
       if (typeof found === 'string')
         throw new EdgeError('UNSUPPORTED_BACKEND', `WebGPU can't run here: ${found}`);
-      const plan = new Plan(program, formats, found.facts.features, options);
+      const plan = makePlan(program, formats, found.facts.features, options);
       checkBudget('WebGPU', plan.memory.totalBytes, options.memoryBudget);
       const device = await requestDevice(found.adapter, plan.features);
-      return createExecutor(device, plan, {
+      return new GpuExecutor(plan, await WebgpuDevice.create(device, plan), {
         backend: 'webgpu',
         variant: variantOf(plan),
         device: `${found.facts.name}, ${host.device}`,
@@ -77,7 +78,7 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
   };
 }
 
-function variantOf({ features, packedDots, halves }: Plan): string {
+function variantOf({ features, packedDots, halves }: GpuPlan): string {
   return [
     features.subgroups > 0 ? 'subgroups' : 'no subgroups',
     ...(packedDots ? ['packed dots'] : []),

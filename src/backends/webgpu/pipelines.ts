@@ -1,58 +1,43 @@
 import { EdgeError } from '../../errors.ts';
-import type { Launch, Slice } from '../gpu/launch.ts';
-import type { Plan } from '../gpu/plan.ts';
+import type { Range } from '../gpu/launch.ts';
+import type { GpuPlan } from '../gpu/plan.ts';
 import { shaders } from './shaders.ts';
 import { aliases, type Linked, link } from './wgsl.ts';
 
 const COMPUTE_STAGE = 4; // GPUShaderStage.COMPUTE
 
 /** A launch as a compute pass takes it. */
-export interface Dispatch {
+export interface BoundKernel {
   pipeline: GPUComputePipeline;
   bindings: GPUBindGroup;
-  workgroups: Launch['workgroups'];
 }
 
 /** Compiles every distinct kernel of a plan once, and binds every launch. Throws INTERNAL where a kernel is refused. */
-export async function createDispatches(
+export async function bindLaunches(
   device: GPUDevice,
-  plan: Plan,
+  plan: GpuPlan,
   buffers: ReadonlyMap<string, GPUBuffer>,
-): Promise<Dispatch[]> {
+): Promise<BoundKernel[]> {
   const compiled = new Map<string, Promise<Compiled>>();
-  const dispatches: Promise<Dispatch>[] = [];
-  for (const { entry, settings, slices: ranges, workgroups } of plan.launches) {
-    const slices = Object.fromEntries(
-      Object.entries(ranges).map(([name, slice]) => [name, { ...slice, size: plan.bytesOf(slice) }]),
-    );
-    const key = `${entry} ${aliases(slices)} ${JSON.stringify(settings)}`; // the same for the calls of all layers
+  const bound: Promise<BoundKernel>[] = [];
+  for (const { kernel: name, settings, slices } of plan.launches) {
+    const key = `${name} ${aliases(slices)} ${JSON.stringify(settings)}`; // the same for the calls of all layers
     let kernel = compiled.get(key);
     if (!kernel) {
-      kernel = compile(device, entry, link(shaders[entry], settings, slices));
+      kernel = compile(device, name, link(shaders[name], settings, slices));
       compiled.set(key, kernel);
     }
-    dispatches.push(
+    bound.push(
       kernel.then(({ pipeline, layout, names }) => {
-        const entries = names.map((name, binding) => ({
-          binding,
-          resource: resourceOf(slices[name]!, buffers),
-        }));
-        return { pipeline, bindings: device.createBindGroup({ layout, entries }), workgroups };
+        const entries = names.map((variable, binding) => {
+          const { buffer, offset, size }: Range = slices[variable]!;
+          return { binding, resource: { buffer: buffers.get(buffer)!, offset, size } };
+        });
+        return { pipeline, bindings: device.createBindGroup({ layout, entries }) };
       }),
     );
   }
-  return Promise.all(dispatches);
-}
-
-function resourceOf(
-  { buffer, offset, size }: Slice,
-  buffers: ReadonlyMap<string, GPUBuffer>,
-): GPUBufferBinding {
-  return {
-    buffer: buffers.get(buffer)!,
-    ...(offset !== undefined && { offset }),
-    ...(size !== undefined && { size }),
-  };
+  return Promise.all(bound);
 }
 
 interface Compiled {

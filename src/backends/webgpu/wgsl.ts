@@ -1,5 +1,5 @@
 import { EdgeError } from '../../errors.ts';
-import type { Settings, Slice } from '../gpu/launch.ts';
+import type { KernelSettings, Range } from '../gpu/launch.ts';
 
 /** WGSL, and the variables that its bindings of group 0 are, by index. */
 export interface Linked {
@@ -13,7 +13,7 @@ export interface Binding {
 }
 
 /** Which of `slices` lie in the same range, and how long they are: all that `link` wants to know of them. */
-export function aliases(slices: Record<string, Slice>): string {
+export function aliases(slices: Record<string, Range>): string {
   const all = Object.entries(slices);
   return all
     .map(([name, slice]) => `${name}=${all.findIndex(([, other]) => sameRange(other, slice))}:${slice.size}`)
@@ -26,7 +26,11 @@ export function aliases(slices: Record<string, Slice>): string {
  * and writing in one launch: variables that lie in the same range become one. Arrays of numbers get their length: the
  * checks of indices that compilers put in need not ask for it before every read.
  */
-export function link(sources: readonly string[], settings: Settings, slices: Record<string, Slice>): Linked {
+export function link(
+  sources: readonly string[],
+  settings: KernelSettings,
+  slices: Record<string, Range>,
+): Linked {
   const { flags = {}, constants = {}, floats = {}, tables = {} } = settings;
   let code = sources.map((source) => repeat(preprocess(source, flags), constants)).join('\n');
   const kept: Binding[] = [];
@@ -72,16 +76,16 @@ function declarationOf(code: string, name: string): string {
   throw fault(`no binding '${name}'`);
 }
 
-function withLength(declaration: string, bytes: number | undefined): string {
+function withLength(declaration: string, bytes: number): string {
   return declaration.replace(
     /array<((?:vec(\d)<)?[fu]32>?)>/,
-    (array, element: string, lanes: string | undefined) =>
-      bytes === undefined ? array : `array<${element}, ${Math.floor(bytes / (4 * Number(lanes ?? 1)))}>`,
+    (_, element: string, lanes: string | undefined) =>
+      `array<${element}, ${Math.floor(bytes / (4 * Number(lanes ?? 1)))}>`,
   );
 }
 
-function sameRange(a: Slice, b: Slice): boolean {
-  return a.buffer === b.buffer && (a.offset ?? 0) === (b.offset ?? 0);
+function sameRange(a: Range, b: Range): boolean {
+  return a.buffer === b.buffer && a.offset === b.offset;
 }
 
 /** Lines between `#repeat NAME` and `#end`, as often as the constant says, `$i` counting: compilers may not unroll. */

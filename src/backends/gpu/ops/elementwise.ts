@@ -1,15 +1,15 @@
 import type { ActivationCall } from '../../../ops/activation.ts';
 import type { GateNormCall } from '../../../ops/gate_norm.ts';
 import type { Launch } from '../launch.ts';
-import type { Plan } from '../plan.ts';
+import type { Planner } from '../planner.ts';
 
 const NORM_THREADS = 128;
 
-export function activation(call: ActivationCall, plan: Plan): Launch[] {
+export function activation(call: ActivationCall, planner: Planner): Launch[] {
   const { x, gate, y, kind } = call;
   return [
     {
-      entry: 'activation',
+      kernel: 'activation',
       settings: {
         flags: {
           GATED: Boolean(gate),
@@ -19,27 +19,27 @@ export function activation(call: ActivationCall, plan: Plan): Launch[] {
         },
         constants: {
           WIDTH: y.width,
-          ...plan.view('X', x),
-          ...(gate && plan.view('GATE', gate)),
-          ...plan.view('Y', y),
+          ...planner.view('X', x),
+          ...(gate && planner.view('GATE', gate)),
+          ...planner.view('Y', y),
         },
       },
       slices: {
-        x_in: plan.activation(x),
-        ...(gate && { gate_in: plan.activation(gate) }),
-        y_out: plan.activation(y),
+        x_in: planner.activation(x),
+        ...(gate && { gate_in: planner.activation(gate) }),
+        y_out: planner.activation(y),
       },
       workgroups: ({ rows }) => [Math.ceil(y.width / 64), rows, 1],
     },
   ];
 }
 
-export function gate_norm(call: GateNormCall, plan: Plan): Launch[] {
+export function gate_norm(call: GateNormCall, planner: Planner): Launch[] {
   const { x, z, y, g, mode, ngroups, eps } = call;
-  const region = plan.region({ V_G: g });
+  const region = planner.region({ V_G: g });
   return [
     {
-      entry: 'gate_norm',
+      kernel: 'gate_norm',
       settings: {
         flags: {
           NORM: mode !== 'gate',
@@ -48,18 +48,18 @@ export function gate_norm(call: GateNormCall, plan: Plan): Launch[] {
         constants: {
           WIDTH: y.width / ngroups,
           THREADS: NORM_THREADS,
-          ...plan.view('X', x),
-          ...plan.view('Z', z),
-          ...plan.view('Y', y),
+          ...planner.view('X', x),
+          ...planner.view('Z', z),
+          ...planner.view('Y', y),
           ...region.offsets,
         },
         floats: { EPS: eps },
       },
       slices: {
-        x_in: plan.activation(x),
-        z_in: plan.activation(z),
+        x_in: planner.activation(x),
+        z_in: planner.activation(z),
         v: region.slice,
-        y_out: plan.activation(y),
+        y_out: planner.activation(y),
       },
       workgroups: ({ rows }) => [ngroups, rows, 1],
     },

@@ -3,9 +3,9 @@ import type { EmbedCall } from '../../../ops/embed.ts';
 import type { LinearResidualCall } from '../../../ops/linear_residual.ts';
 import type { LogitsCall } from '../../../ops/logits.ts';
 import type { NormLinearCall } from '../../../ops/norm_linear.ts';
-import type { Launch, Settings, Shape } from '../launch.ts';
+import type { KernelSettings, Launch, StepShape } from '../launch.ts';
 import { isAligned, type LinearLayout } from '../linear_layout.ts';
-import type { LinearPart, Plan } from '../plan.ts';
+import type { LinearPart, Planner } from '../planner.ts';
 import { MOST_GROUPS, teams } from './matvec.ts';
 import type { Shares, Stats } from './mixer.ts';
 import {
@@ -42,96 +42,101 @@ interface Linear {
   residualIn?: string | undefined;
 }
 
-export function embed(call: EmbedCall, plan: Plan): Launch[] {
-  const { layout, parts } = plan.linears.get(call.table)!;
+export function embed(call: EmbedCall, planner: Planner): Launch[] {
+  const { layout, parts } = planner.linears.get(call.table)!;
   return parts.map((part) => ({
-    entry: 'embed',
+    kernel: 'embed',
     settings: with_(
       weightSettings(layout, part),
-      { ...plan.batch, ...plan.view('Y', call.y) },
+      { ...planner.batch, ...planner.view('Y', call.y) },
       {},
       { SCALE: call.scale ?? 1 },
     ),
     slices: {
       batch: { buffer: 'batch' },
       ...weightSlices(part),
-      y_out: plan.activation(call.y),
+      y_out: planner.activation(call.y),
     },
     workgroups: ({ rows }) => [Math.ceil(layout.cols / 64), rows, 1],
   }));
 }
 
-export function norm_linear(call: NormLinearCall, plan: Plan): Launch[] {
-  return linear(call, plan);
+export function norm_linear(call: NormLinearCall, planner: Planner): Launch[] {
+  return linear(call, planner);
 }
 
 export function linear_residual(
   call: LinearResidualCall,
-  plan: Plan,
+  planner: Planner,
   stats: Stats | null = null,
   residualIn?: string,
 ): Launch[] {
-  return linear({ ...call, eps: stats?.eps ?? 1, stats, residualIn }, plan);
+  return linear({ ...call, eps: stats?.eps ?? 1, stats, residualIn }, planner);
 }
 
 /** In a step of one row, whose x has yet to be added up; the sum goes to the buffer `to`. */
 export function linear_of_shares(
   call: NormLinearCall,
-  plan: Plan,
+  planner: Planner,
   { count, norm, scale }: Shares,
   from: string,
   to: string,
 ): Launch[] {
-  const { layout, parts } = plan.linears.get(call.w)!;
+  const { layout, parts } = planner.linears.get(call.w)!;
   return parts.map((part) => {
     const settings = with_(
-      linearSettings(call, layout, part, plan),
+      linearSettings(call, layout, part, planner),
       { N_SHARES: count },
       { SHARES: true, SHARES_NORMED: norm !== null },
       { SHARE_SCALE: scale, ...(norm && { SHARE_COLS: norm.cols, SHARE_EPS: norm.eps }) },
     );
     const slices = {
-      ...linearSlices(call, part, plan),
+      ...linearSlices(call, part, planner),
       ...{ x_in: { buffer: from }, x_out: { buffer: to }, shares: { buffer: 'shares' } },
     };
-    return fewRows({ settings, slices }, 1, ({ rows }) => rows, teams(layout, part, plan, 4 * layout.cols));
+    return fewRows(
+      { settings, slices },
+      1,
+      ({ rows }) => rows,
+      teams(layout, part, planner, 4 * layout.cols),
+    );
   });
 }
 
-export function logits(call: LogitsCall, plan: Plan): Launch[] {
-  return linear({ ...call, y: 'logits' }, plan);
+export function logits(call: LogitsCall, planner: Planner): Launch[] {
+  return linear({ ...call, y: 'logits' }, planner);
 }
 
 /** For each part of the weight a kernel for few rows and some for many. */
-function linear(call: Linear, plan: Plan): Launch[] {
-  const { layout, parts } = plan.linears.get(call.w)!;
-  const count = (shape: Shape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
-  const all = call.y === 'logits' ? plan.maxOutputs : plan.program.chunk; // rows of x
+function linear(call: Linear, planner: Planner): Launch[] {
+  const { layout, parts } = planner.linears.get(call.w)!;
+  const count = (shape: StepShape) => (call.y === 'logits' ? shape.logitRows : shape.rows);
+  const all = call.y === 'logits' ? planner.maxOutputs : planner.program.chunk; // rows of x
   const most = call.residualIn === undefined ? all : 1;
-  const ways = waysOfHalves(layout, isAligned(layout), plan);
+  const ways = waysOfHalves(layout, isAligned(layout), planner);
   const from = ways ? WAYS[ways].from : FEW + 1; // fewer are matvec's
   const halves = most >= from ? ways : null;
-  if (halves) takeHalves(layout, plan);
+  if (halves) takeHalves(layout, planner);
   const reached = (tile: Tile) => tile.from <= most;
   const launches = parts.flatMap((part): Launch[] => {
     const base = {
-      slices: linearSlices(call, part, plan),
-      settings: linearSettings(call, layout, part, plan),
+      slices: linearSlices(call, part, planner),
+      settings: linearSettings(call, layout, part, planner),
     };
-    const few = fewRows(base, Math.min(from - 1, most), count, teams(layout, part, plan));
+    const few = fewRows(base, Math.min(from - 1, most), count, teams(layout, part, planner));
     if (halves === 'matrices') {
-      const tiles = matrixTiles(part.rows, layout, plan).filter(reached);
+      const tiles = matrixTiles(part.rows, layout, planner).filter(reached);
       return [few, ...tiles.flatMap((tile) => matmulMatrix(base, part, tile, count))];
     }
-    if (halves) return [few, matmulHalf(base, part, halfTile(from, layout, plan), count)];
-    const tiles = floatTiles(part, plan).filter(reached);
+    if (halves) return [few, matmulHalf(base, part, halfTile(from, layout, planner), count)];
+    const tiles = floatTiles(part, planner).filter(reached);
     return [few, ...tiles.map((tile) => matmul(base, part, tile, count))];
   });
-  return halves ? [toHalf(call, layout, parts[0]!, WAYS[halves], count, plan), ...launches] : launches;
+  return halves ? [toHalf(call, layout, parts[0]!, WAYS[halves], count, planner), ...launches] : launches;
 }
 
 type Base = Pick<Launch, 'settings' | 'slices'>;
-type Count = (shape: Shape) => number; // rows of x
+type Count = (shape: StepShape) => number; // rows of x
 
 function fewRows(
   { settings, slices }: Base,
@@ -140,7 +145,7 @@ function fewRows(
   { packed, groups, constants, early }: ReturnType<typeof teams>,
 ): Launch {
   return {
-    entry: 'matvec',
+    kernel: 'matvec',
     settings: with_(settings, constants, { EARLY: early, PACKED: packed }),
     slices,
     workgroups(shape) {
@@ -153,7 +158,7 @@ function fewRows(
 
 function matmul({ settings, slices }: Base, part: LinearPart, tile: FloatTile, count: Count): Launch {
   return {
-    entry: 'matmul',
+    kernel: 'matmul',
     settings: with_(settings, { NJ: tile.NJ }),
     slices,
     workgroups: tiled(part, tile, count),
@@ -162,7 +167,7 @@ function matmul({ settings, slices }: Base, part: LinearPart, tile: FloatTile, c
 
 function matmulHalf({ settings, slices }: Base, part: LinearPart, tile: MatrixTile, count: Count): Launch {
   return {
-    entry: 'matmul_half',
+    kernel: 'matmul_half',
     settings: with_(settings, tile.constants, { HALVES: true }),
     slices: { ...slices, ...HALVES },
     workgroups: tiled(part, tile, count),
@@ -178,14 +183,14 @@ function matmulMatrix(
   const { split, constants } = tile;
   const workgroups = tiled(part, tile, count, split);
   const product: Launch = {
-    entry: 'matmul_matrix',
+    kernel: 'matmul_matrix',
     settings: with_(settings, constants, { HALVES: true, MATRICES: true, PARTS: split > 1 }),
     slices: { ...slices, ...HALVES, ...(split > 1 && PARTS) },
     workgroups,
   };
   if (split === 1) return [product];
   const sum: Launch = {
-    entry: 'sum_parts',
+    kernel: 'sum_parts',
     settings: with_(settings, constants),
     slices: { ...slices, ...PARTS },
     workgroups: (shape) => (workgroups(shape) ? [Math.ceil(part.rows / 64), count(shape), 1] : null),
@@ -213,13 +218,13 @@ function toHalf(
   part: LinearPart,
   { from, LARGEST }: (typeof WAYS)['f16'],
   count: Count,
-  plan: Plan,
+  planner: Planner,
 ): Launch {
-  const settings = with_(linearSettings(call, layout, part, plan), { THREADS: 128 });
+  const settings = with_(linearSettings(call, layout, part, planner), { THREADS: 128 });
   return {
-    entry: 'to_half',
+    kernel: 'to_half',
     settings: { ...settings, floats: { ...settings.floats, LARGEST } },
-    slices: { ...linearSlices(call, part, plan), ...HALVES },
+    slices: { ...linearSlices(call, part, planner), ...HALVES },
     workgroups: (shape) => (count(shape) < from ? null : [count(shape), 1, 1]),
   };
 }
@@ -229,7 +234,7 @@ interface FloatTile extends Tile {
 }
 
 /** What a workgroup of matmul makes: large tiles, where there is memory for them and enough of them. */
-function floatTiles(part: LinearPart, { features, program }: Plan): FloatTile[] {
+function floatTiles(part: LinearPart, { features, program }: Planner): FloatTile[] {
   const tile = (NJ: number, from: number, to: number): FloatTile => ({
     ...{ NJ, from, to },
     rowsOfX: 64,
@@ -243,11 +248,11 @@ function floatTiles(part: LinearPart, { features, program }: Plan): FloatTile[] 
 }
 
 function with_(
-  settings: Settings,
+  settings: KernelSettings,
   constants: Record<string, number>,
   flags: Record<string, boolean> = {},
   floats: Record<string, number> = {},
-): Settings {
+): KernelSettings {
   return {
     flags: { ...settings.flags, ...flags },
     constants: { ...settings.constants, ...constants },
@@ -255,28 +260,33 @@ function with_(
   };
 }
 
-function linearSlices(call: Linear, part: LinearPart, plan: Plan): Launch['slices'] {
+function linearSlices(call: Linear, part: LinearPart, planner: Planner): Launch['slices'] {
   const { x, y, g, b, residual, stats, residualIn } = call;
   return {
     batch: { buffer: 'batch' },
     ...weightSlices(part),
-    x_in: plan.activation(x),
-    y_out: y === 'logits' ? { buffer: 'logits' } : plan.activation(y),
-    ...(g !== undefined && { g_in: plan.region({ G: g }).slice }),
-    ...(b !== undefined && { b_in: plan.region({ B: b }).slice }),
-    ...(residual && { residual_in: residualIn ? { buffer: residualIn } : plan.activation(residual) }),
+    x_in: planner.activation(x),
+    y_out: y === 'logits' ? { buffer: 'logits' } : planner.activation(y),
+    ...(g !== undefined && { g_in: planner.region({ G: g }).slice }),
+    ...(b !== undefined && { b_in: planner.region({ B: b }).slice }),
+    ...(residual && { residual_in: residualIn ? { buffer: residualIn } : planner.activation(residual) }),
     ...(stats && { stats: { buffer: stats.buffer } }),
   };
 }
 
-function linearSettings(call: Linear, layout: LinearLayout, part: LinearPart, plan: Plan): Settings {
+function linearSettings(
+  call: Linear,
+  layout: LinearLayout,
+  part: LinearPart,
+  planner: Planner,
+): KernelSettings {
   const { x, y, g, b, residual, stats, eps, scale } = call;
   const weight = weightSettings(layout, part);
-  const vectors = [x.offset, plan.stride(x.buffer), layout.cols].every((n) => n % 4 === 0);
+  const vectors = [x.offset, planner.stride(x.buffer), layout.cols].every((n) => n % 4 === 0);
   return {
     flags: {
       ...weight.flags,
-      SUBGROUPS: plan.features.subgroups > 0,
+      SUBGROUPS: planner.features.subgroups > 0,
       X_VECTORS: vectors,
       NORM: g !== undefined,
       STATS: Boolean(stats),
@@ -287,11 +297,11 @@ function linearSettings(call: Linear, layout: LinearLayout, part: LinearPart, pl
       LOGITS: y === 'logits',
     },
     constants: {
-      ...plan.batch,
+      ...planner.batch,
       ...weight.constants,
-      ...plan.view('X', x),
-      ...(y === 'logits' ? { Y_STRIDE: plan.logitsStride, Y_OFFSET: 0 } : plan.view('Y', y)),
-      ...(residual && plan.view('R', residual)),
+      ...planner.view('X', x),
+      ...(y === 'logits' ? { Y_STRIDE: planner.logitsStride, Y_OFFSET: 0 } : planner.view('Y', y)),
+      ...(residual && planner.view('R', residual)),
       ...(stats && { N_STATS: stats.count }),
       NORM_COLS: stats?.cols ?? layout.cols,
     },

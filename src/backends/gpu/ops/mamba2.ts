@@ -1,39 +1,39 @@
 import type { Conv1dCall } from '../../../ops/conv1d.ts';
 import type { SsdScanCall } from '../../../ops/ssd_scan.ts';
-import type { Launch, Settings } from '../launch.ts';
-import type { Plan } from '../plan.ts';
+import type { KernelSettings, Launch } from '../launch.ts';
+import type { Planner } from '../planner.ts';
 
 const SLICES = 8; // threads that share a channel's states
 const MOST_BLOCK = 32; // channels of a workgroup
 const MOST_TILE = 16; // rows whose B and C lie in workgroup memory
 
-export function conv1d(call: Conv1dCall, plan: Plan): Launch[] {
+export function conv1d(call: Conv1dCall, planner: Planner): Launch[] {
   const { x, y, weight, bias, state, activation } = call;
-  const { channels, k } = plan.dims(call) as { channels: number; k: number };
-  const region = plan.region({ V_WEIGHT: weight, V_BIAS: bias });
-  const constants = { ...plan.batch, CHANNELS: channels, K: k, ...plan.view('X', x) };
+  const { channels, k } = planner.dims(call) as { channels: number; k: number };
+  const region = planner.region({ V_WEIGHT: weight, V_BIAS: bias });
+  const constants = { ...planner.batch, CHANNELS: channels, K: k, ...planner.view('X', x) };
   const batch = { buffer: 'batch' };
   const groups = Math.ceil(channels / 256);
   return [
     {
-      entry: 'conv1d',
+      kernel: 'conv1d',
       settings: {
         flags: { HAS_BIAS: bias !== undefined, SILU: activation === 'silu' },
-        constants: { ...constants, ...plan.view('Y', y), ...region.offsets },
+        constants: { ...constants, ...planner.view('Y', y), ...region.offsets },
       },
       slices: {
         batch,
-        x_in: plan.activation(x),
-        ring: plan.state(state),
+        x_in: planner.activation(x),
+        ring: planner.state(state),
         v: region.slice,
-        y_out: plan.activation(y),
+        y_out: planner.activation(y),
       },
       workgroups: ({ rows }) => [groups, rows, 1],
     },
     {
-      entry: 'conv1d',
+      kernel: 'conv1d',
       settings: { flags: { RING: true }, constants },
-      slices: { batch, x_in: plan.activation(x), ring: plan.state(state) },
+      slices: { batch, x_in: planner.activation(x), ring: planner.state(state) },
       workgroups: ({ segments }) => [groups, segments * k, 1],
     },
   ];
@@ -66,27 +66,30 @@ export function blocks(dims: SsdDims, ngroups: number, most = MOST_BLOCK, maxThr
   };
 }
 
-export function dtSettings({ dtMin, dtMax }: SsdScanCall): Required<Pick<Settings, 'flags' | 'floats'>> {
+export function dtSettings({
+  dtMin,
+  dtMax,
+}: SsdScanCall): Required<Pick<KernelSettings, 'flags' | 'floats'>> {
   const limited = dtMax !== Number.POSITIVE_INFINITY;
   return { flags: { DT_LIMIT: limited }, floats: { DT_MIN: dtMin, ...(limited && { DT_MAX: dtMax }) } };
 }
 
-export function ssd_scan(call: SsdScanCall, plan: Plan): Launch[] {
+export function ssd_scan(call: SsdScanCall, planner: Planner): Launch[] {
   const { x, B, C, dt, y, dtBias, A, D, state, ngroups } = call;
-  const dims = plan.dims(call) as unknown as SsdDims;
+  const dims = planner.dims(call) as unknown as SsdDims;
   const { count, constants } = blocks(dims, ngroups);
-  const region = plan.region({ V_DT_BIAS: dtBias, V_A: A, V_D: D });
+  const region = planner.region({ V_DT_BIAS: dtBias, V_A: A, V_D: D });
   const { BLOCK } = constants;
   const VECTORS = Math.ceil(constants.SLICE / 4); // of states, that a thread has
   const SLICE = 4 * VECTORS;
   const rowBytes = 4 * (2 * SLICE * SLICES + BLOCK * SLICES + BLOCK + 2); // of workgroup memory
-  const fit = Math.floor(plan.features.maxWorkgroupMemory / rowBytes);
+  const fit = Math.floor(planner.features.maxWorkgroupMemory / rowBytes);
   const tile = Math.max(1, Math.min(MOST_TILE, BLOCK * SLICES, fit));
   const { flags, floats } = dtSettings(call);
-  const wholes = [dims.d_state, ...[B, C].flatMap(({ buffer, offset }) => [offset, plan.stride(buffer)])];
+  const wholes = [dims.d_state, ...[B, C].flatMap(({ buffer, offset }) => [offset, planner.stride(buffer)])];
   return [
     {
-      entry: 'ssd_scan',
+      kernel: 'ssd_scan',
       settings: {
         flags: {
           ...flags,
@@ -95,30 +98,30 @@ export function ssd_scan(call: SsdScanCall, plan: Plan): Launch[] {
         },
         floats,
         constants: {
-          ...plan.batch,
+          ...planner.batch,
           ...constants,
           SLICE,
           VECTORS,
           TILE: tile,
           LOADS: Math.ceil((tile * VECTORS) / BLOCK), // vec4s of B and of C, a thread and tile
           X_LOADS: Math.ceil(tile / SLICES),
-          ...plan.view('X', x),
-          ...plan.view('B', B),
-          ...plan.view('C', C),
-          ...plan.view('DT', dt),
-          ...plan.view('Y', y),
+          ...planner.view('X', x),
+          ...planner.view('B', B),
+          ...planner.view('C', C),
+          ...planner.view('DT', dt),
+          ...planner.view('Y', y),
           ...region.offsets,
         },
       },
       slices: {
         batch: { buffer: 'batch' },
-        x_in: plan.activation(x),
-        b_in: plan.activation(B),
-        c_in: plan.activation(C),
-        dt_in: plan.activation(dt),
+        x_in: planner.activation(x),
+        b_in: planner.activation(B),
+        c_in: planner.activation(C),
+        dt_in: planner.activation(dt),
         v: region.slice,
-        state: plan.state(state),
-        y_out: plan.activation(y),
+        state: planner.state(state),
+        y_out: planner.activation(y),
       },
       workgroups: ({ segments }) => [count, dims.nheads, segments],
     },

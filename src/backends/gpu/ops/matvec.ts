@@ -1,5 +1,5 @@
 import { isAligned, type LinearLayout } from '../linear_layout.ts';
-import type { LinearPart, Plan } from '../plan.ts';
+import type { LinearPart, Planner } from '../planner.ts';
 
 export const MOST_GROUPS = 65_535; // of a dimension
 const BLOCK_ROWS = 4; // of W, that a team of threads has at a time in matvec
@@ -15,7 +15,7 @@ const MANY_ROWS = 4096; // of W: enough for teams of one subgroup, in smaller wo
 export function teams(
   layout: LinearLayout,
   part: LinearPart,
-  { features, packedDots }: Plan,
+  { features, packedDots }: Planner,
   taken = 0, // bytes of workgroup memory
 ) {
   const units = layout.rowWords / 4;

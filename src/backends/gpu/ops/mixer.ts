@@ -5,7 +5,7 @@ import type { LinearResidualCall } from '../../../ops/linear_residual.ts';
 import type { SsdScanCall } from '../../../ops/ssd_scan.ts';
 import type { Launch } from '../launch.ts';
 import { isAligned } from '../linear_layout.ts';
-import type { Plan } from '../plan.ts';
+import type { Planner } from '../planner.ts';
 import { blocks, dtSettings, type SsdDims } from './mamba2.ts';
 import { weightSettings, weightSlices } from './weight.ts';
 
@@ -57,20 +57,20 @@ export interface Stats extends Norm {
 }
 
 /** A launch that replaces a mixer's in steps of one row a slot; `stats` is null where there is no norm. */
-export function mamba2_decode(mixer: Mixer, plan: Plan): { launch: Launch; stats: Stats | null } {
+export function mamba2_decode(mixer: Mixer, planner: Planner): { launch: Launch; stats: Stats | null } {
   const { ssd, gate } = mixer;
-  const dims = plan.dims(ssd) as unknown as SsdDims;
+  const dims = planner.dims(ssd) as unknown as SsdDims;
   const { count, constants } = blocks(dims, ssd.ngroups);
-  const { settings, slices } = mixerBase(mixer, plan);
+  const { settings, slices } = mixerBase(mixer, planner);
   const sums = dims.nheads * count;
-  plan.shared('stats', 4 * plan.program.chunk * sums);
+  planner.shared('stats', 4 * planner.program.chunk * sums);
   const launch: Launch = {
-    entry: 'mamba2_decode',
+    kernel: 'mamba2_decode',
     settings: {
       ...settings,
-      constants: { ...settings.constants, ...constants, BLOCKS: count, ...plan.view('Y', gate.y) },
+      constants: { ...settings.constants, ...constants, BLOCKS: count, ...planner.view('Y', gate.y) },
     },
-    slices: { ...slices, y_out: plan.activation(gate.y), stats: { buffer: 'stats' } },
+    slices: { ...slices, y_out: planner.activation(gate.y), stats: { buffer: 'stats' } },
     workgroups: ({ rows }) => [count, dims.nheads, rows],
   };
   const norm = normOf(gate);
@@ -93,13 +93,13 @@ const MOST_SHARES = 160 * 1024;
 export function mamba2_project(
   mixer: Mixer,
   { w, b, scale = 1 }: LinearResidualCall,
-  plan: Plan,
+  planner: Planner,
 ): { launch: Launch; shares: Shares } | null {
   const { ssd, gate } = mixer;
-  const { layout, parts } = plan.linears.get(w)!;
+  const { layout, parts } = planner.linears.get(w)!;
   const part = parts[0]!;
-  const dims = plan.dims(ssd) as unknown as SsdDims;
-  const { maxThreads, maxWorkgroupMemory } = plan.features;
+  const dims = planner.dims(ssd) as unknown as SsdDims;
+  const { maxThreads, maxWorkgroupMemory } = planner.features;
   const { count, constants } = blocks(dims, ssd.ngroups, PROJECTED_BLOCK, maxThreads);
   const { BLOCK: block, SLICES: slices } = constants;
   const unit = 4 * layout.wordCols;
@@ -119,18 +119,18 @@ export function mamba2_project(
     bytes <= MOST_SHARES &&
     memory <= maxWorkgroupMemory;
   if (!fits) return null;
-  plan.shared('shares', bytes);
-  const base = mixerBase(mixer, plan);
+  planner.shared('shares', bytes);
+  const base = mixerBase(mixer, planner);
   const weight = weightSettings(layout, part);
   const launch: Launch = {
-    entry: 'mamba2_project',
+    kernel: 'mamba2_project',
     settings: {
       flags: {
         ...base.settings.flags,
         ...weight.flags,
         PROJECT: true,
-        PACKED: plan.packedDots,
-        SUBGROUPS: plan.packedDots,
+        PACKED: planner.packedDots,
+        SUBGROUPS: planner.packedDots,
       },
       floats: { ...base.settings.floats, ...weight.floats },
       constants: {
@@ -140,7 +140,7 @@ export function mamba2_project(
         BLOCKS: count,
         TILE_UNITS: units,
         LOADS: loads,
-        ...(plan.packedDots && { EIGHTS: layout.wordCols / 2 }),
+        ...(planner.packedDots && { EIGHTS: layout.wordCols / 2 }),
       },
     },
     slices: { ...base.slices, ...weightSlices(part), shares: { buffer: 'shares' } },
@@ -154,10 +154,10 @@ function normOf({ mode, y, eps }: GateNormCall): Norm | null {
 }
 
 /** What both have of a mixer. */
-function mixerBase({ conv, ssd, gate }: Mixer, plan: Plan): Pick<Launch, 'settings' | 'slices'> {
-  const dims = plan.dims(ssd) as unknown as SsdDims;
-  const { k } = plan.dims(conv) as { k: number };
-  const region = plan.region({
+function mixerBase({ conv, ssd, gate }: Mixer, planner: Planner): Pick<Launch, 'settings' | 'slices'> {
+  const dims = planner.dims(ssd) as unknown as SsdDims;
+  const { k } = planner.dims(conv) as { k: number };
+  const region = planner.region({
     V_WEIGHT: conv.weight,
     V_BIAS: conv.bias,
     V_DT_BIAS: ssd.dtBias,
@@ -178,10 +178,10 @@ function mixerBase({ conv, ssd, gate }: Mixer, plan: Plan): Pick<Launch, 'settin
       },
       floats,
       constants: {
-        ...plan.batch,
+        ...planner.batch,
         K: k,
         TAPS: k - 1, // of earlier inputs
-        P_STRIDE: plan.stride(conv.x.buffer),
+        P_STRIDE: planner.stride(conv.x.buffer),
         XBC_OFFSET: conv.x.offset,
         DT_OFFSET: ssd.dt.offset,
         Z_OFFSET: gate.z.offset,
@@ -190,10 +190,10 @@ function mixerBase({ conv, ssd, gate }: Mixer, plan: Plan): Pick<Launch, 'settin
     },
     slices: {
       batch: { buffer: 'batch' },
-      projection: plan.activation(conv.x),
+      projection: planner.activation(conv.x),
       v: region.slice,
-      ring: plan.state(conv.state),
-      state: plan.state(ssd.state),
+      ring: planner.state(conv.state),
+      state: planner.state(ssd.state),
     },
   };
 }

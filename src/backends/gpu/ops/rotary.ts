@@ -1,25 +1,25 @@
 import { inverseFrequencies, type RotaryCall } from '../../../ops/rotary.ts';
 import type { Launch } from '../launch.ts';
-import type { Plan } from '../plan.ts';
+import type { Planner } from '../planner.ts';
 
 const THREADS = 64;
 
-export function rotary(call: RotaryCall, plan: Plan): Launch[] {
+export function rotary(call: RotaryCall, planner: Planner): Launch[] {
   const { x, heads, dims } = call;
   return [
     {
-      entry: 'rotary',
+      kernel: 'rotary',
       settings: {
         constants: {
-          ...plan.batch,
+          ...planner.batch,
           HEADS: heads,
           HEAD_DIM: x.width / heads,
           HALF: dims / 2,
-          ...plan.view('X', x),
+          ...planner.view('X', x),
         },
         tables: { INVERSE: [...inverseFrequencies(call)] },
       },
-      slices: { batch: { buffer: 'batch' }, x_io: plan.activation(x) },
+      slices: { batch: { buffer: 'batch' }, x_io: planner.activation(x) },
       workgroups: ({ rows }) => [Math.ceil((heads * dims) / 2 / THREADS), rows, 1],
     },
   ];

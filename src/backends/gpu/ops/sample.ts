@@ -1,19 +1,19 @@
 import { MAX_BIAS, MAX_RECENT, MAX_TOP } from '../../../ops/sample.ts';
 import { MAX_ENDS } from '../../types.ts';
 import type { Launch } from '../launch.ts';
-import type { Plan } from '../plan.ts';
+import type { Planner } from '../planner.ts';
 
 const MOST_THREADS = 1024;
 
-export function sample(plan: Plan): Launch {
+export function sample(planner: Planner): Launch {
   return {
-    entry: 'sample',
+    kernel: 'sample',
     settings: {
       constants: {
-        ...plan.batch,
-        VOCAB: plan.program.vocabSize,
-        LOGITS_STRIDE: plan.logitsStride,
-        THREADS: 2 ** Math.floor(Math.log2(Math.min(MOST_THREADS, plan.features.maxThreads))),
+        ...planner.batch,
+        VOCAB: planner.program.vocabSize,
+        LOGITS_STRIDE: planner.logitsStride,
+        THREADS: 2 ** Math.floor(Math.log2(Math.min(MOST_THREADS, planner.features.maxThreads))),
         FOUR: 4,
         MAX_BIAS,
         MAX_RECENT,

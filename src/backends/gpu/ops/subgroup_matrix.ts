@@ -1,6 +1,6 @@
 import type { MatrixShape } from '../launch.ts';
 import type { LinearLayout } from '../linear_layout.ts';
-import type { Plan } from '../plan.ts';
+import type { Planner } from '../planner.ts';
 
 /** What a workgroup of matmul_matrix makes. Measured on an H100. */
 interface Cut {
@@ -39,23 +39,27 @@ export interface MatrixTile extends Tile {
 export function waysOfHalves(
   { format }: LinearLayout,
   aligned: boolean,
-  plan: Plan,
+  planner: Planner,
 ): 'matrices' | 'f16' | null {
-  const { subgroups, matrices, maxThreads } = plan.features;
+  const { subgroups, matrices, maxThreads } = planner.features;
   const f32 = format.kind === 'float' && format.dtype === 'f32';
-  if (!plan.halves || f32 || !aligned) return null;
-  return matrices && fits(SMALL, matrices, plan) && 4 * subgroups <= maxThreads ? 'matrices' : 'f16';
+  if (!planner.halves || f32 || !aligned) return null;
+  return matrices && fits(SMALL, matrices, planner) && 4 * subgroups <= maxThreads ? 'matrices' : 'f16';
 }
 
 /** Takes the room for rows of x as halves. */
-export function takeHalves({ cols }: LinearLayout, plan: Plan): void {
-  const { chunk } = plan.program;
-  plan.shared('halves', 2 * chunk * BLOCK * Math.ceil(cols / BLOCK));
-  plan.buffer('factors', 4 * chunk, 'scratch');
+export function takeHalves({ cols }: LinearLayout, planner: Planner): void {
+  const { chunk } = planner.program;
+  planner.shared('halves', 2 * chunk * BLOCK * Math.ceil(cols / BLOCK));
+  planner.buffer('factors', 4 * chunk, 'scratch');
 }
 
 /** What a workgroup of matmul_half makes. */
-export function halfTile(from: number, { wordCols }: LinearLayout, { features, program }: Plan): MatrixTile {
+export function halfTile(
+  from: number,
+  { wordCols }: LinearLayout,
+  { features, program }: Planner,
+): MatrixTile {
   const [BM, BN] = features.maxWorkgroupMemory < 32_768 ? [32, 64] : [64, 128];
   const threads = 128;
   return {
@@ -69,20 +73,20 @@ export function halfTile(from: number, { wordCols }: LinearLayout, { features, p
 }
 
 /** The tiles for so many rows of a weight. */
-export function matrixTiles(rows: number, layout: LinearLayout, plan: Plan): MatrixTile[] {
-  const { subgroups, matrices } = plan.features;
-  const { chunk } = plan.program;
+export function matrixTiles(rows: number, layout: LinearLayout, planner: Planner): MatrixTile[] {
+  const { subgroups, matrices } = planner.features;
+  const { chunk } = planner.program;
   const tile = (cut: Cut, from: number, to: number, split: number): MatrixTile => {
     const constants = constantsOf(cut, matrices!, subgroups, layout.wordCols);
     const blocks = Math.ceil(layout.cols / BLOCK);
     const parts = { SPLIT: split, PART_ROWS: to, PART_COLS: BLOCK * Math.ceil(blocks / split) };
-    if (split > 1) plan.shared('parts', 4 * split * to * rows);
+    if (split > 1) planner.shared('parts', 4 * split * to * rows);
     return {
       ...{ rowsOfX: cut.BM, rowsOfW: cut.BN, from, to, split },
       constants: { ...constants, ...(split > 1 && parts) },
     };
   };
-  const possible = (cut: Cut) => (fits(cut, matrices!, plan) ? cut : SMALL);
+  const possible = (cut: Cut) => (fits(cut, matrices!, planner) ? cut : SMALL);
   const [few, split] = cutOfFew(rows, layout.cols);
   return [tile(possible(few), MATRICES_FROM, FEW_ROWS, split), tile(possible(MANY), FEW_ROWS + 1, chunk, 1)];
 }
@@ -113,7 +117,7 @@ function constantsOf(
 }
 
 /** Is there workgroup memory for both tiles and a product of each subgroup, and are they cut into whole products? */
-function fits({ BM, BN, SM, SN }: Cut, { M, N, K }: MatrixShape, { features }: Plan): boolean {
+function fits({ BM, BN, SM, SN }: Cut, { M, N, K }: MatrixShape, { features }: Planner): boolean {
   const bytes = 2 * (BM + BN) * (BLOCK + 8) + 4 * SM * SN * M * N;
   const whole = (BM / SM) % M === 0 && (BN / SN) % N === 0 && BLOCK % K === 0;
   return whole && bytes <= features.maxWorkgroupMemory;

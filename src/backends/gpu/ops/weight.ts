@@ -1,12 +1,12 @@
-import type { Launch, Settings } from '../launch.ts';
+import type { KernelSettings, Launch } from '../launch.ts';
 import { isAligned, type LinearLayout } from '../linear_layout.ts';
-import type { LinearPart } from '../plan.ts';
+import type { LinearPart } from '../planner.ts';
 
 /** What lib/weight.wgsl, lib/unit.wgsl and lib/block.wgsl want to know of a part of a linear weight. */
 export function weightSettings(
   layout: LinearLayout,
   { first, rows }: LinearPart,
-): Required<Omit<Settings, 'tables'>> {
+): Required<Omit<KernelSettings, 'tables'>> {
   const { format, cols, rowWords, wordCols, groups } = layout;
   const aligned = isAligned(layout);
   const constants = {

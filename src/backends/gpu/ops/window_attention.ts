@@ -1,26 +1,26 @@
 import type { WindowAttentionCall } from '../../../ops/window_attention.ts';
 import type { Launch } from '../launch.ts';
-import type { Plan } from '../plan.ts';
+import type { Planner } from '../planner.ts';
 
 const THREADS = 64;
 
-export function window_attention(call: WindowAttentionCall, plan: Plan): Launch[] {
+export function window_attention(call: WindowAttentionCall, planner: Planner): Launch[] {
   const { q, k, v, y, state, heads, kvHeads, window, scale } = call;
-  const { kv, ring } = plan.dims(call) as { kv: number; ring: number };
-  const constants = { ...plan.batch, THREADS, KV: kv, RING_ROWS: ring };
+  const { kv, ring } = planner.dims(call) as { kv: number; ring: number };
+  const constants = { ...planner.batch, THREADS, KV: kv, RING_ROWS: ring };
   const batch = { buffer: 'batch' };
   return [
     {
-      entry: 'window_attention',
+      kernel: 'window_attention',
       settings: {
         flags: { RING: true },
-        constants: { ...constants, ...plan.view('K', k), ...plan.view('V', v) },
+        constants: { ...constants, ...planner.view('K', k), ...planner.view('V', v) },
       },
-      slices: { batch, k_in: plan.activation(k), v_in: plan.activation(v), ring: plan.state(state) },
+      slices: { batch, k_in: planner.activation(k), v_in: planner.activation(v), ring: planner.state(state) },
       workgroups: ({ rows }) => [Math.ceil(kv / THREADS), rows, 1],
     },
     {
-      entry: 'window_attention',
+      kernel: 'window_attention',
       settings: {
         constants: {
           ...constants,
@@ -29,12 +29,17 @@ export function window_attention(call: WindowAttentionCall, plan: Plan): Launch[
           HEAD_DIM: q.width / heads,
           DIMS: Math.ceil(q.width / heads / THREADS),
           WINDOW: window,
-          ...plan.view('Q', q),
-          ...plan.view('Y', y),
+          ...planner.view('Q', q),
+          ...planner.view('Y', y),
         },
         floats: { SCALE: scale },
       },
-      slices: { batch, q_in: plan.activation(q), ring: plan.state(state), y_out: plan.activation(y) },
+      slices: {
+        batch,
+        q_in: planner.activation(q),
+        ring: planner.state(state),
+        y_out: planner.activation(y),
+      },
       workgroups: ({ rows }) => [heads, rows, 1],
     },
   ];
