@@ -14,7 +14,7 @@ const ci = process.env.CI === 'true';
 const reports = mkdtempSync(join(tmpdir(), 'edge-ssm-test-'));
 const total = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
-const skips = new Map(); // how many of each reason
+const skips = new Map(); // names of tests by the reason
 const allowed = JSON.parse(readFileSync(join(root, 'test/skips.json'), 'utf8')).filter(
   ({ absent }) => absent === undefined || !existsSync(join(root, absent)),
 );
@@ -33,7 +33,7 @@ function step(title, command, args) {
 
 function skip(title, reason) {
   console.log(`\n── ${title}\nSKIP: ${reason}`);
-  total.skipped++;
+  skipped({ name: title, reason });
 }
 
 function fail(title) {
@@ -41,33 +41,28 @@ function fail(title) {
   failures.push(title);
 }
 
-/** A test that did not run: in CI it must be one of those that may. */
-function skipped(name) {
-  const known = allowed.find(({ test }) => name.startsWith(test));
-  if (ci && !known) fail(`${name} (skipped, and not in test/skips.json)`);
-  skips.set(known?.why ?? name, (skips.get(known?.why ?? name) ?? 0) + 1);
+/** A test or step that did not run: in CI it must be one of those that may. */
+function skipped({ name, reason }) {
+  const known = allowed.some(({ test }) => name.startsWith(test));
+  if (ci && !known) fail(`${name} (skipped: ${reason}; test/skips.json does not name it)`);
+  skips.set(reason, [...(skips.get(reason) ?? []), name]);
+  total.skipped++;
 }
 
 /** A suite's tests, counted from its report. */
 function suite(title, config, environment) {
-  const report = join(reports, `${total.passed}.json`);
+  const report = join(reports, `${config}.json`);
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const fine = run(title, process.execPath, [vitest, 'run', '-c', config, ...reporters], environment);
-  if (existsSync(report)) {
-    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
-      readFileSync(report, 'utf8'),
-    );
-    total.passed += numPassedTests;
-    total.failed += numFailedTests;
-    total.skipped += numPendingTests;
-    for (const { assertionResults } of testResults)
-      for (const { status, fullName } of assertionResults)
-        if (status === 'failed') failures.push(fullName);
-        else if (status !== 'passed') skipped(fullName);
-    if (fine || numFailedTests > 0) return;
-  }
-  if (!fine) fail(`${title} (did not finish)`);
+  const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts/reporter.mjs')}`];
+  const fine = run(title, process.execPath, [vitest, 'run', '-c', config, ...reporters], {
+    ...environment,
+    EDGE_SSM_TEST_REPORT: report,
+  });
+  const found = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : null;
+  total.passed += found?.passed ?? 0;
+  for (const name of found?.failed ?? []) fail(name);
+  for (const test of found?.skipped ?? []) skipped(test);
+  if (!fine && !found?.failed.length) fail(`${title} (did not finish)`);
 }
 
 const node = process.execPath;
@@ -92,8 +87,7 @@ else skip('parity and goldens in Chromium', `no Chromium at ${chromium} (npm run
 
 rmSync(reports, { recursive: true, force: true });
 if (failures.length > 0) console.log(`\nFailed:\n${failures.map((name) => `  ${name}`).join('\n')}`);
-if (skips.size > 0) console.log('\nSkipped:');
-for (const [why, count] of skips) console.log(`  ${count} × ${why}`);
+for (const [reason, names] of skips) console.log(`\nSkipped, ${reason}:\n  ${names.join('\n  ')}`);
 if (total.skipped > 0) console.log(`\n${total.skipped} skipped`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 ? 1 : 0;

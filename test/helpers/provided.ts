@@ -62,3 +62,15 @@ export function obstacleIn(context: Pick<TestContext, 'skip'>, what: string, loo
     context.skip(`SKIP: ${obstacle}`);
   }
 }
+
+const SHARED = new URL('../../../shared/', import.meta.url);
+
+/**
+ * Where third-party data lies that the repository may not hold, in the folder `shared` beside it; skips a test, with the
+ * reason, where it is missing. test/skips.json names the tests that may be.
+ */
+export function sharedData(context: Pick<TestContext, 'skip'>, path: string): string {
+  const url = new URL(path, SHARED);
+  if (!existsSync(url)) context.skip(`no ../shared/${path}`);
+  return fileURLToPath(url);
+}

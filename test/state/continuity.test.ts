@@ -67,9 +67,8 @@ test.each(FIXTURES)(
   },
 );
 
-test.runIf(FULL)(
-  'the embedded model: saved on WASM, 200 greedy tokens on the reference, and the reverse',
-  async () => {
+if (FULL)
+  test('the embedded model: saved on WASM, 200 greedy tokens on the reference, and the reverse', async () => {
     const folder = fileURLToPath(new URL('../../models/tiny', import.meta.url));
     const options = { numerics: 'exact', threads: 1 } as const;
     const [here, there] = [
@@ -87,9 +86,7 @@ test.runIf(FULL)(
     expect(ids((await generate(here, back, '', greedy)).tokens)).toEqual(expected);
     expect(ids((await generate(there, over, '', greedy)).tokens)).toEqual(expected);
     await Promise.all([here.dispose(), there.dispose()]);
-  },
-  600_000,
-);
+  }, 600_000);
 
 test('a snapshot of one fixture is refused by every other', async () => {
   const engines = await Promise.all(FIXTURES.map((name) => loadFixtureEngine(name, wasm)));

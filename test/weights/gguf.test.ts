@@ -1,11 +1,13 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { openFileSet } from '../../src/io/fileset.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { toF32 } from '../../src/weights/dequantize.ts';
 import { f16ToNumber, f32ToBf16, f32ToF16, numberToF16 } from '../../src/weights/half.ts';
+import { writeGguf } from '../helpers/made_gguf.ts';
+import { sharedData } from '../helpers/provided.ts';
 import { Random } from '../helpers/random.ts';
 import { expectError, files } from './files.ts';
 import { type GgufTensor, type GgufValue, gguf } from './gguf_file.ts';
@@ -178,11 +180,16 @@ describe('GGUF header', () => {
     await expectError(() => open(gguf([ARCH, ['split.count', { u32: 2 }]])), 'UNSUPPORTED_MODEL', /parts/);
   });
 
+  test('metadata alone', async () => {
+    const checkpoint = await open(gguf([['general.architecture', { string: 'llama' }]]));
+    expect(checkpoint.tensors.size).toBe(0);
+    expect(checkpoint.config).toEqual({ 'general.architecture': 'llama' });
+  });
+
   test.for(['empty.gguf', 'tiny.gguf', 'ggml-vocab-gpt-neox.gguf'])(
     '%s of other makers',
     async (name, context) => {
-      const path = new URL(`../../../shared/data/model-files/${name}`, import.meta.url).pathname;
-      if (!existsSync(path)) return context.skip('SKIP: no ../shared/data/model-files');
+      const path = sharedData(context, `data/model-files/${name}`);
       const opened = async () => openCheckpoint(await openFileSet(path));
       if (name === 'tiny.gguf') return expectError(opened, 'INVALID_FILE', /tiny\.gguf/, /'test\.weight\.0'/);
       const checkpoint = await opened();
@@ -195,73 +202,67 @@ describe('GGUF header', () => {
 });
 
 describe('a mamba2 GGUF', () => {
-  const maker = new URL('../../../shared/peers/make-gguf.mjs', import.meta.url).pathname;
+  const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const plain = join(folder, 'plain.gguf');
+  const { params } = writeGguf(plain, { model: 'tiny', quant: 'f32' });
 
-  test.for(['f32', 'f16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'])(
+  test.each(['f32', 'f16', 'q8_0', 'q4_0', 'q4_k', 'q6_k'])(
     '%s has the config and names of transformers',
-    async (quant, context) => {
-      if (!existsSync(maker)) return context.skip('SKIP: no ../shared/peers');
-      const { writeGguf } = await import(maker);
-      const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-'));
-      try {
-        const plain = join(folder, 'plain.gguf');
-        const path = join(folder, 'model.gguf');
-        const { params } = writeGguf(plain, { model: 'tiny', quant: 'f32' });
-        writeGguf(path, { model: 'tiny', quant, emb: quant });
-        const checkpoint = await openCheckpoint(await openFileSet(path));
-        const floats = await openCheckpoint(await openFileSet(plain));
-        expect(checkpoint.config).toMatchObject({
-          model_type: 'mamba2',
-          hidden_size: 256,
-          num_hidden_layers: 4,
-          vocab_size: 1024,
-          conv_kernel: 4,
-          state_size: 128,
-          n_groups: 1,
-          num_heads: 8,
-          head_dim: 64,
-          expand: 2,
-          tie_word_embeddings: true,
-          use_bias: false,
-          use_conv_bias: true,
-          bos_token_id: 0,
-          eos_token_id: [0],
-        });
-        const shape = (name: string) => checkpoint.tensors.get(`backbone.layers.3.mixer.${name}`)?.shape;
-        expect(shape('A')).toEqual([8]);
-        expect(shape('D')).toEqual([8]);
-        expect(shape('norm.weight')).toEqual([512]);
-        expect(shape('conv1d.weight')).toEqual([768, 4]);
-        expect(shape('in_proj.weight')).toEqual([512 + 768 + 8, 256]);
-        let counted = 0;
-        for (const [name, tensor] of checkpoint.tensors) {
-          const wanted = toF32(await floats.tensors.get(name)!.read(0, tensor.rows));
-          const found = toF32(await tensor.read(0, tensor.rows));
-          counted += found.length;
-          const peak = wanted.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-          const step = {
-            F32: 0,
-            F16: peak / 1024,
-            Q8_0: peak / 127,
-            Q4_0: peak / 7.5,
-            Q4_K: peak / 7.5,
-            Q6_K: peak / 31,
-          }[tensor.dtype]!;
-          const worst = found.reduce((a, x, i) => Math.max(a, Math.abs(x - wanted[i]!)), 0);
-          expect(worst, name).toBeLessThanOrEqual(step);
-        }
-        expect(counted).toBe(params);
-        if (quant === 'q8_0') {
-          // Rows are the same whatever rows are read with them.
-          const tensor = checkpoint.tensors.get('backbone.layers.0.mixer.out_proj.weight')!;
-          const row = toF32(await tensor.read(5, 1));
-          const again = toF32(await tensor.read(4, 3)).subarray(512, 1024);
-          expect([...row]).toEqual([...again]);
-        }
-        await Promise.all([checkpoint.close(), floats.close()]);
-      } finally {
-        rmSync(folder, { recursive: true });
+    async (quant) => {
+      const path = join(folder, `${quant}.gguf`);
+      writeGguf(path, { model: 'tiny', quant, emb: quant });
+      const checkpoint = await openCheckpoint(await openFileSet(path));
+      const floats = await openCheckpoint(await openFileSet(plain));
+      expect(checkpoint.config).toMatchObject({
+        model_type: 'mamba2',
+        hidden_size: 256,
+        num_hidden_layers: 4,
+        vocab_size: 1024,
+        conv_kernel: 4,
+        state_size: 128,
+        n_groups: 1,
+        num_heads: 8,
+        head_dim: 64,
+        expand: 2,
+        tie_word_embeddings: true,
+        use_bias: false,
+        use_conv_bias: true,
+        bos_token_id: 0,
+        eos_token_id: [0],
+      });
+      const shape = (name: string) => checkpoint.tensors.get(`backbone.layers.3.mixer.${name}`)?.shape;
+      expect(shape('A')).toEqual([8]);
+      expect(shape('D')).toEqual([8]);
+      expect(shape('norm.weight')).toEqual([512]);
+      expect(shape('conv1d.weight')).toEqual([768, 4]);
+      expect(shape('in_proj.weight')).toEqual([512 + 768 + 8, 256]);
+      let counted = 0;
+      for (const [name, tensor] of checkpoint.tensors) {
+        const wanted = toF32(await floats.tensors.get(name)!.read(0, tensor.rows));
+        const found = toF32(await tensor.read(0, tensor.rows));
+        counted += found.length;
+        const peak = wanted.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+        const step = {
+          F32: 0,
+          F16: peak / 1024,
+          Q8_0: peak / 127,
+          Q4_0: peak / 7.5,
+          Q4_K: peak / 7.5,
+          Q6_K: peak / 31,
+        }[tensor.dtype]!;
+        const worst = found.reduce((a, x, i) => Math.max(a, Math.abs(x - wanted[i]!)), 0);
+        expect(worst, name).toBeLessThanOrEqual(step);
       }
+      expect(counted).toBe(params);
+      if (quant === 'q8_0') {
+        // Rows are the same whatever rows are read with them.
+        const tensor = checkpoint.tensors.get('backbone.layers.0.mixer.out_proj.weight')!;
+        const row = toF32(await tensor.read(5, 1));
+        const again = toF32(await tensor.read(4, 3)).subarray(512, 1024);
+        expect([...row]).toEqual([...again]);
+      }
+      await Promise.all([checkpoint.close(), floats.close()]);
     },
   );
 });

@@ -1,14 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
 import { openFileSet } from '../../src/io/fileset.ts';
-import { parseTokenizer, type Tokenizer } from '../../src/tokenizer/index.ts';
+import { parseTokenizer } from '../../src/tokenizer/index.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
+import { sharedData } from '../helpers/provided.ts';
+import { expectVectors, NEOX, ownVectors, publishedVectors, read } from '../tokenizer/vectors.ts';
 import { expectError, files, json } from './files.ts';
 import { type GgufValue, gguf } from './gguf_file.ts';
-
-const DATA = new URL('../../../shared/data/', import.meta.url);
-const VOCABULARY = new URL('model-files/ggml-vocab-gpt-neox.gguf', DATA).pathname;
-const read = (file: string) => readFileSync(new URL(`tokenizers/${file}`, DATA), 'utf8');
 
 async function tokenizerOf(metadata: [string, GgufValue][], beside: Record<string, Uint8Array> = {}) {
   const all: [string, GgufValue][] = [['general.architecture', { string: 'other' }], ...metadata];
@@ -28,41 +27,52 @@ const SMALL: [string, GgufValue][] = [
 const but = (key: string, value: GgufValue): [string, GgufValue][] =>
   SMALL.map(([name, old]) => [name, name === `tokenizer.ggml.${key}` ? value : old]);
 
-describe.runIf(existsSync(VOCABULARY))("the tokenizer in llama.cpp's file of GPT-NeoX's vocabulary", () => {
-  let found: Tokenizer;
-  let vectors: { text: string; ids: number[]; decoded?: string }[];
-  beforeAll(async () => {
-    const checkpoint = await openCheckpoint(await openFileSet(VOCABULARY));
-    await checkpoint.close();
-    found = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 50288);
-    vectors = JSON.parse(read('20B_tokenizer.vectors.json')).vectors;
-  });
-
-  test('60 vectors of the original', () => {
-    expect(vectors).toHaveLength(60);
-    for (const { text, ids, decoded = text } of vectors) {
-      expect([...found.encode(text)], JSON.stringify(text)).toEqual(ids);
-      expect(found.decode(ids)).toBe(decoded);
+describe("a vocabulary in the form of GPT-NeoX's", () => {
+  /** tokenizer.json as llama.cpp's converter writes it. */
+  function metadata(): [string, GgufValue][] {
+    const { model, added_tokens } = JSON.parse(readFileSync(NEOX, 'utf8'));
+    const tokens = Object.keys(model.vocab).sort((a, b) => model.vocab[a] - model.vocab[b]);
+    const types = tokens.map(() => 1);
+    for (const { id, content, special } of added_tokens) {
+      tokens[id] = content;
+      types[id] = special ? 3 : 4;
     }
-  });
+    return [
+      ['tokenizer.ggml.model', { string: 'gpt2' }],
+      ['tokenizer.ggml.tokens', strings(...tokens)],
+      ['tokenizer.ggml.token_type', { array: [5, types] }],
+      ['tokenizer.ggml.merges', strings(...model.merges.map((pair: string[]) => pair.join(' ')))],
+    ];
+  }
 
-  test('47 vectors of llama.cpp', () => {
-    const texts = read('ggml-vocab-mpt.gguf.inp').split('\n__ggml_vocab_test__\n');
-    const lines = read('ggml-vocab-mpt.gguf.out').split('\n');
-    expect(lines).toHaveLength(47);
-    for (const [i, line] of lines.entries()) {
-      const ids = line.trim() === '' ? [] : line.trim().split(' ').map(Number);
-      expect([...found.encode(texts[i]!)], JSON.stringify(texts[i])).toEqual(ids);
-    }
-  });
+  test.each([
+    ['a file without tokenizer.ggml.pre', []],
+    ['olmo', [['tokenizer.ggml.pre', { string: 'olmo' }]]],
+  ] as [string, [string, GgufValue][]][])(
+    '%s: 60 vectors, and every id as with the original',
+    async (_, pre) => {
+      const checkpoint = await tokenizerOf([...metadata(), ...pre]);
+      const found = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 1026);
+      const { tokenizer: original, vectors } = ownVectors('neox');
+      expect(vectors).toHaveLength(60);
+      expectVectors(found, vectors);
+      for (let id = 0; id < 1026; id++) expect(found.decode([id]), `${id}`).toBe(original.decode([id]));
+    },
+  );
+});
 
-  test('every id decodes as with the original', () => {
-    const original = parseTokenizer(
-      { name: 'o', tokenizer: read('20B_tokenizer.json'), config: null },
-      50288,
-    );
-    for (let id = 0; id < 50277; id++) expect(found.decode([id]), `${id}`).toBe(original.decode([id]));
-  });
+test("llama.cpp's file of GPT-NeoX's vocabulary: every vector and every id of the original", async (context) => {
+  const file = sharedData(context, 'data/model-files/ggml-vocab-gpt-neox.gguf');
+  const folder = sharedData(context, 'data/tokenizers');
+  const checkpoint = await openCheckpoint(await openFileSet(file));
+  await checkpoint.close();
+  const found = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 50288);
+  const { vectors } = JSON.parse(readFileSync(join(folder, '20B_tokenizer.vectors.json'), 'utf8'));
+  expect(vectors).toHaveLength(60);
+  expectVectors(found, vectors);
+  expectVectors(found, publishedVectors(folder));
+  const original = read(join(folder, '20B_tokenizer.json'));
+  for (let id = 0; id < 50277; id++) expect(found.decode([id]), `${id}`).toBe(original.decode([id]));
 });
 
 describe('the tokenizer of a GGUF file', () => {
