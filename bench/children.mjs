@@ -32,7 +32,7 @@ export async function buildChildren({ browser }) {
 export function child(name, args, node) {
   const bundled = ['ops', 'webgpu'].includes(name);
   const script = bundled ? join(cache, `${name}.js`) : join(root, `bench/children/${name}.mjs`);
-  const flags = ['ops', 'model', 'long', 'state'].includes(name) ? relaxed(node) : [];
+  const flags = ['ops', 'model', 'long', 'state', 'prompts'].includes(name) ? relaxed(node) : [];
   return new Promise((resolve, reject) => {
     const process = spawn(node, [...flags, script, JSON.stringify(args)], {
       cwd: args.peers ?? root,

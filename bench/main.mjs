@@ -2,6 +2,7 @@
 // npm run bench: what this machine reaches, op by op and model by model, verified before it is timed.
 //   --models tiny,130m,370m,1.3b   shapes (130m); `tiny` is the embedded model, the others have random weights
 //   --threads 1,2  --numerics i8   --quant q4_0  --prompt 512  --tokens 64  --rounds 3
+//   --prompts 256,1024,4096        what append, generate and logits of so many tokens take, beside the steps alone
 //   --peers        node-llama-cpp on the same files, interleaved, and wllama in Chromium; installed on demand outside
 //   --chromium     ours in Chromium, too
 //   --state        fork, save, restore, rewind, cached prefixes, several conversations at once
@@ -15,7 +16,7 @@ import { buildChildren, child } from './children.mjs';
 import { machine } from './machine.mjs';
 import { modelFile } from './models.mjs';
 import { installPeers } from './peers.mjs';
-import { median, table } from './report.mjs';
+import { median, promptTable, table } from './report.mjs';
 import { serveBench } from './serve.mjs';
 import { verifyPeer } from './verify.mjs';
 import { measureGpu } from './webgpu.mjs';
@@ -41,6 +42,7 @@ const options = readOptions({
     quant: { type: 'string', default: 'q4_0' },
     prompt: { type: 'string', default: '512' },
     tokens: { type: 'string', default: '64' },
+    prompts: { type: 'string', default: '256,1024,4096' },
     rounds: { type: 'string', default: '3' },
     node: { type: 'string', default: process.execPath },
     json: { type: 'string' },
@@ -57,7 +59,8 @@ if (options.help) {
   console.log(usage.join('\n'));
   process.exit(0);
 }
-if (options.quick) Object.assign(options, { models: 'tiny', prompt: '128', tokens: '16', rounds: '1' });
+if (options.quick)
+  Object.assign(options, { models: 'tiny', prompt: '128', tokens: '16', rounds: '1', prompts: '16,64' });
 
 const list = (text) => text.split(',').filter(Boolean);
 const rounds = Number(options.rounds);
@@ -88,7 +91,8 @@ async function measure(model, file, threads) {
   const args = { file, threads, numerics: options.numerics, prompt: options.prompt, tokens: options.tokens };
   const ours = (more) => child('model', { ...args, ...more }, options.node);
   const ops = await child('ops', { ...args, rows: 1 }, options.node);
-  const prefillOps = await child('ops', { ...args, rows: 64 }, options.node);
+  const lengths = list(options.prompts).map(Number);
+  const prefillOps = await child('ops', { ...args, rows: 64, lengths }, options.node);
   printOps(model, threads, ops, prefillOps);
   result.ops.push({ model, threads, decode: ops, prefill: prefillOps });
   if (peers && model !== 'tiny') await verifyPeer(file, options.node, peers.folder);
@@ -133,9 +137,12 @@ async function measure(model, file, threads) {
       `load takes ${times('toMemoryMs')} × reading the file to memory once, ${times('pastMs')} × reading it past a small buffer`,
     );
   }
+  const calls = await child('prompts', { ...args, lengths }, options.node);
+  console.log(promptTable(prefillOps.prompts, calls));
   const entry = {
     model,
     threads,
+    calls,
     runs,
     rows,
     streamed,

@@ -23,3 +23,14 @@ export function table(rows) {
     )
     .join('\n');
 }
+
+/** What prompts of each length take: the executor's steps alone, and the calls of the public API. In ms. */
+export function promptTable(executor, calls) {
+  const rows = Object.entries({ 'the steps alone': executor, ...calls });
+  return table(
+    rows.map(([call, times]) => ({
+      'prompt ms': call,
+      ...Object.fromEntries(Object.entries(times).map(([length, ms]) => [`${length} tokens`, ms])),
+    })),
+  );
+}

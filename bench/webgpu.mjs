@@ -1,11 +1,12 @@
 import { child } from './children.mjs';
 import { MODELS } from './make_gguf.mjs';
-import { table } from './report.mjs';
+import { modelFile } from './models.mjs';
+import { promptTable, table } from './report.mjs';
 
 const CHUNK = 512;
 
 /** Models of `names` on this machine's GPU: prints tables, returns what was measured. */
-export async function measureGpu(names, { node, tokens, long, quick }) {
+export async function measureGpu(names, { node, tokens, long, quick, quant, numerics, prompts }) {
   const models = Object.fromEntries(
     (quick ? ['tiny'] : names).map((name) => {
       const { d, layers } = name === 'tiny' ? { d: 64, layers: 1 } : MODELS[name];
@@ -16,6 +17,7 @@ export async function measureGpu(names, { node, tokens, long, quick }) {
     models,
     chunk: quick ? 16 : CHUNK,
     prefill: quick ? 32 : 4 * CHUNK,
+    lengths: prompts.split(',').map(Number),
     decode: Math.max(32, Number(tokens)),
     sessions: quick ? 2 : 32,
     long: long ? 100_000 : 0,
@@ -38,6 +40,10 @@ export async function measureGpu(names, { node, tokens, long, quick }) {
       ]),
     );
     console.log(table(result.kernels.map(({ GBps, ...kernel }) => ({ ...kernel, 'GB/s': GBps ?? '' }))));
+    const file = modelFile(result.model, quant);
+    const { lengths } = args;
+    result.calls = await child('prompts', { file, backend: 'webgpu', numerics, lengths }, node);
+    console.log(promptTable(result.prompts, result.calls));
   }
   return results;
 }

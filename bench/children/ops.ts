@@ -14,8 +14,15 @@ interface Arguments {
   threads: string;
   numerics: Numerics;
   rows: number;
+  lengths?: number[]; // of prompts
 }
-const { file, threads: threadsText, numerics, rows } = JSON.parse(process.argv[2]!) as Arguments;
+const {
+  file,
+  threads: threadsText,
+  numerics,
+  rows,
+  lengths = [],
+} = JSON.parse(process.argv[2]!) as Arguments;
 const threads = Number(threadsText);
 const script = new URL('./bench-thread.js', import.meta.url);
 
@@ -152,10 +159,34 @@ async function overhead(): Promise<number> {
   return median([await generate(2, 200), await generate(3, 200), await generate(4, 200)]);
 }
 
+/** The steps of a prompt, in ms. */
+async function prefillTime(length: number): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    await executor!.resetSlot(0);
+    const begin = performance.now();
+    for (let position = 0; position < length; position += program.chunk) {
+      const count = Math.min(program.chunk, length - position);
+      const last = position + count === length;
+      await executor!.step({
+        ids: Int32Array.from({ length: count }, (_, i) => ((position + i) * 7919 + 1) % 1000),
+        segments: [{ slot: 0, position, rows: count }],
+        outputs: last ? [{ row: count - 1, logits: true }] : [],
+      });
+    }
+    times.push(performance.now() - begin);
+  }
+  return median(times);
+}
+
+const prompts: Record<number, number> = {};
+for (const length of lengths) prompts[length] = await prefillTime(length);
+
 const { weightBytes, slotBytes } = engine.info;
 const result = {
   rows,
   threads,
+  prompts,
   ops: [...sums].map(([op, sum]) => ({ op, ...sum })).sort((a, b) => b.ms - a.ms),
   overhead: rows === 1 ? await overhead() : 0,
   bytesPerToken: weightBytes + 2 * slotBytes,

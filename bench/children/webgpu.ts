@@ -14,11 +14,12 @@ interface Arguments {
   models: Record<string, { dModel: number; nLayer: number }>;
   chunk: number;
   prefill: number; // tokens
+  lengths: number[]; // of prompts
   decode: number; // tokens
   sessions: number;
   long: number; // tokens that are decoded before the speed is measured again; 0: none
 }
-const { models, chunk, prefill, decode, sessions, long } = JSON.parse(process.argv[2]!) as Arguments;
+const { models, chunk, prefill, lengths, decode, sessions, long } = JSON.parse(process.argv[2]!) as Arguments;
 const Q4 = { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false } as const;
 const F32 = { kind: 'float', dtype: 'f32' } as const;
 /** WebGPU whose devices can tell the time. */
@@ -93,8 +94,9 @@ async function decodeRate(executor: Executor, slots: number, tokens: number, ahe
   return median(rates);
 }
 
-async function prefillRate(executor: Executor, tokens: number): Promise<number> {
-  const rates: number[] = [];
+/** Seconds. */
+async function prefillTime(executor: Executor, tokens: number): Promise<number> {
+  const times: number[] = [];
   for (let round = 0; round < 3; round++) {
     await executor.resetSlot(0);
     const time = await seconds(async () => {
@@ -108,9 +110,9 @@ async function prefillRate(executor: Executor, tokens: number): Promise<number> 
         });
       }
     });
-    rates.push(tokens / time);
+    times.push(time);
   }
-  return median(rates);
+  return median(times);
 }
 
 /** Milliseconds until a copy of a slot is there. */
@@ -154,12 +156,14 @@ async function timeOne(program: Program) {
     memory: executor.memory,
     decode: await decodeRate(executor, 1, decode, MAX_AHEAD),
     oneByOne: await decodeRate(executor, 1, 64, 1),
-    prefill: await prefillRate(executor, prefill),
+    prefill: prefill / (await prefillTime(executor, prefill)),
+    prompts: {} as Record<number, number>, // ms, by length
     forkMs: await forkTime(executor),
     ...(await timeKernels(executor as unknown as Inside, 1)),
     prefillKernels: (await timeKernels(executor as unknown as Inside, chunk)).kernels,
     afterLong: undefined as number | undefined,
   };
+  for (const length of lengths) result.prompts[length] = 1000 * (await prefillTime(executor, length));
   if (long > 0) {
     await decodeRate(executor, 1, long, MAX_AHEAD);
     result.afterLong = await decodeRate(executor, 1, decode, MAX_AHEAD);

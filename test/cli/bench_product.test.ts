@@ -31,6 +31,9 @@ test('npm run bench -- --quick: every op and the embedded model, as a table and 
     expect(decode.bandwidth).toBeGreaterThan(0);
     for (const { ms } of decode.ops) expect(ms).toBeGreaterThanOrEqual(0);
   }
+  for (const { calls } of result.models)
+    for (const call of ['logits', 'generate', 'append', 'append, second turn', 'generate, prefix cache'])
+      for (const length of [16, 64]) expect(calls[call][length]).toBeGreaterThan(0);
   for (const { rows } of result.models)
     for (const name of ['load ms', 'prefill tok/s', 'decode tok/s']) expect(rows[0][name]).toBeGreaterThan(0);
 }, 120_000);
