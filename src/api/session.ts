@@ -150,7 +150,8 @@ export class Session {
 
   /**
    * The conversation as bytes, for `model.restore()` and `model.session({ from })`: the state, f32 or f16 (half the
-   * bytes, a little less exact), the pending token and a checksum. The ids that led here are not part of it.
+   * bytes, a little less exact), the pending token and a checksum. The ids that led here are not part of it. In f32 it
+   * has at most `model.info.slotBytes` + 4 KiB, however long the conversation; fewer while its windows are not full.
    * @throws INVALID_ARGUMENT where f16 can't hold the state, BUSY, CLOSED, ABORTED
    */
   async save(options?: SaveOptions): Promise<Uint8Array> {

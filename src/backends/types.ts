@@ -59,6 +59,8 @@ export interface ExecutorInfo {
 export interface Executor {
   readonly info: ExecutorInfo; // its threads may still be starting until ready()
   readonly memory: MemoryPlan;
+  /** States are not in the host's memory: to read one waits for the device, and takes it from its work. */
+  readonly distant?: boolean;
   /** True once the device went away, with all that was on it: every call rejects with DEVICE_LOST. */
   readonly lost?: boolean;
   /** Takes the rows of a weight, until ready(): blocks of a multiple of UPLOAD_ROWS but for the last. */
@@ -80,7 +82,7 @@ export interface Executor {
   /** Slot state operations; the arrays are in canonical order: dense states as declared, rings oldest row first. */
   resetSlot(slot: number): Promise<void>;
   copySlot(from: number, to: number): Promise<void>;
-  readSlot(slot: number, position: number): Promise<Record<string, Float32Array>>;
+  readSlot(slot: number, position: number, names?: readonly string[]): Promise<Record<string, Float32Array>>; // all if absent
   writeSlot(slot: number, position: number, state: Record<string, Float32Array>): Promise<void>;
   /** Activation buffers, [chunk, width], for op tests and selfTest. */
   writeBuffer(name: string, data: Float32Array): Promise<void>;
@@ -103,6 +105,8 @@ export interface Backend {
   readonly name: BackendId;
   /** Rows of prefill that it likes to be fed at a time; 64 if absent. */
   readonly chunk?: number;
+  /** As of its executors: they get a few more slots, to leave checkpoints in. */
+  readonly distant?: boolean;
   /** Null if it can run here, else the reason why not. Cheap: no device is created. */
   unavailable(): Promise<string | null>;
   /** Null, or why 'auto' should not choose it here though it can run. */

@@ -37,6 +37,7 @@ async function tell(session: Session, prompt: string, options: GenerationOptions
 function sum(a: Usage, b: Usage): Usage {
   return {
     promptTokens: a.promptTokens + b.promptTokens,
+    cachedTokens: a.cachedTokens + b.cachedTokens,
     completionTokens: a.completionTokens + b.completionTokens,
     prefillMs: a.prefillMs + b.prefillMs,
     decodeMs: a.decodeMs + b.decodeMs,

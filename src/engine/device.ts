@@ -4,15 +4,26 @@ import { MAX_RECENT } from '../ops/sample.ts';
 import { SlotArena } from '../state/arena.ts';
 import { CheckpointBudget, Checkpoints } from '../state/checkpoints.ts';
 import { History } from '../state/history.ts';
-import { ImageLayout, type StateImage } from '../state/image.ts';
+import { ImageLayout } from '../state/image.ts';
+import { Copies, type StateCopy } from './copies.ts';
 import type { Past } from './memory.ts';
 import { PrefixCache } from './prefix_cache.ts';
 import { Residency } from './residency.ts';
 import { Scheduler } from './scheduler.ts';
 import type { StateSettings } from './types.ts';
 
-/** Slots beside the sessions', to set a session's state aside in. */
-export const SHADOW_SLOTS = 1;
+/** Slots beside the sessions': one to set a session's state aside in, and on a device of its own a few for checkpoints. */
+const [SET_ASIDE, MOST_UNREAD] = [1, 3];
+
+/** How many slots an engine wants beside its sessions': `distant` is the executor's. */
+export function shadowSlots(
+  distant: boolean,
+  slotBytes: number,
+  { checkpointBytes, cacheBytes }: Pick<StateSettings, 'checkpointBytes' | 'cacheBytes'>,
+): number {
+  const kept = Math.floor(Math.max(checkpointBytes, cacheBytes) / slotBytes);
+  return SET_ASIDE + (distant ? Math.min(MOST_UNREAD, kept) : 0);
+}
 
 /** What sequences run on: one for every engine. */
 export interface Device {
@@ -22,26 +33,37 @@ export interface Device {
   arena: SlotArena;
   residency: Residency;
   layout: ImageLayout;
+  copies: Copies;
   cache: PrefixCache | null;
-  checkpoints: CheckpointBudget<StateImage>;
+  checkpoints: CheckpointBudget<StateCopy>;
   settings: StateSettings;
 }
 
 export function createDevice(
   executor: Executor,
   program: Program,
-  settings: StateSettings & { maxSessions: number },
+  settings: StateSettings & { maxSessions: number; shadowSlots: number },
 ): Device {
-  const arena = new SlotArena(settings.maxSessions, SHADOW_SLOTS);
+  const arena = new SlotArena(settings.maxSessions, settings.shadowSlots);
+  const scheduler = new Scheduler(executor, program.chunk);
+  const layout = new ImageLayout(program);
+  const cache = settings.cacheBytes > 0 ? new PrefixCache(settings.cacheBytes) : null;
+  const checkpoints = new CheckpointBudget<StateCopy>(settings.checkpointBytes, {
+    add: (copy) => copy.hold(),
+    remove: (copy) => copy.release(),
+  });
+  const spare = (some: (copy: StateCopy) => boolean) =>
+    checkpoints.thin(some) || (cache?.drop(some) ?? false);
   return {
     executor,
     program,
-    scheduler: new Scheduler(executor, program.chunk),
+    scheduler,
     arena,
     residency: new Residency(arena, settings),
-    layout: new ImageLayout(program),
-    cache: settings.cacheBytes > 0 ? new PrefixCache(settings.cacheBytes) : null,
-    checkpoints: new CheckpointBudget(settings.checkpointBytes),
+    layout,
+    copies: new Copies({ executor, scheduler, arena, layout, program, spare }),
+    cache,
+    checkpoints,
     settings,
   };
 }

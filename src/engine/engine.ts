@@ -40,7 +40,7 @@ import type {
 } from './types.ts';
 
 export interface EngineParts extends Reader {
-  executor: Executor; // with info.maxSessions + SHADOW_SLOTS slots
+  executor: Executor; // with info.maxSessions + info.shadowSlots slots
   program: Program;
   info: EngineInfo;
   /** Greedy tokens that the model is known to give. */

@@ -43,6 +43,7 @@ export class Generation {
   private running: Promise<Burst> | null = null;
   private concluded = false;
   private started = false;
+  private cached = 0; // tokens of the prompt that needed no prefill
   private count = 0; // tokens sampled and sent, eos and stop tokens aside
   private before: Checkpoint | null = null; // the state before the burst sent last
   private followed: number[] = []; // the tokens of that burst, and the one that ended it, if one did
@@ -112,6 +113,7 @@ export class Generation {
     const { begin, first, last } = this.clock;
     const usage = {
       promptTokens: this.promptTokens,
+      cachedTokens: this.cached,
       completionTokens: this.count,
       prefillMs: first - begin,
       decodeMs: last - first,
@@ -128,12 +130,16 @@ export class Generation {
     const rest = await this.unshared();
     if (rest === null || this.call.aborted) return [];
     sequence.requireRoom(sequence.rowsWith(rest));
+    const { fresh } = sequence;
+    if (this.parts.whole) this.cached = sequence.position;
     if (session) this.before = await sequence.checkpoint();
     const tokens = await this.guarded(async () => {
       try {
-        if (session) await sequence.beginTurn();
+        if (session) await sequence.beginTurn(this.before);
         this.transcript.follow(sequence.recentWith(rest));
-        return await this.next(rest, this.call, 1);
+        const found = await this.next(rest, this.call, 1);
+        if (fresh) this.cached = sequence.reused;
+        return found;
       } catch (error) {
         if (!this.call.aborted || error !== this.call.reason) throw error;
         await this.before?.restore();

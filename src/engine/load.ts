@@ -12,13 +12,14 @@ import { EdgeError, throwIfAborted } from '../errors.ts';
 import { type FileSetSource, openFileSet } from '../io/fileset.ts';
 import type { FileSet } from '../io/types.ts';
 import type { Program } from '../ops/program.ts';
+import { ImageLayout } from '../state/image.ts';
 import { parseTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import type { BackendId, WeightFormat } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { type WeightPlan, weightFormats } from '../weights/plan.ts';
 import type { Checkpoint } from '../weights/types.ts';
 import { uploadWeights } from '../weights/upload.ts';
-import { hostBytes, SHADOW_SLOTS } from './device.ts';
+import { hostBytes, shadowSlots } from './device.ts';
 import { Engine } from './engine.ts';
 import { type GenerationConfig, readGenerationConfig } from './generation_config.ts';
 import { knownAnswer } from './known_answer.ts';
@@ -148,7 +149,7 @@ function makePlan(checkpoint: Checkpoint, settings: LoadSettings): Plan {
   });
   const weights = weightFormats(checkpoint, blueprint.sources, program.weights, settings.quantize);
   const { numerics, threads, memoryBudget, maxSessions } = settings;
-  const execution: ExecutorOptions = { slots: maxSessions + SHADOW_SLOTS, numerics, threads };
+  const execution: ExecutorOptions = { slots: maxSessions, numerics, threads };
   if (memoryBudget !== undefined) execution.memoryBudget = memoryBudget;
   const tokenizer =
     checkpoint.tokenizer === null
@@ -165,11 +166,22 @@ function makePlan(checkpoint: Checkpoint, settings: LoadSettings): Plan {
   return { checkpoint, blueprint, program, weights, tokenizer, generation, settings, execution };
 }
 
-/** The plan in the chunks that a backend likes best, unless the user has said how many rows. */
-function fitted(plan: Plan, { chunk }: Backend): Plan {
-  const { settings, blueprint } = plan;
-  if (settings.chunk !== undefined || chunk === undefined) return plan;
-  return { ...plan, program: blueprint.program({ chunk, maxContext: settings.maxContext }) };
+/**
+ * The plan as a backend likes it best: in its chunks, unless the user has said how many rows, and with the slots that its
+ * engine wants beside the sessions', as far as the budget has room for them.
+ */
+function fitted(plan: Plan, backend: Backend): Plan {
+  const { settings, blueprint, weights } = plan;
+  const { maxContext, maxSessions, memoryBudget = Number.POSITIVE_INFINITY } = settings;
+  const program = blueprint.program({ chunk: settings.chunk ?? backend.chunk ?? DEFAULT_CHUNK, maxContext });
+  const { slotBytes } = new ImageLayout(program);
+  const withSlots = (distant = false): Plan => {
+    const slots = maxSessions + shadowSlots(distant, slotBytes, settings);
+    return { ...plan, program, execution: { ...plan.execution, slots } };
+  };
+  const roomy = withSlots(backend.distant);
+  const { totalBytes } = backend.plan(program, weights.formats, roomy.execution);
+  return totalBytes <= memoryBudget ? roomy : withSlots();
 }
 
 /** The one that is wanted, or all, if that can't run or for 'auto', which leaves out what would not run well. */
@@ -194,7 +206,7 @@ interface Started {
 
 /** The first backend that takes the model; with 'auto' it must also pass the known-answer test on this device. */
 async function startBackend(unfitted: Plan, backends: readonly Backend[]): Promise<Started> {
-  const { settings, weights, execution } = unfitted;
+  const { settings, weights } = unfitted;
   const offered = await candidates(backends, settings.backend);
   const { ranked, rejected } = rankBackends(settings.backend, offered);
   const failures: Rejection[] = [...rejected];
@@ -207,7 +219,7 @@ async function startBackend(unfitted: Plan, backends: readonly Backend[]): Promi
         if (!ok) throw new EdgeError('UNSUPPORTED_BACKEND', `its self-test failed: ${detail}`);
       }
       const plan = fitted(unfitted, backend);
-      const executor = await backend.create(plan.program, weights.formats, execution);
+      const executor = await backend.create(plan.program, weights.formats, plan.execution);
       return { plan, backend, executor, why: (reason) => `${reason}${explain(settings, failures, '; ')}` };
     } catch (error) {
       if (settings.backend !== 'auto') throw error;
@@ -270,6 +282,7 @@ function describeModel(plan: Plan, backend: BackendId, memory: MemoryPlan, why: 
     dModel: blueprint.dModel,
     nLayer: blueprint.nLayer,
     maxSessions: settings.maxSessions,
+    shadowSlots: execution.slots - settings.maxSessions,
     maxContext: program.maxContext,
     chunk: program.chunk,
     slotBytes: stateBytes / execution.slots,

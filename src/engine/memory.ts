@@ -2,7 +2,7 @@ import { EdgeError, requireArgument } from '../errors.ts';
 import { MAX_RECENT } from '../ops/sample.ts';
 import type { Checkpoints } from '../state/checkpoints.ts';
 import type { History } from '../state/history.ts';
-import type { StateImage } from '../state/image.ts';
+import type { StateCopy } from './copies.ts';
 import { show } from './options.ts';
 
 /** Beginnings of turns that are remembered. */
@@ -20,7 +20,7 @@ export interface Mark {
 /** What a session remembers beside its state, to go back to. */
 export interface Past {
   history: History;
-  checkpoints: Checkpoints<StateImage>;
+  checkpoints: Checkpoints<StateCopy>;
 }
 
 /** What a sequence knows beside its slot's state; `past` is null where nobody will go back. */
@@ -97,11 +97,11 @@ export class Memory {
     this.past?.checkpoints.clear();
   }
 
-  /** All that this one knows, for a copy of its state. */
-  copy(checkpoints: Checkpoints<StateImage> | null): Memory {
+  /** All that this one knows, for a copy of its state; of the checkpoints `some`. */
+  copy(checkpoints: Checkpoints<StateCopy> | null, some?: (copy: StateCopy) => boolean): Memory {
     const { past } = this;
     const copy = new Memory(past && checkpoints ? { history: past.history.copy(), checkpoints } : null);
-    if (past && checkpoints) past.checkpoints.copyTo(checkpoints);
+    if (past && checkpoints) past.checkpoints.copyTo(checkpoints, some);
     copy.position = this.position;
     copy.pending = this.pending;
     copy.recentIds = this.recentIds.slice();
@@ -127,11 +127,11 @@ export class Memory {
   }
 
   /** The state from which `target` consumed tokens can be reached, as its position. @throws POSITION_UNAVAILABLE */
-  baseOf(target: number): { position: number; image: StateImage | null } {
+  baseOf(target: number): { position: number; copy: StateCopy | null } {
     const { history, checkpoints } = this.past!;
     const kept = checkpoints.nearest(target);
-    if (kept && this.reaches(kept.position)) return { position: kept.position, image: kept.value };
-    if (history.first === 0) return { position: 0, image: null };
+    if (kept && this.reaches(kept.position)) return { position: kept.position, copy: kept.value };
+    if (history.first === 0) return { position: 0, copy: null };
     const earliest = checkpoints.positions.find((position) => this.reaches(position)) ?? this.position;
     throw new EdgeError(
       'POSITION_UNAVAILABLE',

@@ -1,6 +1,6 @@
 import type { CacheStats } from '../api/types/index.ts';
-import type { StateImage } from '../state/image.ts';
 import { PrefixTree } from '../state/prefix_tree.ts';
+import type { StateCopy } from './copies.ts';
 
 /** Shorter prefixes cost less to run than to keep. */
 const LEAST = 16;
@@ -10,11 +10,14 @@ const LEAST = 16;
  * leaves its own, and one where it parts from others, since what prompts have in common is likely to come again.
  */
 export class PrefixCache {
-  private readonly tree: PrefixTree<StateImage>;
+  private readonly tree: PrefixTree<StateCopy>;
   private counts = { hits: 0, misses: 0, reusedTokens: 0, evictions: 0 };
 
   constructor(maxBytes: number) {
-    this.tree = new PrefixTree(maxBytes);
+    this.tree = new PrefixTree(maxBytes, {
+      add: (copy) => copy.hold(),
+      remove: (copy) => copy.release(),
+    });
   }
 
   get stats(): CacheStats {
@@ -23,18 +26,25 @@ export class PrefixCache {
   }
 
   /** The longest stored prefix of `ids`, and the lengths at which states are wanted on the way from there. */
-  look(ids: Int32Array): { length: number; image: StateImage | null; wanted: number[] } {
-    const { length, value: image, shared } = this.tree.find(ids);
-    if (image) this.counts.hits += 1;
+  look(ids: Int32Array): { length: number; copy: StateCopy | null; wanted: number[] } {
+    const { length, value: copy, shared } = this.tree.find(ids);
+    if (copy) this.counts.hits += 1;
     else this.counts.misses += 1;
     this.counts.reusedTokens += length;
     const wanted = [shared, ids.length].filter(
       (end, i) => end >= length + LEAST && (i === 1 || end < ids.length),
     );
-    return { length, image, wanted };
+    return { length, copy, wanted };
   }
 
-  store(ids: Int32Array, image: StateImage, bytes: number): void {
-    this.counts.evictions += this.tree.insert(ids, image, bytes);
+  store(ids: Int32Array, copy: StateCopy, bytes: number): void {
+    this.counts.evictions += this.tree.insert(ids, copy, bytes);
+  }
+
+  /** Gives up one of some; false if there is none. */
+  drop(some: (copy: StateCopy) => boolean): boolean {
+    const dropped = this.tree.drop(some);
+    if (dropped) this.counts.evictions += 1;
+    return dropped;
   }
 }

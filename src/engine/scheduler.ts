@@ -35,6 +35,8 @@ type Part = { job: Job; rows: number };
 
 /** Steps of one sequence may follow each other for so long before the event loop gets a turn, which takes its time. */
 const TURN_MS = 16;
+/** Nobody asked for anything for so long: there is time for what can wait. */
+const IDLE_MS = 50;
 /** Microtasks that whoever waits for a step may take to ask for the next. */
 const HOPS = 64;
 
@@ -53,6 +55,9 @@ export class Scheduler {
   private starved = false; // prefills had to wait in the last step
   private alone = false; // nobody shared the last step, or waited for it
   private lastTurn = 0; // ms
+  private later: (() => Promise<boolean>) | null = null; // what can wait
+  private quiet = false; // is there time for it?
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly executor: Executor,
@@ -81,9 +86,17 @@ export class Scheduler {
     });
   }
 
+  /** Runs `part` while nobody asks for anything, again and again until it answers that nothing is left. */
+  whenIdle(part: () => Promise<boolean>): void {
+    this.later = part;
+    if (!this.running) this.awaitQuiet();
+  }
+
   /** Rejects everything that waits, and resolves when the step under way has ended. */
   async close(reason: EdgeError): Promise<void> {
     this.closed ??= reason;
+    this.later = null;
+    clearTimeout(this.timer);
     for (const job of [...this.decodes, ...this.prefills]) job.reject(this.closed);
     this.decodes = [];
     this.prefills = [];
@@ -95,21 +108,44 @@ export class Scheduler {
     (rows === 1 ? this.decodes : this.prefills).push(job);
   }
 
-  private start(): void {
+  private start(quiet = false): void {
+    this.quiet = quiet;
+    clearTimeout(this.timer);
     this.running ??= this.loop();
+  }
+
+  private awaitQuiet(): void {
+    clearTimeout(this.timer);
+    if (!this.later) return;
+    this.timer = setTimeout(() => this.start(true), IDLE_MS);
+    (this.timer as { unref?(): void }).unref?.(); // keeps no process from ending
   }
 
   private async loop(): Promise<void> {
     for (;;) {
       await this.others();
-      for (const operation of this.operations.splice(0)) await operation();
+      if (this.operations.length > 0) {
+        for (const operation of this.operations.splice(0)) await operation();
+        await this.others(); // those who waited for one
+      }
       this.dropAborted();
       const parts = this.compose();
       if (parts.length > 0) await this.step(parts, this.stepsAhead(parts));
-      else if (this.operations.length === 0) break;
+      else if (this.operations.length === 0) {
+        if (!this.quiet || !this.later) break;
+        await this.doLater(this.later);
+      }
     }
     this.events.rest();
     this.running = null; // in the same turn: what comes next must start a loop of its own
+    this.awaitQuiet();
+  }
+
+  /** A part of what can wait. */
+  private async doLater(part: () => Promise<boolean>): Promise<void> {
+    this.alone = false; // who asks for something now is heard before the next part
+    const more = await part().catch(() => false); // the device is gone: whoever needs it will be told
+    if (!more) this.later = null;
   }
 
   /** Waits for whoever may want a part in the next step. */

@@ -2,7 +2,6 @@ import type { Output, OutputResult } from '../backends/types.ts';
 import { EdgeError } from '../errors.ts';
 import { recentAfter } from '../ops/sample.ts';
 import { Checkpoints } from '../state/checkpoints.ts';
-import type { StateImage } from '../state/image.ts';
 import type { Conversation } from '../state/snapshot.ts';
 import { Call } from './call.ts';
 import { type Device, newPast } from './device.ts';
@@ -10,21 +9,24 @@ import { Memory } from './memory.ts';
 import type { PrefixCache } from './prefix_cache.ts';
 import type { Checkpoint } from './set_aside.ts';
 import { Slot } from './slot.ts';
-
-/** A turn's checkpoint is not worth its bytes within so many tokens of another: replaying them takes a step. */
-const TURN_SPACING = 64;
+import { inHostMemory, Trail } from './trail.ts';
 
 /**
  * A slot's state and the token that it has not consumed yet (DESIGN §5): the last token of a sequence, given or
  * sampled, is always pending. `position` counts consumed tokens.
  */
 export class Sequence {
+  private readonly trail: Trail;
+  private reusedTokens = 0;
+
   private constructor(
     private readonly device: Device,
     private readonly slot: Slot,
     readonly memory: Memory,
     private readonly cache: PrefixCache | null,
-  ) {}
+  ) {
+    this.trail = new Trail(device, slot, memory);
+  }
 
   /**
    * A fresh sequence in a slot of its own. Of a session's the past is remembered, to go back to; a test's takes
@@ -48,7 +50,8 @@ export class Sequence {
    */
   static async revive(device: Device, other: Sequence, call: Call): Promise<Sequence> {
     const slot = await Slot.acquire(device, call, false);
-    const memory = other.memory.copy(other.memory.past && new Checkpoints(device.checkpoints));
+    const { past } = other.memory;
+    const memory = other.memory.copy(past && new Checkpoints(device.checkpoints), inHostMemory);
     const sequence = new Sequence(device, slot, memory, device.cache);
     const { parked } = other.slot;
     try {
@@ -63,6 +66,11 @@ export class Sequence {
 
   get position(): number {
     return this.memory.position;
+  }
+
+  /** Tokens that the prefix cache had, of the prompt that it was asked for last. */
+  get reused(): number {
+    return this.reusedTokens;
   }
 
   get fresh(): boolean {
@@ -120,10 +128,11 @@ export class Sequence {
     call.check();
     this.requireRoom(ids.length);
     const { memory } = this;
-    const every = memory.past ? this.device.settings.checkpointEvery : Number.POSITIVE_INFINITY;
+    const spacing = this.trail.spacing(ids.length);
     for (let done = 0; done < ids.length; ) {
       const { position } = memory;
-      const rows = Math.min(ids.length - done, every - (position % every));
+      const due = this.trail.untilCheckpoint(spacing);
+      const rows = Math.min(ids.length - done, this.trail.wholeSteps(due));
       const wanted = outputs
         .filter(({ row }) => row >= done && row < done + rows)
         .map((output) => ({ ...output, row: output.row - done }));
@@ -135,7 +144,7 @@ export class Sequence {
         ids: part,
         outputs: wanted,
         call,
-        ahead: Math.min(most, every - (position % every), this.device.program.maxContext - position),
+        ahead: Math.min(most, due, this.device.program.maxContext - position),
         take(result, output) {
           taken++;
           take?.(result, output);
@@ -143,7 +152,7 @@ export class Sequence {
       });
       memory.position += rows + Math.max(0, taken - wanted.length);
       done += rows;
-      if (memory.position % every === 0) await this.keep();
+      if (memory.position - position >= due) await this.trail.keep();
     }
   }
 
@@ -153,12 +162,10 @@ export class Sequence {
     this.memory.remember([id]);
   }
 
-  /** What comes now is a turn, to which one may want to go back. */
-  async beginTurn(): Promise<void> {
-    const { position, past } = this.memory;
+  /** What comes now is a turn, to which one may want to go back; `before` is a way back to the state as it is. */
+  async beginTurn(before: Checkpoint | null): Promise<void> {
     this.memory.beginTurn();
-    if (past && position - (past.checkpoints.nearest(position)?.position ?? 0) >= TURN_SPACING)
-      await this.keep();
+    await this.trail.keepTurn(before?.copy ?? null);
   }
 
   /** Ids that penalties look at, `ids` being the next to come: oldest first. */
@@ -211,7 +218,7 @@ export class Sequence {
   async take({ position, pending, recent, image }: Conversation): Promise<void> {
     await this.slot.write(position, image);
     this.memory.restart(position, pending, recent);
-    this.keepImage(image);
+    this.trail.keepImage(image);
   }
 
   /** Back to where `length` ids were known: from the nearest checkpoint, by replaying what followed. */
@@ -224,8 +231,8 @@ export class Sequence {
   private async replay(length: number, call: Call): Promise<void> {
     const { memory } = this;
     const target = length - 1;
-    const { position, image } = memory.baseOf(target);
-    if (image) await this.slot.write(position, image);
+    const { position, copy } = memory.baseOf(target);
+    if (copy) await this.slot.restore(copy);
     else await this.slot.reset();
     memory.position = position;
     memory.pending = null;
@@ -265,27 +272,17 @@ export class Sequence {
     const { cache, device } = this;
     if (!cache || ids.length === 0) return this.consume(ids, [], call);
     call.check();
-    const { length, image, wanted } = cache.look(ids);
-    if (image) await this.slot.write(length, image);
+    const { length, copy, wanted } = cache.look(ids);
+    if (copy) await this.slot.restore(copy);
     this.memory.position = length;
+    this.reusedTokens = length;
     for (const end of wanted) {
       await this.consume(ids.subarray(this.position, end), [], call);
-      cache.store(ids.subarray(0, end), await this.slot.read(this.position), device.layout.bytes(end));
+      const kept = await device.copies.take(this.slot.number, end);
+      if (kept) cache.store(ids.subarray(0, end), kept, device.layout.bytes(end));
+      kept?.release();
     }
     await this.consume(ids.subarray(this.position), [], call);
-  }
-
-  /** Keeps the state as it is, if there is a budget for it. */
-  private async keep(): Promise<void> {
-    const { checkpoints, layout } = this.device;
-    if (this.memory.past && checkpoints.admits(layout.bytes(this.position)))
-      this.keepImage(await this.slot.read(this.position));
-  }
-
-  private keepImage(image: StateImage): void {
-    const { past, position } = this.memory;
-    past?.checkpoints.forget(past.history.first);
-    past?.checkpoints.keep(position, this.device.layout.bytes(position), image);
   }
 
   /** The pending token, and `ids` after it. */

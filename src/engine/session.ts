@@ -5,6 +5,7 @@ import type { Device } from './device.ts';
 import { show } from './options.ts';
 import { type Encoding, encode } from './prompt.ts';
 import { Sequence } from './sequence.ts';
+import type { Checkpoint } from './set_aside.ts';
 import type { RewindTarget } from './types.ts';
 
 /** What occupies a session. */
@@ -90,8 +91,8 @@ export class Session {
       const rest = whole ? await this.share(ids, call) : ids;
       this.sequence.requireRoom(Math.max(0, this.sequence.rowsWith(rest) - 1));
       if (rest.length === 0) return;
-      await this.reversibly(async () => {
-        if (!continues) await this.sequence.beginTurn();
+      await this.reversibly(async (before) => {
+        if (!continues) await this.sequence.beginTurn(before);
         await this.sequence.append(rest, call);
       });
     });
@@ -144,10 +145,10 @@ export class Session {
     await this.sequence.close();
   }
 
-  private async reversibly(run: () => Promise<void>): Promise<void> {
+  private async reversibly(run: (before: Checkpoint) => Promise<void>): Promise<void> {
     const before = await this.sequence.checkpoint();
     try {
-      await run();
+      await run(before);
     } catch (error) {
       await before.restore().catch(() => this.damage(error));
       throw error;

@@ -1,44 +1,31 @@
+import type { StateCopy } from './copies.ts';
 import type { Device } from './device.ts';
 import type { Memory } from './memory.ts';
 
 /** A way back to the state that a sequence had. */
 export interface Checkpoint {
+  /** The state; null of a fresh slot. */
+  readonly copy: StateCopy | null;
   restore(): Promise<void>;
   /** Frees what holds the state; no way back then. */
   release(): void;
 }
 
-/**
- * Sets a sequence's state aside: nothing for a fresh slot, else in a shadow slot, or in memory of its own where
- * sessions that generate at the same time have taken those.
- */
+/** Sets a sequence's state aside: nothing for a fresh slot. */
 export async function setAside(device: Device, slot: number, memory: Memory): Promise<Checkpoint> {
-  const { executor, scheduler, arena } = device;
+  const { executor, scheduler, copies } = device;
   const { position } = memory;
   const mark = memory.mark();
-  const checkpoint = (write: () => Promise<void>, release = () => {}): Checkpoint => ({
+  const copy = position === 0 ? null : await copies.setAside(slot, position);
+  return {
+    copy,
     restore: async () => {
       memory.return(mark); // which holds even if the device, and the state on it, are gone
-      await scheduler.exclusive(write);
+      if (copy) await copies.restore(copy, () => slot);
+      else await scheduler.exclusive(() => executor.resetSlot(slot));
     },
-    release,
-  });
-  if (position === 0) return checkpoint(() => executor.resetSlot(slot));
-  const shadow = arena.acquireShadow();
-  if (shadow !== null) {
-    try {
-      await scheduler.exclusive(() => executor.copySlot(slot, shadow));
-    } catch (error) {
-      arena.release(shadow);
-      throw error;
-    }
-    return checkpoint(
-      () => executor.copySlot(shadow, slot),
-      once(() => arena.release(shadow)),
-    );
-  }
-  const state = await scheduler.exclusive(() => executor.readSlot(slot, position));
-  return checkpoint(() => executor.writeSlot(slot, position, state));
+    release: once(() => copy && copies.dismiss(copy)),
+  };
 }
 
 function once(run: () => void): () => void {

@@ -1,5 +1,6 @@
 import type { StateImage } from '../state/image.ts';
 import type { Call } from './call.ts';
+import type { StateCopy } from './copies.ts';
 import type { Device } from './device.ts';
 import type { Memory } from './memory.ts';
 import type { Resident } from './residency.ts';
@@ -57,6 +58,11 @@ export class Slot implements Resident {
   async read(position: number): Promise<StateImage> {
     const { executor, layout } = this.device;
     return layout.cut(await this.exclusive((slot) => executor.readSlot(slot, position)), position);
+  }
+
+  /** Makes its state that of `copy`. */
+  restore(copy: StateCopy): Promise<void> {
+    return this.device.copies.restore(copy, () => this.index);
   }
 
   write(position: number, image: StateImage): Promise<void> {

@@ -5,12 +5,21 @@ interface Kept<T> {
   owner: Checkpoints<T>;
 }
 
-/** Bytes of host memory that the checkpoints of all sessions share. */
+/** Called with each value as it comes into a place, and as it goes. */
+export interface Keeper<T> {
+  add(value: T): void;
+  remove(value: T): void;
+}
+
+/** Bytes that the checkpoints of all sessions share. */
 export class CheckpointBudget<T> {
   private readonly kept = new Set<Kept<T>>();
   private used = 0;
 
-  constructor(readonly maxBytes: number) {}
+  constructor(
+    readonly maxBytes: number,
+    private readonly keeper?: Keeper<T>,
+  ) {}
 
   get bytes(): number {
     return this.used;
@@ -29,24 +38,28 @@ export class CheckpointBudget<T> {
   add(entry: Kept<T>): void {
     this.kept.add(entry);
     this.used += entry.bytes;
-    while (this.used > this.maxBytes) this.dispensable().drop();
+    this.keeper?.add(entry.value);
+    while (this.used > this.maxBytes) this.thin(() => true);
   }
 
   /** @internal */
   remove(entry: Kept<T>): void {
-    if (this.kept.delete(entry)) this.used -= entry.bytes;
+    if (!this.kept.delete(entry)) return;
+    this.used -= entry.bytes;
+    this.keeper?.remove(entry.value);
   }
 
-  /** The one whose loss costs least: the gap that it would leave, against its age. */
-  private dispensable(): { drop(): void } {
+  /** Drops the one of some whose loss costs least: the gap that it would leave, against its age. */
+  thin(some: (value: T) => boolean): boolean {
     let least: Kept<T> | null = null;
     let cost = Number.POSITIVE_INFINITY;
     for (const entry of this.kept) {
+      if (!some(entry.value)) continue;
       const found = entry.owner.costOf(entry);
       if (found < cost) [least, cost] = [entry, found];
     }
-    const { owner, position } = least!;
-    return { drop: () => owner.drop(position) };
+    least?.owner.drop(least.position);
+    return least !== null;
   }
 }
 
@@ -63,9 +76,9 @@ export class Checkpoints<T> {
     return this.entries.map(({ position }) => position);
   }
 
-  /** The newest at or before `position`. */
-  nearest(position: number): { position: number; value: T } | null {
-    return this.entries.findLast((entry) => entry.position <= position) ?? null;
+  /** The newest of some, at or before `position`. */
+  nearest(position: number, some: (value: T) => boolean = () => true): { position: number; value: T } | null {
+    return this.entries.findLast((entry) => entry.position <= position && some(entry.value)) ?? null;
   }
 
   keep(position: number, bytes: number, value: T): void {
@@ -97,8 +110,9 @@ export class Checkpoints<T> {
   }
 
   /** Another conversation's: the same states, counted again. */
-  copyTo(other: Checkpoints<T>): void {
-    for (const { position, bytes, value } of [...this.entries]) other.keep(position, bytes, value);
+  copyTo(other: Checkpoints<T>, some: (value: T) => boolean = () => true): void {
+    for (const { position, bytes, value } of [...this.entries])
+      if (some(value)) other.keep(position, bytes, value);
   }
 
   /** @internal Tokens that could only be reached by a longer replay, for each token of its age. */

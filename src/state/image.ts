@@ -26,6 +26,11 @@ export class ImageLayout {
       .map((name) => partOf(program, name, program.states[name]!));
   }
 
+  /** Bytes of all states of a slot, whole rings included. */
+  get slotBytes(): number {
+    return 4 * this.parts.reduce((sum, { outer, ring, inner }) => sum + outer * ring * inner, 0);
+  }
+
   /** f32 values of each state after `position` tokens. */
   sizes(position: number): number[] {
     return this.parts.map((part) => part.outer * rowsAt(part, position) * part.inner);

@@ -1,3 +1,5 @@
+import type { Keeper } from './checkpoints.ts';
+
 interface Node<T> {
   edge: Int32Array; // ids from the parent to here
   children: Map<number, Node<T>>; // by the first id of their edge
@@ -16,7 +18,10 @@ export class PrefixTree<T> {
   private used = 0;
   private clock = 0;
 
-  constructor(readonly maxBytes: number) {}
+  constructor(
+    readonly maxBytes: number,
+    private readonly keeper?: Keeper<T>,
+  ) {}
 
   get bytes(): number {
     return this.used;
@@ -46,13 +51,26 @@ export class PrefixTree<T> {
     const cost = bytes + 4 * ids.length;
     if (cost > this.maxBytes || ids.length === 0) return 0;
     const at = this.reach(ids);
-    if (at.stored) this.used -= at.stored.bytes;
+    this.keeper?.add(value);
+    if (at.stored) this.forget(at);
     at.stored = { value, bytes: cost, used: this.tick() };
     this.used += cost;
     this.holders.add(at);
     let evicted = 0;
-    for (; this.used > this.maxBytes; evicted++) this.evict();
+    for (; this.used > this.maxBytes; evicted++) this.drop(() => true);
     return evicted;
+  }
+
+  /** Drops the one of some that was used least recently. */
+  drop(some: (value: T) => boolean): boolean {
+    let oldest: Node<T> | null = null;
+    for (const holder of this.holders)
+      if (some(holder.stored!.value) && !(oldest && oldest.stored!.used <= holder.stored!.used))
+        oldest = holder;
+    if (!oldest) return false;
+    this.forget(oldest);
+    this.prune(oldest);
+    return true;
   }
 
   private tick(): number {
@@ -98,14 +116,12 @@ export class PrefixTree<T> {
     return middle;
   }
 
-  private evict(): void {
-    let oldest: Node<T> | null = null;
-    for (const holder of this.holders)
-      if (!oldest || holder.stored!.used < oldest.stored!.used) oldest = holder;
-    this.used -= oldest!.stored!.bytes;
-    oldest!.stored = null;
-    this.holders.delete(oldest!);
-    this.prune(oldest!);
+  private forget(at: Node<T>): void {
+    const { value, bytes } = at.stored!;
+    this.used -= bytes;
+    at.stored = null;
+    this.holders.delete(at);
+    this.keeper?.remove(value);
   }
 
   /** Removes nodes that lead nowhere, and joins those that only pass on. */

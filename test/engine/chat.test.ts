@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { SHADOW_SLOTS } from '../../src/engine/device.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { ModelInfo } from '../../src/engine/types.ts';
 import type { Program } from '../../src/ops/program.ts';
@@ -37,7 +36,7 @@ function chatEngine(chat_template: string | null, facts: Partial<ModelInfo> = {}
     },
     maxContext: Number.POSITIVE_INFINITY,
   };
-  const executor = new FakeExecutor(program, 3 + SHADOW_SLOTS);
+  const executor = new FakeExecutor(program, 3 + 1);
   const info = toyInfo({ vocabSize, ...facts });
   const rows = () => executor.steps.splice(0).reduce((sum, step) => sum + step.ids.length, 0);
   return { engine: new Engine({ executor, program, tokenizer, info }), tokenizer, rows };
@@ -48,6 +47,25 @@ const assistant = (content: string): ChatMessage => ({ role: 'assistant', conten
 const OPTIONS = { maxTokens: 5 };
 
 describe('a conversation as a prompt', () => {
+  test('usage tells which of its tokens needed no prefill', async () => {
+    const { engine, rows } = chatEngine(FALCON, { checkpointBytes: 4096, checkpointEvery: 16 });
+    const session = await open(engine);
+    const ask = async (messages: ChatMessage[]) => {
+      rows();
+      const { usage } = await generate(engine, session, { messages }, { maxTokens: 1 });
+      const run = rows();
+      expect(run).toBeGreaterThanOrEqual(usage.promptTokens - usage.cachedTokens);
+      expect(run).toBeLessThan(usage.promptTokens - usage.cachedTokens + 16); // from a checkpoint to where they part
+      return usage.cachedTokens;
+    };
+    const first = [user('Once upon a time'), assistant('there was a fox.')];
+    expect(await ask([...first, user('And then?')])).toBe(0);
+    const cached = await ask([...first, user('And then?'), assistant('It slept.'), user('Why?')]);
+    expect(cached).toBeGreaterThan(5);
+    expect(await ask([...first, user('Where?')])).toBeLessThan(cached);
+    expect(await ask([user('Never mind')])).toBeLessThan(5);
+  });
+
   test('is what its template writes, special tokens as such, and no bos but the template’s', async () => {
     const { engine, tokenizer } = chatEngine(FALCON);
     const chat: Chat = { messages: [user('Once upon a time')] };

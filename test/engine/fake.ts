@@ -1,7 +1,6 @@
 import { following } from '../../src/backends/common/ahead.ts';
 import { sampleRow } from '../../src/backends/reference/ops/sample.ts';
 import type { Executor, ExecutorInfo, MemoryPlan, OutputResult, Step } from '../../src/backends/types.ts';
-import { SHADOW_SLOTS } from '../../src/engine/device.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import type { EngineInfo } from '../../src/engine/types.ts';
 import type { Program } from '../../src/ops/program.ts';
@@ -19,6 +18,9 @@ export function toyState(ids: Iterable<number>): number {
 export function toyLogits(h: number, vocabSize: number): Float32Array {
   return Float32Array.from({ length: vocabSize }, (_, v) => (mix(h, v * 7 + 1) / 2 ** 32) * 8 - 4);
 }
+
+/** Of a slot: the halves of a hash of all that it consumed. */
+export const TOY_STATES: Program['states'] = { h: { shape: [2], layout: 'dense' } };
 
 /** A toy recurrence over ids: any id ever consumed changes all that follows. Steps are recorded. */
 export class FakeExecutor implements Executor {
@@ -106,10 +108,15 @@ export class FakeExecutor implements Executor {
     this.write(to, this.state[from]!, this.consumed[from]!);
   }
 
-  async readSlot(slot: number, position: number): Promise<Record<string, Float32Array>> {
+  async readSlot(
+    slot: number,
+    position: number,
+    names: readonly string[] = Object.keys(this.program.states),
+  ): Promise<Record<string, Float32Array>> {
     this.reads++;
     if (position !== this.consumed[slot]) throw new Error('wrong position');
-    return { h: Float32Array.of(this.state[slot]! >>> 16, this.state[slot]! & 0xffff) };
+    const h = Float32Array.of(this.state[slot]! >>> 16, this.state[slot]! & 0xffff);
+    return Object.fromEntries(names.map((name) => [name, name === 'h' ? h : new Float32Array(1)]));
   }
 
   async writeSlot(slot: number, position: number, state: Record<string, Float32Array>): Promise<void> {
@@ -137,6 +144,18 @@ export class FakeExecutor implements Executor {
     if (this.busy) throw new Error('steps and slot operations overlap');
     if (this.disposed) throw new Error('used after dispose');
     this.busy = true;
+  }
+}
+
+/** One whose states are far from the host, as a GPU's. */
+export class DistantExecutor extends FakeExecutor {
+  readonly distant = true;
+  /** Called before every read. */
+  beforeRead: (slot: number, names: readonly string[] | undefined) => void = () => {};
+
+  override readSlot(...args: Parameters<FakeExecutor['readSlot']>) {
+    this.beforeRead(args[0], args[2]);
+    return super.readSlot(...args);
   }
 }
 
@@ -174,16 +193,27 @@ export interface FakeOptions {
   tokenizer?: Tokenizer | null;
   maxQueue?: number;
   Executor?: typeof FakeExecutor;
+  states?: Program['states'];
+  facts?: Partial<EngineInfo>;
 }
 
 /** An engine on the toy model. */
 export function fakeEngine(options: FakeOptions = {}): { engine: Engine; executor: FakeExecutor } {
   const { vocabSize = 50, chunk = 8, maxContext = Number.POSITIVE_INFINITY, maxSessions = 3 } = options;
-  const { bos = 0, eos = [], tokenizer = null, maxQueue = 8, Executor = FakeExecutor } = options;
-  const program: Program = { buffers: {}, weights: {}, states: {}, calls: [], vocabSize, chunk, maxContext };
-  const executor = new Executor(program, maxSessions + SHADOW_SLOTS);
+  const { bos = 0, eos = [], tokenizer = null, maxQueue = 8 } = options;
+  const { Executor = FakeExecutor, states = TOY_STATES } = options;
+  const program: Program = {
+    buffers: {},
+    weights: {},
+    states,
+    calls: [],
+    vocabSize,
+    chunk,
+    maxContext,
+  };
   const facts = { vocabSize, chunk, maxContext, maxSessions, maxQueue };
-  const info = toyInfo({ ...facts, bosTokenId: bos, eosTokenIds: eos });
+  const info = toyInfo({ ...facts, bosTokenId: bos, eosTokenIds: eos, ...options.facts });
+  const executor = new Executor(program, maxSessions + info.shadowSlots);
   return { engine: new Engine({ executor, program, tokenizer, info }), executor };
 }
 
@@ -203,6 +233,7 @@ export function toyInfo(facts: Partial<EngineInfo>): EngineInfo {
     dModel: 1,
     nLayer: 1,
     maxSessions: 3,
+    shadowSlots: 1,
     maxContext: Number.POSITIVE_INFINITY,
     chunk: 8,
     slotBytes: 8,

@@ -106,6 +106,8 @@ describe('slots', () => {
       await executor.copySlot(0, 1);
       await executor.writeSlot(2, 1000, state);
       expect(await executor.readSlot(1, IDS.length)).toEqual(state);
+      for (const [name, values] of Object.entries(state))
+        expect(await executor.readSlot(1, IDS.length, [name])).toEqual({ [name]: values });
       expect(await executor.readSlot(2, 1000)).toEqual(state);
       await executor.resetSlot(0);
       for (const values of Object.values(await executor.readSlot(0, 5)))

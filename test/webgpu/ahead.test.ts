@@ -47,5 +47,7 @@ test('an output that samples one of its ends goes no further, and its slot stays
   expect(sampled(ended.steps, 1)).toEqual(b);
   expect(await ended.state(0, 3 + steps)).toEqual(exact);
   expect(await ended.state(1, 3 + COUNT)).toEqual(untouched);
+  for (const [name, values] of Object.entries(untouched))
+    expect(await executor.readSlot(1, 3 + COUNT, [name])).toEqual({ [name]: values });
   await executor.dispose();
 });

@@ -24,7 +24,7 @@ function talkative(count: number): EngineClient {
         return { id, text: `${id} `, logprob: -0.5, top };
       });
       given += tokens.length;
-      const usage = { promptTokens: 1, completionTokens: given, prefillMs: 1, decodeMs: 1 };
+      const usage = { promptTokens: 1, cachedTokens: 0, completionTokens: given, prefillMs: 1, decodeMs: 1 };
       const end = { text: '', finishReason: 'length', stop: null, seed: 7, usage } as const;
       return { tokens, end: given < count ? null : end };
     },

@@ -83,6 +83,8 @@ export type FinishReason = 'eos' | 'stop' | 'length' | 'aborted';
 export interface Usage {
   /** Tokens of the prompt. */
   promptTokens: number;
+  /** Those of them that were consumed before: by prompts in the prefix cache, or by the session, of `{ messages }`. */
+  cachedTokens: number;
   /** Tokens that were generated. */
   completionTokens: number;
   /** Milliseconds from the prompt's ids to the first token. */

@@ -44,6 +44,8 @@ export interface ModelInfo extends MemoryPlan, StateSettings {
   nLayer: number;
   /** Slots for sessions and generations. */
   maxSessions: number;
+  /** Slots beside those: for states set aside, and on GPUs for checkpoints that wait to be read back. */
+  shadowSlots: number;
   /** The most tokens of a sequence; Infinity for models that are recurrent, or whose attention has a window. */
   maxContext: number;
   /** Rows of prefill that run at once. */

@@ -26,11 +26,14 @@ export interface DownloadOptions {
 export interface StateSettings {
   /** Token ids that a session remembers for rewinding. Default 65,536. */
   maxHistory: number;
-  /** Tokens between two checkpoints of a session. Default 512. */
+  /** Tokens between two checkpoints of a session; more within one long prompt on a GPU. Default 512. */
   checkpointEvery: number;
   /** Bytes of the checkpoints of all sessions together; 0 makes none. Default 67,108,864 (64 MiB). */
   checkpointBytes: number;
-  /** Bytes of the prefix cache, the states after prompts that all sessions share; 0 is off. Default 0. */
+  /**
+   * Bytes of the prefix cache, the states after prompts of 16 tokens or more, which all sessions share; 0 is off.
+   * Default 0.
+   */
   cacheBytes: number;
   /** Idle sessions that may wait in host memory when others need their slots. Default 0. */
   spill: number;

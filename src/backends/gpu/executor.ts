@@ -22,6 +22,7 @@ const STEPS_A_SUBMIT = 2;
 
 /** One model on one GPU device. What is read back of a step is what its outputs ask for. */
 export class GpuExecutor implements Executor {
+  readonly distant = true;
   readonly memory: MemoryPlan;
   private readonly weights: Weights;
   private readonly steps: StepWriter;
@@ -162,11 +163,18 @@ export class GpuExecutor implements Executor {
     this.device.copy(this.slot(from), this.slot(to));
   }
 
-  async readSlot(slot: number, position: number): Promise<Record<string, Float32Array>> {
-    const stored = await this.device.read(this.slot(slot));
-    const layouts = [...this.plan.states];
+  async readSlot(
+    slot: number,
+    position: number,
+    names: readonly string[] = [...this.plan.states.keys()],
+  ): Promise<Record<string, Float32Array>> {
+    const ranges = this.slot(slot);
+    const wanted = [...this.plan.states].flatMap(([name, layout], i) =>
+      names.includes(name) ? [{ name, layout, range: ranges[i]! }] : [],
+    );
+    const stored = await this.device.read(wanted.map(({ range }) => range));
     return Object.fromEntries(
-      layouts.map(([name, layout], i) => [name, layout.read(new Float32Array(stored[i]!), position)]),
+      wanted.map(({ name, layout }, i) => [name, layout.read(new Float32Array(stored[i]!), position)]),
     );
   }
 

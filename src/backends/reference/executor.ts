@@ -79,10 +79,15 @@ export class ReferenceExecutor implements Executor {
     for (const [name, { data }] of this.slot(from)) this.slot(to).get(name)!.data.set(data);
   }
 
-  async readSlot(slot: number, position: number): Promise<Record<string, Float32Array>> {
+  async readSlot(
+    slot: number,
+    position: number,
+    names?: readonly string[],
+  ): Promise<Record<string, Float32Array>> {
     const states: Record<string, Float32Array> = {};
     for (const [name, { data }] of this.slot(slot))
-      states[name] = Float32Array.from(toCanonical(data, this.program.states[name]!, position));
+      if (names?.includes(name) ?? true)
+        states[name] = Float32Array.from(toCanonical(data, this.program.states[name]!, position));
     return states;
   }
 

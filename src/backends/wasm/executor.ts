@@ -111,10 +111,14 @@ export class WasmExecutor implements Executor {
     for (const name of this.layout.states.keys()) this.state(name, to).set(this.state(name, from));
   }
 
-  async readSlot(slot: number, position: number): Promise<Record<string, Float32Array>> {
+  async readSlot(
+    slot: number,
+    position: number,
+    names?: readonly string[],
+  ): Promise<Record<string, Float32Array>> {
     const values: Record<string, Float32Array> = {};
     for (const [name, { layout }] of this.layout.states)
-      values[name] = layout.read(this.state(name, slot), position);
+      if (names?.includes(name) ?? true) values[name] = layout.read(this.state(name, slot), position);
     return values;
   }
 

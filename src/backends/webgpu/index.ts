@@ -45,6 +45,7 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
   return {
     name: 'webgpu',
     chunk: CHUNK,
+    distant: true,
     async unavailable() {
       if (known) return null;
       const found = await look();

@@ -1,0 +1,98 @@
+import type { StateImage } from '../state/image.ts';
+import { StateCopy } from './copies.ts';
+import type { Device } from './device.ts';
+import type { Memory } from './memory.ts';
+import type { Slot } from './slot.ts';
+
+/** A turn's checkpoint is not worth its bytes within so many tokens of another: replaying them takes a step. */
+const TURN_SPACING = 64;
+
+/** The checkpoints that a sequence leaves behind: when one is due, and what becomes one. See docs/adr/0013. */
+export class Trail {
+  private tried = 0; // where one was wanted last
+
+  constructor(
+    private readonly device: Device,
+    private readonly slot: Slot,
+    private readonly memory: Memory,
+  ) {}
+
+  /**
+   * Tokens from checkpoint to checkpoint while `count` are consumed: `checkpointEvery`. Where a device has room for few
+   * until there is time to read them, a long prompt leaves no more than those.
+   */
+  spacing(count: number): number {
+    const { settings, copies, checkpoints, layout } = this.device;
+    const { room } = copies;
+    if (!this.memory.past || room === 0 || !checkpoints.admits(layout.bytes(this.memory.position + count)))
+      return Number.POSITIVE_INFINITY;
+    const spread = Math.ceil(Math.min(count / room, settings.maxHistory / 2));
+    return Math.max(settings.checkpointEvery, spread);
+  }
+
+  /** Tokens until one is due. */
+  untilCheckpoint(spacing: number): number {
+    if (spacing === Number.POSITIVE_INFINITY) return spacing;
+    const { position } = this.memory;
+    const last = this.memory.past!.checkpoints.nearest(position)?.position ?? 0;
+    const tried = this.tried > position ? 0 : this.tried;
+    return Math.max(1, Math.max(last, tried) + spacing - position);
+  }
+
+  /** No less than `rows`, such that no step of a prefill is cut for a checkpoint. */
+  wholeSteps(rows: number): number {
+    const { program, settings } = this.device;
+    if (rows === Number.POSITIVE_INFINITY || program.chunk > settings.checkpointEvery) return rows;
+    return Math.ceil(rows / program.chunk) * program.chunk;
+  }
+
+  /** Where a turn begins; `aside` is a copy of the state as it is, if there is one. */
+  async keepTurn(aside: StateCopy | null): Promise<void> {
+    const { past, position } = this.memory;
+    if (past && position - (past.checkpoints.nearest(position)?.position ?? 0) >= TURN_SPACING)
+      await this.keep(aside);
+  }
+
+  /** Keeps the state as it is, if there is a budget for it; `aside` is a copy of it, if there is one. */
+  async keep(aside: StateCopy | null = null): Promise<void> {
+    const { executor, checkpoints, layout, copies } = this.device;
+    const { past, position } = this.memory;
+    if (!past || !checkpoints.admits(layout.bytes(position))) return;
+    this.tried = position;
+    past.checkpoints.forget(past.history.first);
+    const atOnce = !this.isRecoverable();
+    if (executor.distant && aside?.shadow != null && !atOnce) {
+      aside.hold();
+      copies.readLater(aside);
+      return this.keepCopy(aside);
+    }
+    const copy = await copies.take(this.slot.number, position, atOnce);
+    if (copy) this.keepCopy(copy);
+  }
+
+  /** Will host memory know enough, until the next checkpoint, to bring the state back without its device? */
+  private isRecoverable(): boolean {
+    const { checkpointEvery, maxHistory } = this.device.settings;
+    const { past, position } = this.memory;
+    const known = past!.checkpoints.nearest(position, inHostMemory)?.position ?? 0;
+    return position + Math.max(checkpointEvery, maxHistory / 2) <= known + maxHistory;
+  }
+
+  /** Keeps a state that is in host memory. */
+  keepImage(image: StateImage): void {
+    const copy = new StateCopy(this.memory.position, { image });
+    copy.hold();
+    this.keepCopy(copy);
+  }
+
+  /** Keeps `copy`, which is held until then. */
+  private keepCopy(copy: StateCopy): void {
+    const { past, position } = this.memory;
+    past?.checkpoints.keep(position, this.device.layout.bytes(position), copy);
+    copy.release();
+  }
+}
+
+export function inHostMemory(copy: StateCopy): boolean {
+  return copy.image !== null;
+}
