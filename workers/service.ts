@@ -2,37 +2,55 @@ import { transfer } from 'comlink';
 import type { Backend } from '../src/backends/types.ts';
 import type { Engine } from '../src/engine/engine.ts';
 import { describe, loadEngine, type ModelDescription } from '../src/engine/load.ts';
-import type {
-  Burst,
-  DecodeOptions,
-  EngineOptions,
-  GenerateOptions,
-  Handle,
-  ModelInfo,
-  Prompt,
-  PromptOptions,
-  RewindTarget,
-  Score,
-  SelfTestReport,
-  SnapshotDtype,
-  StateStats,
-} from '../src/engine/types.ts';
+import { ENGINE_CALLS, type Given } from '../src/engine/service.ts';
+import type { EngineOptions, ModelInfo } from '../src/engine/types.ts';
 import { EdgeError } from '../src/errors.ts';
 import { blobFileSet } from '../src/io/blob.ts';
 import { embeddedFileSet, openFileSet } from '../src/io/fileset.ts';
 import type { FileSet } from '../src/io/types.ts';
-import type { Chat, EncodeOptions } from '../src/tokenizer/index.ts';
 import type { EngineProtocol, Loader, WireSource } from './protocol.ts';
 
-/** The engine's end of the boundary: one engine once it is loaded. Large results give their buffers away. */
-export class EngineHost implements EngineProtocol {
+type EngineCalls = Pick<Engine, keyof typeof ENGINE_CALLS>;
+type AnyCall = (...given: never[]) => unknown;
+
+/** Hands the calls of an engine on to it, once there is one. */
+class Forwarder {
+  protected engine: Engine | null = null;
+
+  constructor() {
+    for (const [name, crossing] of Object.entries(ENGINE_CALLS)) {
+      const call = (...given: never[]) => {
+        const engine = this.loaded();
+        const result: unknown = (engine[name as keyof EngineCalls] as AnyCall).apply(engine, given);
+        return crossing === 'copied' ? result : give(result as Promise<never>, crossing as Given<never>);
+      };
+      Object.assign(this, { [name]: call });
+    }
+  }
+
+  protected loaded(): Engine {
+    if (!this.engine) throw new EdgeError('INTERNAL', 'The engine was used before it was loaded');
+    return this.engine;
+  }
+}
+
+async function give<T>(result: Promise<T>, arrays: Given<T>): Promise<T> {
+  const given = await result;
+  return transfer(
+    given,
+    arrays(given).map(({ buffer }) => buffer as ArrayBuffer),
+  );
+}
+
+/** The engine's end of the boundary: one engine once it is loaded. */
+export class EngineHost extends (Forwarder as new () => Forwarder & EngineCalls) implements EngineProtocol {
   readonly #loader: Loader;
   readonly #backends: readonly Backend[];
-  #engine: Engine | null = null;
   #loading: { source: WireSource; options: EngineOptions } | null = null;
   #recovering: Promise<ModelInfo> | null = null;
 
   constructor(loader: Loader, backends: (loader: Loader) => readonly Backend[]) {
+    super();
     this.#loader = loader;
     this.#backends = backends(loader);
   }
@@ -40,10 +58,10 @@ export class EngineHost implements EngineProtocol {
   hello(): void {}
 
   async load(source: WireSource, options: EngineOptions, signal?: AbortSignal): Promise<ModelInfo> {
-    if (this.#engine) throw new EdgeError('INTERNAL', 'One engine holds one model');
+    if (this.engine) throw new EdgeError('INTERNAL', 'One engine holds one model');
     this.#loading = { source, options };
-    this.#engine = await this.#start(signal);
-    return publicInfo(this.#engine);
+    this.engine = await this.#start(signal);
+    return publicInfo(this.engine);
   }
 
   recover(): Promise<ModelInfo> {
@@ -54,7 +72,7 @@ export class EngineHost implements EngineProtocol {
   }
 
   async #recover(): Promise<ModelInfo> {
-    const lost = this.#loaded();
+    const lost = this.loaded();
     if (!lost.lost) return publicInfo(lost);
     await lost.dispose(new EdgeError('DEVICE_LOST', 'The GPU device was lost: await recover(), or call it'));
     const engine = await this.#start();
@@ -64,7 +82,7 @@ export class EngineHost implements EngineProtocol {
       await engine.dispose();
       throw error;
     }
-    this.#engine = engine;
+    this.engine = engine;
     return publicInfo(engine);
   }
 
@@ -82,118 +100,8 @@ export class EngineHost implements EngineProtocol {
     return describe(await openSource(source, this.#loader), options, { backends: this.#backends });
   }
 
-  async encode(text: string, options?: EncodeOptions, call?: Handle): Promise<Int32Array> {
-    return moved(await this.#loaded().encode(text, options, call));
-  }
-
-  async decode(ids: Int32Array): Promise<string> {
-    return this.#loaded().decode(ids);
-  }
-
-  async render(chat: Chat): Promise<string> {
-    return this.#loaded().render(chat);
-  }
-
-  openSession(session: Handle): Promise<void> {
-    return this.#loaded().openSession(session);
-  }
-
-  closeSession(session: Handle): Promise<void> {
-    return this.#loaded().closeSession(session);
-  }
-
-  resetSession(session: Handle): Promise<void> {
-    return this.#loaded().resetSession(session);
-  }
-
-  append(
-    session: Handle,
-    prompt: Prompt,
-    call: Handle,
-    options?: PromptOptions & { continues?: boolean },
-  ): Promise<number> {
-    return this.#loaded().append(session, prompt, call, options);
-  }
-
-  position(session: Handle): number {
-    return this.#loaded().position(session);
-  }
-
-  rewind(session: Handle, target: RewindTarget, call: Handle): Promise<number> {
-    return this.#loaded().rewind(session, target, call);
-  }
-
-  forkSession(session: Handle, fork: Handle): Promise<void> {
-    return this.#loaded().forkSession(session, fork);
-  }
-
-  async saveSession(session: Handle, dtype: SnapshotDtype): Promise<Uint8Array> {
-    return moved(await this.#loaded().saveSession(session, dtype));
-  }
-
-  restoreSession(session: Handle, bytes: Uint8Array, options: DecodeOptions): Promise<number> {
-    return this.#loaded().restoreSession(session, bytes, options);
-  }
-
-  stats(): StateStats {
-    return this.#loaded().stats();
-  }
-
-  startGeneration(
-    generation: Handle,
-    session: Handle | null,
-    prompt: Prompt,
-    options: GenerateOptions,
-  ): Promise<void> {
-    return this.#loaded().startGeneration(generation, session, prompt, options);
-  }
-
-  nextBurst(generation: Handle): Promise<Burst> {
-    return this.#loaded().nextBurst(generation);
-  }
-
-  stopGeneration(generation: Handle, delivered: number): Promise<void> {
-    return this.#loaded().stopGeneration(generation, delivered);
-  }
-
-  async logits(
-    prompt: Prompt,
-    last: number | null,
-    call: Handle,
-    options?: PromptOptions,
-  ): Promise<Float32Array> {
-    return moved(await this.#loaded().logits(prompt, last, call, options));
-  }
-
-  async score(prompt: Prompt, call: Handle, options?: PromptOptions): Promise<Score> {
-    const score = await this.#loaded().score(prompt, call, options);
-    return transfer(score, [score.ids.buffer, score.logprobs.buffer] as ArrayBuffer[]);
-  }
-
-  scoreContinuations(
-    context: Prompt,
-    continuations: readonly Prompt[],
-    call: Handle,
-    options?: PromptOptions,
-  ): Promise<Float32Array[]> {
-    return this.#loaded().scoreContinuations(context, continuations, call, options);
-  }
-
-  selfTest(): Promise<SelfTestReport> {
-    return this.#loaded().selfTest();
-  }
-
-  abort(call: Handle): void {
-    this.#loaded().abort(call);
-  }
-
   async dispose(): Promise<void> {
-    await this.#engine?.dispose();
-  }
-
-  #loaded(): Engine {
-    if (!this.#engine) throw new EdgeError('INTERNAL', 'The engine was used before it was loaded');
-    return this.#engine;
+    await this.engine?.dispose();
   }
 }
 
@@ -219,8 +127,4 @@ async function openSource(source: WireSource, loader: Loader): Promise<FileSet> 
         })),
       );
   }
-}
-
-function moved<T extends Int32Array | Float32Array | Uint8Array>(array: T): T {
-  return transfer(array, [array.buffer as ArrayBuffer]);
 }
