@@ -38,6 +38,14 @@ function unitOf(path: string): [prefix: string, level: number] | undefined {
   return UNITS.find(([prefix]) => path.startsWith(prefix));
 }
 
+/** What is in a circle of imports, or between two: nothing of it imports only what is outside, nor is only imported from there. */
+function inCircles(edges: readonly [from: string, to: string][]): string[] {
+  const starts = new Set(edges.map(([from]) => from));
+  const ends = new Set(edges.map(([, to]) => to));
+  const left = edges.filter(([from, to]) => starts.has(to) && ends.has(from));
+  return left.length < edges.length ? inCircles(left) : [...new Set(edges.flat())].sort();
+}
+
 describe('imports', () => {
   test('the parser sees what there is to see', () => {
     const text = `import { a } from './a.ts';\nimport type { B } from "../b.ts"; // from './no.ts'\nexport * from './c.ts';
@@ -75,6 +83,20 @@ describe('imports', () => {
     expect(faults).toEqual([]);
   });
 
+  test('make no circles on GPUs', () => {
+    const circle: [string, string][] = [
+      ['a', 'b'],
+      ['b', 'c'],
+      ['c', 'b'],
+    ];
+    expect(inCircles(circle)).toEqual(['b', 'c']);
+    const edges = filesUnder(['src/backends/gpu', 'src/backends/webgpu'], '.ts').flatMap((path) =>
+      importsOf(path, source(path)).map((target): [string, string] => [path, target]),
+    );
+    expect(edges.length).toBeGreaterThan(100);
+    expect(inCircles(edges)).toEqual([]);
+  });
+
   test('only composition roots name a concrete backend', () => {
     const faults = files
       .filter((path) => !/^(src\/engine\/|workers\/|src\/backends\/)/.test(path))
@@ -90,6 +112,13 @@ describe('imports', () => {
     );
     expect(usesReference).toEqual([]);
   });
+});
+
+test('what GPUs share knows no API of one', () => {
+  const faults = filesUnder(['src/backends/gpu'], '.ts').flatMap((path) =>
+    (codeOf(source(path)).match(/\b(GPU[A-Z]|MTL)\w+/g) ?? []).map((found) => `${path}: ${found}`),
+  );
+  expect(faults).toEqual([]);
 });
 
 test('only src/runtime knows which runtime it is in', () => {
@@ -149,6 +178,12 @@ describe('one name for an op everywhere', () => {
     expect(stems('src/backends/reference/ops', '.ts').filter((name) => name !== 'index')).toEqual(names);
     for (const name of names)
       expect(source(`src/backends/reference/ops/${name}.ts`)).toContain(`export function ${name}(`);
+  });
+
+  test('src/backends/gpu/ops', () => {
+    expect(stems('src/backends/gpu/ops', '.ts').filter((name) => name !== 'index')).toEqual(names);
+    for (const name of names)
+      expect(source(`src/backends/gpu/ops/${name}.ts`)).toContain(`export function ${name}(`);
   });
 
   test('shaders/wgsl', () => {

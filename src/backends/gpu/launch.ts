@@ -60,3 +60,16 @@ export interface VectorRegion {
   slice: Slice;
   offsets: Record<string, number>; // constant → floats
 }
+
+export function mergeSettings(
+  settings: KernelSettings,
+  constants: Record<string, number>,
+  flags: Record<string, boolean> = {},
+  floats: Record<string, number> = {},
+): KernelSettings {
+  return {
+    flags: { ...settings.flags, ...flags },
+    constants: { ...settings.constants, ...constants },
+    floats: { ...settings.floats, ...floats },
+  };
+}

@@ -2,7 +2,7 @@ import type { Program } from '../../ops/program.ts';
 import type { Numerics } from '../../types.ts';
 import type { MemoryPlan, WeightFormats } from '../types.ts';
 import type { Features, Launch, Range } from './launch.ts';
-import { launchesOf } from './ops/index.ts';
+import { launchesOf } from './launches.ts';
 import {
   type BufferKind,
   type PlannedBuffer,
@@ -11,6 +11,7 @@ import {
   Planner,
   type PlanOptions,
 } from './planner.ts';
+import { tuningOf } from './tuning.ts';
 
 /** A program on a GPU: its buffers, and its launches in order. */
 export interface GpuPlan {
@@ -49,8 +50,9 @@ export function makePlan(
   formats: WeightFormats,
   features: Features,
   options: PlanOptions,
+  tuning = tuningOf(features),
 ): GpuPlan {
-  const planner = new Planner(program, formats, features, options);
+  const planner = new Planner(program, formats, features, options, tuning);
   const { launches, tail } = launchesOf(planner);
   planner.takeVectors();
   const { buffers, linears, vectors, states, maxOutputs, maxSegments, logitsStride } = planner;

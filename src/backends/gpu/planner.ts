@@ -5,9 +5,10 @@ import { MAX_BIAS } from '../../ops/sample.ts';
 import { type ExecutorOptions, MAX_AHEAD, type WeightFormats } from '../types.ts';
 import { batchBytes } from './batch.ts';
 import type { Features, Range, Slice, VectorRegion } from './launch.ts';
-import { type LinearLayout, linearBytes, linearLayout, splitRows } from './linear_layout.ts';
+import { type LinearLayout, linearBytes, linearLayout, splitRows } from './linear/layout.ts';
 import { OUTPUT_BYTES, RESULT_BYTES } from './outputs.ts';
 import { type StateLayout, stateLayout } from './states.ts';
+import type { Tuning } from './tuning.ts';
 
 export type BufferKind = 'weights' | 'state' | 'scratch';
 
@@ -54,6 +55,7 @@ export class Planner {
     readonly formats: WeightFormats,
     readonly features: Features,
     readonly options: PlanOptions,
+    readonly tuning: Tuning,
   ) {
     const { chunk, vocabSize } = program;
     this.maxOutputs = Math.min(chunk, MAX_OUTPUTS);

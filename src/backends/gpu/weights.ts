@@ -2,7 +2,7 @@ import { EdgeError } from '../../errors.ts';
 import type { Tensor, WeightSink } from '../../types.ts';
 import { holdsNonFinite } from '../../weights/non_finite.ts';
 import { Uploads } from '../common/uploads.ts';
-import { linearBytes, packLinear } from './linear_layout.ts';
+import { linearBytes, packLinear } from './linear/layout.ts';
 import type { GpuPlan } from './plan.ts';
 
 /** The weights on their way to the GPU, block by block. */

@@ -1,6 +1,6 @@
 import type { KernelSettings, Launch } from '../launch.ts';
-import { isAligned, type LinearLayout } from '../linear_layout.ts';
 import type { LinearPart } from '../planner.ts';
+import { isAligned, type LinearLayout } from './layout.ts';
 
 /** What lib/weight.wgsl, lib/unit.wgsl and lib/block.wgsl want to know of a part of a linear weight. */
 export function weightSettings(

@@ -1,43 +1,6 @@
-import type { Conv1dCall } from '../../../ops/conv1d.ts';
 import type { SsdScanCall } from '../../../ops/ssd_scan.ts';
 import type { KernelSettings, Launch } from '../launch.ts';
 import type { Planner } from '../planner.ts';
-
-const SLICES = 8; // threads that share a channel's states
-const MOST_BLOCK = 32; // channels of a workgroup
-const MOST_TILE = 16; // rows whose B and C lie in workgroup memory
-
-export function conv1d(call: Conv1dCall, planner: Planner): Launch[] {
-  const { x, y, weight, bias, state, activation } = call;
-  const { channels, k } = planner.dims(call) as { channels: number; k: number };
-  const region = planner.region({ V_WEIGHT: weight, V_BIAS: bias });
-  const constants = { ...planner.batch, CHANNELS: channels, K: k, ...planner.view('X', x) };
-  const batch = { buffer: 'batch' };
-  const groups = Math.ceil(channels / 256);
-  return [
-    {
-      kernel: 'conv1d',
-      settings: {
-        flags: { HAS_BIAS: bias !== undefined, SILU: activation === 'silu' },
-        constants: { ...constants, ...planner.view('Y', y), ...region.offsets },
-      },
-      slices: {
-        batch,
-        x_in: planner.activation(x),
-        ring: planner.state(state),
-        v: region.slice,
-        y_out: planner.activation(y),
-      },
-      workgroups: ({ rows }) => [groups, rows, 1],
-    },
-    {
-      kernel: 'conv1d',
-      settings: { flags: { RING: true }, constants },
-      slices: { batch, x_in: planner.activation(x), ring: planner.state(state) },
-      workgroups: ({ segments }) => [groups, segments * k, 1],
-    },
-  ];
-}
 
 export interface SsdDims {
   nheads: number;
@@ -46,14 +9,17 @@ export interface SsdDims {
   d: number;
 }
 
-/** How the work of a head is cut, and the constants that say so. */
-export function blocks(dims: SsdDims, ngroups: number, most = MOST_BLOCK, maxThreads = MOST_BLOCK * SLICES) {
-  const { nheads, headdim, d_state } = dims;
-  const block = Math.min(most, 2 ** Math.ceil(Math.log2(headdim)));
-  const slices = Math.min(SLICES, Math.floor(maxThreads / block));
-  const slice = Math.ceil(d_state / slices);
+/** How the work of each head is cut, and the constants that say so. */
+export function cutHeads(
+  { nheads, headdim, d_state }: SsdDims,
+  ngroups: number,
+  channels: number, // of a workgroup, at most
+  { tuning, features }: Planner,
+) {
+  const block = Math.min(channels, 2 ** Math.ceil(Math.log2(headdim)));
+  const slices = Math.min(tuning.ssdScan.slices, Math.floor(features.maxThreads / block));
   return {
-    count: Math.ceil(headdim / block),
+    count: Math.ceil(headdim / block), // blocks of a head
     constants: {
       NHEADS: nheads,
       HEADDIM: headdim,
@@ -61,7 +27,7 @@ export function blocks(dims: SsdDims, ngroups: number, most = MOST_BLOCK, maxThr
       NGROUPS: ngroups,
       BLOCK: block,
       SLICES: slices,
-      SLICE: slice,
+      SLICE: Math.ceil(d_state / slices),
     },
   };
 }
@@ -77,14 +43,15 @@ export function dtSettings({
 export function ssd_scan(call: SsdScanCall, planner: Planner): Launch[] {
   const { x, B, C, dt, y, dtBias, A, D, state, ngroups } = call;
   const dims = planner.dims(call) as unknown as SsdDims;
-  const { count, constants } = blocks(dims, ngroups);
+  const { channels, rows } = planner.tuning.ssdScan;
+  const { count, constants } = cutHeads(dims, ngroups, channels, planner);
   const region = planner.region({ V_DT_BIAS: dtBias, V_A: A, V_D: D });
-  const { BLOCK } = constants;
+  const { BLOCK, SLICES } = constants;
   const VECTORS = Math.ceil(constants.SLICE / 4); // of states, that a thread has
   const SLICE = 4 * VECTORS;
   const rowBytes = 4 * (2 * SLICE * SLICES + BLOCK * SLICES + BLOCK + 2); // of workgroup memory
   const fit = Math.floor(planner.features.maxWorkgroupMemory / rowBytes);
-  const tile = Math.max(1, Math.min(MOST_TILE, BLOCK * SLICES, fit));
+  const tile = Math.max(1, Math.min(rows, BLOCK * SLICES, fit));
   const { flags, floats } = dtSettings(call);
   const wholes = [dims.d_state, ...[B, C].flatMap(({ buffer, offset }) => [offset, planner.stride(buffer)])];
   return [

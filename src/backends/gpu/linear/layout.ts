@@ -1,6 +1,6 @@
-import { EdgeError } from '../../errors.ts';
-import type { Tensor, WeightFormat } from '../../types.ts';
-import { UPLOAD_ROWS } from '../types.ts';
+import { EdgeError } from '../../../errors.ts';
+import type { Tensor, WeightFormat } from '../../../types.ts';
+import { UPLOAD_ROWS } from '../../types.ts';
 
 /** How rows of a linear weight lie in GPU buffers: every row starts on 16 bytes, so that it is read as vec4<u32>. */
 export interface LinearLayout {
