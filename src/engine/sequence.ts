@@ -152,7 +152,7 @@ export class Sequence {
       });
       memory.position += rows + Math.max(0, taken - wanted.length);
       done += rows;
-      if (memory.position - position >= due) await this.trail.keep();
+      if (memory.position - position >= due) await this.trail.keep(spacing);
     }
   }
 

@@ -10,6 +10,7 @@ const TURN_SPACING = 64;
 /** The checkpoints that a sequence leaves behind: when one is due, and what becomes one. See docs/adr/0013. */
 export class Trail {
   private tried = 0; // where one was wanted last
+  private readAt = Number.NEGATIVE_INFINITY; // where one could not wait
 
   constructor(
     private readonly device: Device,
@@ -36,7 +37,8 @@ export class Trail {
     const { position } = this.memory;
     const last = this.memory.past!.checkpoints.nearest(position)?.position ?? 0;
     const tried = this.tried > position ? 0 : this.tried;
-    return Math.max(1, Math.max(last, tried) + spacing - position);
+    const safe = Math.max(this.safeFor, this.device.settings.checkpointEvery);
+    return Math.max(1, Math.min(Math.max(last, tried) + spacing - position, safe));
   }
 
   /** No less than `rows`, such that no step of a prefill is cut for a checkpoint. */
@@ -50,17 +52,21 @@ export class Trail {
   async keepTurn(aside: StateCopy | null): Promise<void> {
     const { past, position } = this.memory;
     if (past && position - (past.checkpoints.nearest(position)?.position ?? 0) >= TURN_SPACING)
-      await this.keep(aside);
+      await this.keep(this.device.settings.checkpointEvery, aside);
   }
 
-  /** Keeps the state as it is, if there is a budget for it; `aside` is a copy of it, if there is one. */
-  async keep(aside: StateCopy | null = null): Promise<void> {
-    const { executor, checkpoints, layout, copies } = this.device;
+  /**
+   * Keeps the state as it is, if there is a budget for it; the next time is `spacing` tokens from here. `aside` is a copy
+   * of the state, if there is one.
+   */
+  async keep(spacing: number, aside: StateCopy | null = null): Promise<void> {
+    const { executor, checkpoints, layout, copies, settings } = this.device;
     const { past, position } = this.memory;
     if (!past || !checkpoints.admits(layout.bytes(position))) return;
     this.tried = position;
     past.checkpoints.forget(past.history.first);
-    const atOnce = !this.isRecoverable();
+    const atOnce = this.safeFor < spacing && Math.abs(position - this.readAt) >= settings.maxHistory / 2;
+    if (atOnce) this.readAt = position; // others may take its room: no reason to read again and again
     if (executor.distant && aside?.shadow != null && !atOnce) {
       aside.hold();
       copies.readLater(aside);
@@ -70,12 +76,12 @@ export class Trail {
     if (copy) this.keepCopy(copy);
   }
 
-  /** Will host memory know enough, until the next checkpoint, to bring the state back without its device? */
-  private isRecoverable(): boolean {
-    const { checkpointEvery, maxHistory } = this.device.settings;
+  /** Tokens until host memory would no longer know enough to bring the state back without its device. */
+  private get safeFor(): number {
+    const { settings, program } = this.device;
     const { past, position } = this.memory;
     const known = past!.checkpoints.nearest(position, inHostMemory)?.position ?? 0;
-    return position + Math.max(checkpointEvery, maxHistory / 2) <= known + maxHistory;
+    return known + settings.maxHistory - program.chunk - position;
   }
 
   /** Keeps a state that is in host memory. */

@@ -1,21 +1,22 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Device } from '../../src/engine/device.ts';
-import type { Engine } from '../../src/engine/engine.ts';
-import type { EngineInfo } from '../../src/engine/types.ts';
-import type { Program } from '../../src/ops/program.ts';
-import { future, generate, handle, ids, open, rejects, take } from './drive.ts';
-import { DistantExecutor, FakeExecutor, fakeEngine, TOY_STATES } from './fake.ts';
+import {
+  distant,
+  expectSame,
+  FACTS,
+  freeShadows,
+  IDLE_MS,
+  idle,
+  near,
+  STATES,
+  tokens,
+  turn,
+  unread,
+} from './distant.ts';
+import { generate, handle, ids, open, rejects, take } from './drive.ts';
+import { FakeExecutor, fakeEngine } from './fake.ts';
 
 // To read a state back from a GPU costs more than the prefill of hundreds of tokens. So nothing that somebody waits for
 // does it: checkpoints stay on the device, and are read when nobody wants anything.
-
-const IDLE_MS = 50;
-const STATES: Program['states'] = { ...TOY_STATES, other: { shape: [1], layout: 'dense' } };
-const BYTES = 12; // of a state
-const FACTS = {
-  ...{ checkpointEvery: 512, checkpointBytes: 8 * BYTES, maxHistory: 65_536 },
-  shadowSlots: 4,
-};
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -23,44 +24,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
 });
-
-const tokens = (length: number, seed = 0) =>
-  Array.from({ length }, (_, i) => (i * 7 + seed * 13 + i * i) % 50);
-
-function distant(facts: Partial<EngineInfo> = {}, maxSessions = 3) {
-  const options = { chunk: 64, maxSessions, states: STATES, facts: { ...FACTS, ...facts } };
-  const { engine, executor } = fakeEngine({ ...options, Executor: DistantExecutor });
-  return { engine, executor: executor as DistantExecutor };
-}
-
-/** The same conversation on a backend that reads at once. */
-function near() {
-  return fakeEngine({ chunk: 64, states: STATES, facts: FACTS }).engine;
-}
-
-const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-/** Nobody wants anything for a while. */
-async function idle(engine: Engine) {
-  for (let i = 0; i < 20; i++) {
-    await vi.advanceTimersByTimeAsync(IDLE_MS);
-    for (let j = 0; j < 20; j++) await turn();
-  }
-  expect(unread(engine)).toBe(0);
-}
-
-const device = (engine: Engine) => (engine as unknown as { device: Device }).device;
-const unread = (engine: Engine) => (device(engine).copies as unknown as { unread: Set<unknown> }).unread.size;
-const freeShadows = (engine: Engine) =>
-  (device(engine).arena as unknown as { freeShadows: number[] }).freeShadows.length;
-
-/** All that a session will do, here and on a backend that reads at once, after the same ids. */
-async function expectSame(engine: Engine, session: number, consumed: readonly number[]) {
-  const other = near();
-  const twin = await open(other);
-  await other.append(twin, consumed, handle());
-  expect(await future(engine, session)).toEqual(await future(other, twin));
-}
 
 describe('nothing that somebody waits for reads a state back', () => {
   test('an append of 4,096 tokens: its steps are whole, checkpoints come once there is time', async () => {
@@ -260,41 +223,6 @@ describe('while checkpoints wait on the device', () => {
     await idle(engine);
     await closing;
     expect([freeShadows(engine), engine.stats().checkpoints.count]).toEqual([4, 0]);
-  });
-});
-
-describe('a device that was lost', () => {
-  test('takes what was not read with it: the sessions come back by replay', async () => {
-    const { engine } = distant();
-    const s = await open(engine);
-    await engine.append(s, tokens(4096), handle());
-    await idle(engine);
-    const kept = engine.stats().checkpoints.count;
-    await engine.append(s, tokens(4096, 1), handle());
-    expect(engine.stats().checkpoints.count).toBeGreaterThan(kept);
-    const next = distant();
-    await next.engine.adopt(engine);
-    const replayed = next.executor.steps.reduce((rows, step) => rows + step.ids.length, 0);
-    expect(replayed).toBeGreaterThan(4095);
-    expect(replayed).toBeLessThan(8191 - 2048);
-    await expectSame(next.engine, s, [...tokens(4096), ...tokens(4096, 1)]);
-  });
-
-  test('without a pause, a state is read before the ids that follow the last one are forgotten', async () => {
-    const maxHistory = 5000;
-    const { engine, executor } = distant({ maxHistory });
-    const s = await open(engine);
-    const all: number[] = [];
-    for (let i = 0; i < 30; i++) {
-      await engine.append(s, tokens(1000, i), handle(), { continues: true });
-      all.push(...tokens(1000, i));
-    }
-    const reads = executor.reads;
-    expect(reads).toBeGreaterThan(0);
-    expect(reads).toBeLessThanOrEqual(30_000 / (maxHistory / 2) + 1);
-    const next = distant({ maxHistory });
-    await next.engine.adopt(engine);
-    await expectSame(next.engine, s, all);
   });
 });
 
