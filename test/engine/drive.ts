@@ -53,6 +53,23 @@ export async function open(engine: Engine): Promise<number> {
   return session;
 }
 
+/** Generations of every kind, which leave nothing behind; every tenth with a session, a fork, a save and a restore. */
+export async function converse(engine: Engine, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const options = { maxTokens: 4, ignoreEos: true, ...(i % 3 === 0 && { temperature: 1, logprobs: 3 }) };
+    if (i % 10 > 0) await generate(engine, null, [1, 2, 3 + (i % 100)], options);
+    else {
+      const [session, fork] = [await open(engine), handle()];
+      await generate(engine, session, [1, 2], options);
+      await engine.forkSession(session, fork);
+      const bytes = await engine.saveSession(fork, 'f16');
+      await engine.closeSession(fork);
+      await engine.restoreSession(fork, bytes, {});
+      for (const which of [session, fork]) await engine.closeSession(which);
+    }
+  }
+}
+
 /** What a session does next, which is all that can be known of its state. */
 export async function future(
   engine: Engine,

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Downloads } from '../../src/io/download.ts';
 import { expectError } from '../weights/files.ts';
 import { data, digest, type Fault, Hub, readAll, SIZE } from './hub_server.ts';
 
@@ -44,18 +45,71 @@ test('what they cut off is asked for from there on', async () => {
   expect(cuts).toBeGreaterThan(6);
 });
 
-test('a transfer that stalls is given up, and tried again', async () => {
-  hub.stallMs = 300;
-  let stalls = 0;
-  hub.fault = ({ path, begin }, response, [first, last]) => {
-    if (!path.startsWith('/cdn') || begin === 0 || stalls++ > 1) return false;
-    response.writeHead(206, { etag: hub.etag, 'content-range': `bytes ${first}-${last}/${SIZE}` });
-    response.write(data.subarray(first, first + 10));
-    return true;
-  };
-  await readAll(await hub.open());
-  hub.fault = () => true; // says nothing at all
-  await expectError(() => hub.open(), 'NETWORK', /no answer within 300 ms/);
+describe('on a clock of its own', () => {
+  const url = 'https://files.example/model.gguf';
+  const open = () => new Downloads({ cache: false }, { retries: 3 }).open(url);
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(), ms);
+      return controller.signal;
+    });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
+  });
+
+  /** Answers of a server without a network between, and thus without a delay that the clock would not know. */
+  function answers(answer: (first: number, last: number, signal: AbortSignal) => Promise<BodyInit>): void {
+    vi.stubGlobal('fetch', async (_: string, { headers, signal }: RequestInit) => {
+      const { Range = '' } = headers as Record<string, string>;
+      const [first, last] = Range.slice(6).split('-').map(Number) as [number, number];
+      const end = Math.min(last, SIZE - 1);
+      const body = await answer(first, end, signal!);
+      const range = `bytes ${first}-${end}/${SIZE}`;
+      return new Response(body, { status: 206, headers: { etag: '"1"', 'content-range': range } });
+    });
+  }
+
+  /** Lets the clock run until `promise` settles. */
+  async function running<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    promise
+      .catch(() => {})
+      .finally(() => {
+        settled = true;
+      });
+    while (!settled) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (!settled) await vi.advanceTimersToNextTimerAsync();
+    }
+    return promise;
+  }
+
+  test('a transfer that stalls is given up, and tried again', async () => {
+    let stalls = 0;
+    answers(async (first, last) => {
+      if (first === 0 || stalls++ > 1) return data.slice(first, last + 1);
+      return new ReadableStream({ start: (body) => body.enqueue(data.slice(first, first + 10)) });
+    });
+    const source = await running(open());
+    await running(readAll(source!));
+    expect(stalls).toBeGreaterThan(2);
+  });
+
+  test('a server that says nothing at all is given up', async () => {
+    let asked = 0;
+    answers((_first, _last, signal) => {
+      asked += 1;
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('over'))));
+    });
+    await running(expectError(open, 'NETWORK', /no answer within 30000 ms/));
+    expect(asked).toBe(4);
+  });
 });
 
 test('a file that changes midway is refused', async () => {

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test, vi } from 'vitest';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
 import { loadEngine } from '../../src/engine/load.ts';
-import { generate, handle, open } from '../engine/drive.ts';
+import { converse } from '../engine/drive.ts';
 import { FULL } from '../helpers/full.ts';
 import { held } from '../helpers/heap.ts';
 import { skipUnavailable } from '../ops/parity.ts';
@@ -50,21 +50,7 @@ test('after it was loaded a model makes nothing on the device, and host memory s
   );
   const atLoad = made;
   expect(atLoad).toBeGreaterThan(10);
-  const talk = async (count: number) => {
-    for (let i = 0; i < count; i++) {
-      const options = { maxTokens: 4, ignoreEos: true, ...(i % 3 === 0 && { temperature: 1, logprobs: 3 }) };
-      if (i % 10 > 0) await generate(engine, null, [1, 2, 3 + (i % 100)], options);
-      else {
-        const [session, fork] = [await open(engine), handle()];
-        await generate(engine, session, [1, 2], options);
-        await engine.forkSession(session, fork);
-        const bytes = await engine.saveSession(fork, 'f16');
-        await engine.closeSession(fork);
-        await engine.restoreSession(fork, bytes, {});
-        for (const which of [session, fork]) await engine.closeSession(which);
-      }
-    }
-  };
+  const talk = (count: number) => converse(engine, count);
   await talk(100);
   const before = await held();
   await talk(GENERATIONS);

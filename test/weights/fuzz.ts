@@ -102,7 +102,6 @@ export function smallMamba2(): Contents {
 interface Tally {
   loaded: number;
   refused: number;
-  slowest: number; // ms
 }
 
 /** Loads mutants. Anything but success and an EdgeError that is no defect of ours fails. */
@@ -112,10 +111,9 @@ export async function fuzz(
   mutant: (random: Random) => Contents,
 ): Promise<Tally> {
   const random = new Random(seed);
-  const tally: Tally = { loaded: 0, refused: 0, slowest: 0 };
+  const tally: Tally = { loaded: 0, refused: 0 };
   for (let i = 0; i < count; i++) {
     const contents = mutant(random);
-    const began = performance.now();
     try {
       await load(contents);
       tally.loaded++;
@@ -125,13 +123,11 @@ export async function fuzz(
       expect(error.message.length).toBeLessThan(1000);
       tally.refused++;
     }
-    tally.slowest = Math.max(tally.slowest, performance.now() - began);
   }
   return tally;
 }
 
-/** A hang is minutes; a busy machine is not to fail this. */
-export function check({ refused, slowest }: Tally, atLeast: number): void {
+/** A mutant that hangs ends the test by its time-out. */
+export function check({ refused }: Tally, atLeast: number): void {
   expect(refused).toBeGreaterThan(atLeast);
-  expect(slowest).toBeLessThan(10_000);
 }
