@@ -17,7 +17,7 @@ export async function tellStory(model: Model): Promise<void> {
   const fork = await session.fork();
   const state = bytes(model.info.slotBytes);
   await print(
-    `\n\n[ What was read is ${state} of state, however long it gets. A fork copies it: two endings. ]\n`,
+    `\n\n[ The conversation is ${state} of state, however long it gets. A fork copies it: two endings. ]\n`,
   );
   for (const [i, turn] of TURNS.entries()) {
     await print(`\n[ ${i + 1} ]`);

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CLI } from '../cli/edge_ssm.ts';
-import { ROOT } from '../helpers/source.ts';
+import { ROOT, source } from '../helpers/source.ts';
 import { type Block, blocksOf, DOCUMENTS, wayOf } from './blocks.ts';
 import { complete, programOf } from './programs.ts';
 import { makeFiles, PLACEHOLDERS, serveFiles } from './stand_ins.ts';
@@ -93,6 +93,43 @@ test('programs have the types that they are said to have', async () => {
   expect(out).toBe('');
 });
 
+test("README's picture shows what npx edge-ssm prints", async () => {
+  const { code, err } = await run(process.execPath, [join(ROOT, 'scripts/picture.mjs'), '--check']);
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+});
+
+test('README explains every code of an error', () => {
+  const codes = source('src/errors.ts').match(/(?<=^ {2}\| ')[A-Z_]+/gm)!;
+  const explained = source('README.md')
+    .match(/^\| `[A-Z_`, ]+ \|/gm)!
+    .join()
+    .match(/[A-Z_]+/g);
+  expect(codes.length).toBeGreaterThan(15);
+  expect(explained!.sort()).toEqual(codes.sort());
+});
+
+test('links between documents lead somewhere', () => {
+  for (const file of [...DOCUMENTS, 'ARCHITECTURE.md', 'CONTRIBUTING.md'])
+    for (const [, to] of source(file).matchAll(/\]\(((?!https?:)[^)]*)\)/g)) {
+      const [path, anchor] = to!.split('#');
+      const target = join(ROOT, path ? join(file, '..', path) : file);
+      expect(existsSync(target), `${file}: ${to}`).toBe(true);
+      const heading = (line: string) =>
+        line
+          .replace(/^#+ /, '')
+          .toLowerCase()
+          .replaceAll(' ', '-')
+          .replace(/[^\w-]/g, '');
+      if (anchor)
+        expect(
+          readFileSync(target, 'utf8')
+            .match(/^#+ .+$/gm)!
+            .map(heading),
+          `${file}: ${to}`,
+        ).toContain(anchor);
+    }
+});
+
 describe.each(DOCUMENTS.filter((file) => blocksOf(file).length > 0))('%s', (file) => {
   const mine = blocks.filter((block) => block.file === file);
   const programs = mine.filter((block) => wayOf(block) === 'program');
@@ -120,7 +157,7 @@ describe.each(DOCUMENTS.filter((file) => blocksOf(file).length > 0))('%s', (file
         const commands = PLACEHOLDERS.reduce((text, [from, to]) => text.replace(from, to), code);
         expect({ line, ...(await run('sh', ['-e', '-c', commands])) }).toMatchObject({ line, code: 0 });
       }
-    });
+    }, 240_000);
 
   const printed = mine.filter((block) => wayOf(block) === 'output');
   if (printed.length > 0)

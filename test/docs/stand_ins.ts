@@ -23,11 +23,20 @@ export const PLACEHOLDERS: readonly [RegExp, string][] = [
   [/ {3,}.*$/gm, ''],
   [/\[run\] \[PROMPT\]/, 'run Once --max-tokens 4'],
   [/chat \[PROMPT\]/, 'chat Once --max-tokens 4 < /dev/null'],
+  [/(chat --model \S+)$/gm, '$1 < /dev/null'],
   [/bench MODEL/, 'bench MODEL --repeat 1 --prompt-tokens 16 --tokens 8'],
   [/\bMODEL\b/g, './my-model'],
   [/\bOUT\b/g, './converted'],
   [/\bDIR\b/g, './tasks'],
 ];
+
+/** Models of the hub that the documents name, and the folders that stand for them. */
+const HUB: Readonly<Record<string, string>> = {
+  'state-spaces/mamba2-130m': 'mamba2-130m',
+  'AntonV/mamba2-130m-hf': 'my-model',
+  'ibm-granite/granite-4.0-h-350m': 'chat-model',
+  'tiiuae/Falcon-H1-0.5B-Instruct': 'falcon-h1',
+};
 
 /** Files by the names that the documents give them, and programs that start this build's command line. */
 export async function makeFiles(folder: string): Promise<void> {
@@ -38,6 +47,7 @@ export async function makeFiles(folder: string): Promise<void> {
   }
   cpSync(fixtureFolder('mamba2-a'), at('mamba2-130m'), { recursive: true });
   cpSync(fixtureFolder('granite-hybrid'), at('granite-4bit'), { recursive: true });
+  cpSync(fixtureFolder('falcon-h1'), at('falcon-h1'), { recursive: true });
   writeFileSync(at('book.txt'), 'The little dog ran to the tree. It was happy.');
   writeFileSync(at('system.txt'), 'Once there was a fox.\n');
   mkdirSync(at('tasks'));
@@ -67,10 +77,13 @@ export async function makeFiles(folder: string): Promise<void> {
   }
 }
 
-/** Serves the hub's state-spaces/mamba2-130m, and example.org, from those files. */
+/** Serves the hub and example.org from those files. */
 export async function serveFiles(folder: string): Promise<{ url: string; close(): void }> {
   const routes: [RegExp, string][] = [
-    [/^\/state-spaces\/mamba2-130m\/resolve\/main\/([\w.]+)$/, 'mamba2-130m'],
+    ...Object.entries(HUB).map(([name, place]): [RegExp, string] => [
+      new RegExp(`^/${name}/resolve/main/([\\w.]+)$`),
+      place,
+    ]),
     [/^\/assets\/([\w.]+)$/, 'node_modules/edge-ssm/dist'],
     [/^\/models\/mine\/([\w.]+)$/, 'my-model'],
     [/^\/([\w.]+)$/, '.'],
