@@ -1,4 +1,4 @@
-/** Words shared by every part; those of src/api/types/ are public. Nothing here runs. */
+/** Types shared by every part; those of src/api/types/ are public. Nothing here runs. */
 
 import type { BackendName, WeightFormat } from './api/types/device.ts';
 

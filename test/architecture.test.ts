@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { ops } from '../src/ops/index.ts';
 import { codeOf, filesUnder, importsOf, ROOT, source } from './helpers/source.ts';
 
-/** DESIGN §2: units by path, and their levels. Imports point to lower levels; siblings don't import each other. */
+/** The rooms of ARCHITECTURE by path, and their levels. Imports point to lower levels; siblings don't import each other. */
 const UNITS: [prefix: string, level: number][] = [
   ['src/errors.ts', -1], // the words that everybody uses
   ['src/types.ts', -1],
@@ -55,7 +55,7 @@ describe('imports', () => {
     expect(codeOf(`process.env /* Deno */ + "Bun" // navigator`)).toBe("process.env  + '' ");
   });
 
-  test('every file belongs to a unit of the design', () => {
+  test('every file belongs to a room', () => {
     expect(files.length).toBeGreaterThan(30);
     expect(files.filter((path) => !unitOf(path))).toEqual([]);
   });

@@ -48,7 +48,7 @@ type Outcome = { ok: boolean; detail: string };
 
 const PROMPT = 12; // tokens
 const CONTINUED = 4;
-/** Of the logits of a chunk against those of single steps, on devices whose kernels for the two differ (DESIGN §7). */
+/** Of the logits of a chunk against those of single steps, on devices whose kernels for the two differ (docs/adr/0006). */
 const TOLERANCE = 1e-3;
 
 /** Checks a loaded model on this very device. Takes one session's slot while it runs. */

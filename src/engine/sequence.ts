@@ -12,7 +12,7 @@ import { Slot } from './slot.ts';
 import { inHostMemory, Trail } from './trail.ts';
 
 /**
- * A slot's state and the token that it has not consumed yet (DESIGN §5): the last token of a sequence, given or
+ * A slot's state and the token that it has not consumed yet (docs/adr/0003): the last token of a sequence, given or
  * sampled, is always pending. `position` counts consumed tokens.
  */
 export class Sequence {

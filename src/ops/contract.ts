@@ -29,6 +29,6 @@ export interface OpContract<Call> {
   operands: Readonly<Record<string, Operand>>;
   /** Relations between dimensions and params that symbols cannot say. Returns the fault, or null. */
   check(call: Call, dim: Readonly<Record<string, number>>): string | null;
-  /** Largest ‖a−b‖/‖b‖ against the float64 reference for each numerics that the op distinguishes (DESIGN §7). */
+  /** Largest ‖a−b‖/‖b‖ against the float64 reference for each numerics that the op distinguishes (docs/adr/0006). */
   tolerance: { exact: number; i16?: number; i8?: number };
 }

@@ -12,7 +12,7 @@ import type { StoredTensor } from './types.ts';
  *   edge_ssm.config        config.json
  *   edge_ssm.quantization  {"tensors": {"X.weight": {"bits": 4, "group": 32, "cols": 768}, …}}
  * A quantized X.weight is U8 [rows, ceil(cols · bits / 8)] beside X.scales, F16 or F32 [rows, groups], and X.biases
- * where it has offsets: the canonical form of DESIGN §4 as it is.
+ * where it has offsets: the canonical form of docs/adr/0002 as it is.
  */
 
 export const VERSION = '1';

@@ -1,4 +1,4 @@
-/** ‖a − b‖ / ‖b‖, absolute where b is zero; NaN if anything is. DESIGN §7. */
+/** ‖a − b‖ / ‖b‖, absolute where b is zero; NaN if anything is. docs/adr/0006. */
 export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) return Number.NaN;
   let difference = 0;

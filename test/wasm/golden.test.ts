@@ -6,7 +6,7 @@ import { SIMDS, variant } from './host.ts';
 for (const simd of SIMDS) runGolden(variant(simd, { threaded: false }), { label: `wasm ${simd}` });
 runGolden(variant('simd'), { label: 'wasm simd, 2 threads', threads: 2, chunk: 7 });
 
-// Against the same dequantized weights (DESIGN §7). One of each family, and all in `npm run test:full`.
+// Against the same dequantized weights (docs/adr/0006). One of each family, and all in `npm run test:full`.
 const against = 'reference' as const;
 const names = FULL ? undefined : ['mamba2-a', 'rene-a', 'granite-hybrid', 'falcon-h1', 'nano'];
 const [q4, q8] = [quant(4, 32), quant(8, 64)];
