@@ -9,7 +9,7 @@ import type { WeightBinder } from './weights.ts';
 /** A program while its blocks add to it. */
 export interface Draft {
   readonly chunk: number;
-  /** What attention without a window may hold. */
+  /** Tokens that attention without a window may hold. */
   readonly maxContext: number;
   /** Whether a block is bounded by maxContext. */
   bounded: boolean;

@@ -17,7 +17,7 @@ import { convKernel, paddedVocabulary, readMha, readSsmConfig } from './state_sp
 import type { Architecture } from './types.ts';
 import { WeightBinder } from './weights.ts';
 
-/** What the two spellings of a Mamba-2 config come to. */
+/** A Mamba-2 config, whichever of its two spellings it had. */
 interface Facts {
   dModel: number;
   nLayer: number;

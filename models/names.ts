@@ -26,7 +26,7 @@ export function canonicalNames(
   return new Map([...tensors.keys()].map((name) => [canonical(name), name]));
 }
 
-/** What is before the embedding's name; the root where no tensor or more than one could be the embedding. */
+/** The prefix before the embedding's name; empty where no tensor or more than one could be the embedding. */
 function foundPrefix(names: readonly string[], root: string, embedding: readonly string[]): string {
   const found = names.flatMap((name) => {
     const end = embedding.find((known) => name === known || name.endsWith(`.${known}`));

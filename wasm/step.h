@@ -51,7 +51,7 @@ typedef struct { // one step, as every thread of the team sees it
   u32 ids;      // i32[rows]
   u32 outputs;  // output[n_outputs], in ascending order of row; see ops/sample.h
   u32 scratch;  // shared scratch of the running op, as large as the greediest op asks for
-  // What the op `logits` fills: one row for each distinct row that an output names.
+  // Filled by the op `logits`: one row for each distinct row that an output names.
   u32 n_logits;
   u32 logit_rows;    // u32[n_logits], rows of the step, ascending
   u32 logits;        // f32[n_logits][logits_stride]

@@ -19,7 +19,7 @@ enum { TRIES = 8 };
 void run_calls(u32 program, const step *s, const thread *t);
 void pack_share(u32 arguments, const thread *t);
 
-// Waits until *word differs from `seen`. Returns 0 if it did not in `tries` times PATIENCE (0 tries: for ever).
+// Waits until *word differs from `seen`. Returns 0 if it did not in `tries` times PATIENCE (0 tries: without limit).
 static int wait_change(u32 *word, u32 seen, u32 *sleepers, int tries) {
   for (u32 i = 0; i < SPIN; i++)
     if (LOAD(word) != seen) return ACQUIRE(word) != seen;
@@ -46,7 +46,7 @@ void team_barrier(const thread *t) {
     change(&b->phase, phase + 1, &b->sleepers);
   } else if (!wait_change(&b->phase, phase, &b->sleepers, TRIES)) {
     STORE(&b->lost, 1);
-    change(&b->phase, phase + 1, &b->sleepers); // the others must not wait for ever either
+    change(&b->phase, phase + 1, &b->sleepers); // the others must not wait without end either
   }
 }
 
@@ -63,7 +63,7 @@ void team_start(u32 team, u32 program, u32 step, u32 threads) {
   give_order(b, threads);
 }
 
-// What thread `index` ≥ 1 of the team does from its start until it is told to stop. A thread that takes no part in
+// Runs thread `index` ≥ 1 of the team, from its start until it is asked to stop. A thread that takes no part in
 // an order may miss it, so only the order itself tells who takes part.
 EXPORT("team_run") void team_run(u32 team, u32 index) {
   team_block *b = AT(team_block, team);

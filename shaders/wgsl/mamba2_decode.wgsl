@@ -3,7 +3,7 @@
 // channels p of one head, the states n of a channel are spread over SLICES threads; see ssd_scan.wgsl. The ring has
 // room for K inputs: what this row overwrites, none of its workgroups reads.
 // Where a step has but one row, as mamba2_project, each workgroup also multiplies its channels by their columns of the
-// projection's W, and leaves its share of the products, unnormed: whoever reads the residual next adds them up
+// projection's W, and leaves its share of the products, unnormed: the next reader of the residual adds them up
 // (lib/shares.wgsl).
 @group(0) @binding(0) var<storage, read> batch: Batch;
 @group(0) @binding(1) var<storage, read> projection: array<f32>; // z, x B C, dt

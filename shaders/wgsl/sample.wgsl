@@ -6,7 +6,7 @@
 @group(0) @binding(4) var<storage, read_write> adjusted: array<vec4<f32>>; // [OUTPUTS][VECTORS]
 @group(0) @binding(5) var<storage, read_write> results: array<Result>; // [steps ahead][outputs]
 
-// What all threads need to know alike.
+// Shared by all threads.
 struct Wanted {
   at: u32, // of `results`
   wants: u32,

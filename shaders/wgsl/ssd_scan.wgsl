@@ -24,7 +24,7 @@ var<workgroup> x_tile: array<f32, TILE * BLOCK>;
 var<workgroup> steps: array<vec2<f32>, TILE>; // dt and decay of a row
 var<workgroup> sums: array<f32, TILE * THREADS>;
 
-// What a thread has of a tile: asked for while the tile before is computed.
+// A thread's part of a tile: loaded while the tile before is computed.
 struct Coming {
   b: array<vec4<f32>, LOADS>,
   c: array<vec4<f32>, LOADS>,

@@ -40,7 +40,7 @@ export function rankBackends(wanted: BackendId | 'auto', candidates: readonly Ca
   return { ranked, rejected };
 }
 
-/** What to throw when nothing of what was wanted can run. */
+/** The error for a choice of which no backend can run. */
 export function noBackend(
   wanted: BackendId | 'auto',
   rejected: readonly Rejection[],

@@ -131,7 +131,10 @@ async function obey(talk: Talk, origins: Talk[], command: string, file = ''): Pr
   return talk;
 }
 
-/** What can be mended by typing something else does not end the conversation. Was it a turn, whole or not? */
+/**
+ * Answers a line. An error that other input can avoid is printed and does not end the conversation.
+ * Returns whether this was a turn, whole or not.
+ */
 async function answer(talk: Talk, line: string, options: Options, signal: AbortSignal): Promise<boolean> {
   const json = options.flag('json');
   let text = '';

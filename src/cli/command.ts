@@ -67,7 +67,7 @@ export function modelArgument(
   return source;
 }
 
-/** The words of a command line that are a prompt; told if they name a model and there is none beside them. */
+/** The words of a command line that are a prompt; warns if they name a model and there is none beside them. */
 export async function promptWords(options: Options): Promise<string | undefined> {
   if (options.positionals.length === 0) return undefined;
   const words = options.positionals.join(' ');

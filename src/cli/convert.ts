@@ -130,7 +130,10 @@ function quantization(options: Options): Quantization {
   return { how, group } as Quantization;
 }
 
-/** What each weight becomes: matrices as --quantize says, of floats or of other codes, which is told; all else as it is. */
+/**
+ * The form of each weight: matrices as --quantize says, from floats or from other codes (which is
+ * reported); the rest as it is.
+ */
 function chosenFormats(
   { how, group }: Quantization,
   checkpoint: Parameters<typeof weightFormats>[0],

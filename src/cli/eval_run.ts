@@ -5,7 +5,7 @@ import { type Appender, openFile, writeFileAtomic } from '../runtime/files.node.
 import { isStream, openAppender } from '../runtime/write_file.node.ts';
 import type { Example } from './eval_tasks.ts';
 
-/** What one example gave: the log-likelihood of each choice (natural log). */
+/** The result of one example: the log-likelihood of each choice (natural log). */
 export interface Outcome {
   task: string;
   index: number;
@@ -61,7 +61,7 @@ export class Journal {
   }
 }
 
-/** What a file of results holds; what is not ended by a newline was cut off. @throws INVALID_FILE for any other file */
+/** Reads a file of results; a last line without a newline was cut off and is ignored. @throws INVALID_FILE for any other file */
 async function readOutcomes(file: string, header: string): Promise<Outcome[]> {
   const existing = await openFile(file);
   if (!existing) return [];

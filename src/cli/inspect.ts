@@ -43,7 +43,7 @@ async function namesOf(files: FileSet): Promise<readonly string[]> {
   return listed ? listed.filter((name) => WEIGHTS.test(name)) : NAMED;
 }
 
-/** What a config.json beside the weights says of their quantization; null without one that can be read. */
+/** The quantization that a config.json beside the weights describes; null without one that can be read. */
 async function quantizationOf(files: FileSet): Promise<Declared | null> {
   const source = await files.open('config.json');
   if (!source) return null;

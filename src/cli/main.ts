@@ -46,7 +46,7 @@ async function main(args: string[]): Promise<void> {
   await command.run(options);
 }
 
-/** What the engine would refuse is refused before a model is fetched. @throws INVALID_ARGUMENT, UsageError */
+/** Checks the engine's options before a model is fetched. @throws INVALID_ARGUMENT, UsageError */
 function requireOptions(command: Command, options: Options): void {
   if (command.options.includes('backend')) readLoadOptions(options.engine());
   if (command.options.includes('temperature')) readOptions(options.sampling(), Number.MAX_SAFE_INTEGER);

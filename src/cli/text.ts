@@ -24,7 +24,7 @@ export async function readPrompt(file: string): Promise<string> {
   return (await readText(file)).replace(/\r?\n$/, '');
 }
 
-/** What a pipe or a redirected file gives, unless it is empty. */
+/** The text of a pipe or a redirected file, unless it is empty. */
 export async function pipedInput(read: (file: string) => Promise<string>): Promise<string | undefined> {
   if (!inputIsPiped()) return undefined;
   return (await read(STANDARD_INPUT)) || undefined;

@@ -2,7 +2,7 @@ import { EdgeError, requireArgument, throwIfAborted } from '../errors.ts';
 import { checkRange, requirePlainName } from './range.ts';
 import type { ByteSource, FileSet } from './types.ts';
 
-/** What is read of a Blob; a worker's may stand for one of the thread that started it. */
+/** The part of Blob that is used; a worker's may stand for one of the thread that started it. */
 export interface Sliceable {
   readonly size: number; // bytes
   slice(begin: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> };

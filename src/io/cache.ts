@@ -15,7 +15,7 @@ import { openFileSource } from './file.ts';
 import type { ByteSource } from './types.ts';
 import type { RemoteFile } from './url.ts';
 
-/** What is known of a file in the cache. */
+/** The description of a file in the cache. */
 export interface CachedFile {
   url: string;
   version: string; // ETag or date

@@ -33,7 +33,7 @@ export class Downloads {
       );
   }
 
-  /** What to say where a file is missing. */
+  /** The message's part where a file is missing. */
   get note(): string | undefined {
     return this.offline ? 'the cache holds no such file, and nothing is fetched (offline)' : undefined;
   }

@@ -125,7 +125,7 @@ export async function discard(response: Response): Promise<void> {
   await response.body?.cancel().catch(() => {});
 }
 
-/** What the server said, and what may help. */
+/** The server's answer, and advice. */
 export function answered({ status, statusText }: Response): string {
   const help =
     status === 401 || status === 403

@@ -58,7 +58,7 @@ export function hubHint(path: string): string {
     : '';
 }
 
-/** What the hub says of a revision's files: https://huggingface.co/docs/hub/api, `tree`. */
+/** The hub's list of a revision's files: https://huggingface.co/docs/hub/api, `tree`. */
 async function fetchListing(url: string, http: HttpOptions, signal?: AbortSignal): Promise<Listed> {
   const response = await persist(http, signal, () => request(url, {}, http, signal));
   if (response.status !== 200) {

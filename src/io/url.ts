@@ -13,7 +13,7 @@ const GROWTH = 1024 * 1024; // bytes, where the server does not tell the size
 /** A file behind a URL, and which version of it. */
 export interface RemoteFile {
   source: ByteSource;
-  /** What tells this version from others: ETag or date; null if nothing does. */
+  /** Identifies this version: ETag or date; null without either. */
   version: string | null;
 }
 

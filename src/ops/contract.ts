@@ -7,7 +7,7 @@ export interface View {
   width: number;
 }
 
-/** What an op does with an operand. */
+/** How an op accesses an operand. */
 export type Access = 'read' | 'write' | 'readwrite';
 
 /**

@@ -18,7 +18,7 @@ export interface StateSpec {
   layout: 'dense' | { ringAxis: number };
 }
 
-/** What one architecture makes of its config: the ordered op calls and all that they touch. Built once a model. */
+/** The ordered op calls that an architecture makes of its config, and all buffers that they touch. Built once a model. */
 export interface Program {
   /** Activation buffers by name: f32 [chunk, width]. */
   buffers: Readonly<Record<string, { width: number }>>;

@@ -63,7 +63,7 @@ export function penalizes(
 /** Ids that penalties look back at. */
 export const MAX_RECENT = 64;
 
-/** What penalties look at once `ids` came after `recent`: oldest first. */
+/** The ids that penalties look at once `ids` came after `recent`, oldest first. */
 export function recentAfter(recent: Iterable<number>, ids: Int32Array): Int32Array {
   return Int32Array.from([...recent, ...ids.slice(-MAX_RECENT)].slice(-MAX_RECENT));
 }

@@ -1,4 +1,4 @@
-/** What the build inlines. */
+/** Files that the build inlines. */
 declare module '*.wasm.js' {
   const bytes: Uint8Array<ArrayBuffer>;
   export default bytes;

@@ -13,7 +13,7 @@ export interface PathStat {
   size: number; // bytes; of files
 }
 
-/** What is written to a file, piece by piece. */
+/** Pieces of a file to be written. */
 export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /** A file that text is added to. */

@@ -17,7 +17,7 @@ export function coreCount(): number {
   return Math.max(1, navigator.hardwareConcurrency || 1);
 }
 
-/** Bytes of memory of this machine, rounded and capped by the browser; null where it isn't told. */
+/** Bytes of memory of this machine, rounded and capped by the browser; null where it isn't known. */
 export function totalMemory(): number | null {
   const { deviceMemory } = navigator as { deviceMemory?: number };
   return deviceMemory === undefined ? null : deviceMemory * 2 ** 30;

@@ -22,7 +22,7 @@ export function coreCount(): number {
   return Math.max(1, availableParallelism());
 }
 
-/** Bytes of memory of this machine; null where it isn't told. */
+/** Bytes of memory of this machine; null where it isn't known. */
 export function totalMemory(): number | null {
   return totalmem();
 }
@@ -48,7 +48,7 @@ function here(): string {
   return typeof __filename === 'string' ? pathToFileURL(__filename).href : ''; // bundled as CommonJS
 }
 
-// What workers are told of where the package is: their own script is a text.
+// Workers learn here where the package is: their own script is a text.
 interface Whereabouts {
   edgeSsm?: string; // `here()` in the thread that started them
 }
@@ -100,7 +100,7 @@ export function engineEndpoint(): Endpoint {
 
 /**
  * Starts a thread of the WASM team, hands it `data`, and resolves once it is about to run.
- * `failed` is called if it ends later on without having been told to.
+ * `failed` is called if it ends later on without being asked to.
  */
 export async function spawnThread(data: unknown, failed: (cause: unknown) => void): Promise<Thread> {
   const { default: text } = await part(import('../../dist/node/wasm-thread.script.js'));
@@ -135,7 +135,7 @@ export function serveThread(prepare: (data: unknown) => Promise<() => void>): vo
   });
 }
 
-/** What the kernel's drivers of GPUs name their devices. */
+/** Names that the kernel's GPU drivers give their devices. */
 const GPU_DEVICE = /^(dri|dxg|kfd|nvidia|nvhost|nvmap|mali|kgsl|pvr)/;
 
 /**
@@ -152,7 +152,7 @@ const DAWN_FEATURES = [
   'skip_validation', // the commands of a step are always the same ones: to check each again takes longer than to encode it
   'disable_robustness', // our kernels stay within their arrays, which test/webgpu/bounds.ts checks: a third of a prefill's time
   'allow_unsafe_apis', // subgroup matrices are an experiment of Dawn's
-  'vulkan_enable_f16_on_nvidia', // and so are halves there
+  'vulkan_enable_f16_on_nvidia', // Dawn has f16 on NVIDIA GPUs behind this toggle
 ];
 
 let gpu: Promise<GPU | string> | undefined; // kept: Dawn ends the process once its object is collected

@@ -3,7 +3,7 @@ import type { Endpoint } from 'comlink';
 /** The engine's worker, seen from the thread that started it. */
 export interface WorkerHandle {
   endpoint: Endpoint;
-  /** Called once when the worker ends, whoever ended it. */
+  /** Called once when the worker ends, for whatever reason. */
   onDeath(listener: (cause: unknown) => void): void;
   terminate(): Promise<void>;
   /** Whether the worker keeps the process alive; true when it starts. */

@@ -29,7 +29,7 @@ export function inputIsTerminal(): boolean {
   return process.stdin.isTTY === true;
 }
 
-/** What the process returns once it has nothing left to do. */
+/** Sets the exit code of the process. */
 export function setExitCode(code: number): void {
   process.exitCode = code;
 }

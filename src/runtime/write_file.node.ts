@@ -38,7 +38,7 @@ const REASONS: Record<string, string> = {
 /**
  * Writes a file that holds all chunks, or what it held before: they are written beside it and renamed over it.
  * Links stay, and what they point to is replaced; so do an existing file's mode and, where that is allowed, its owner.
- * What is no regular file – a device, a FIFO, an open file of /dev/fd – is written to as it is.
+ * Anything but a regular file (a device, a FIFO, an open file of /dev/fd) is written to as it is.
  * @throws NOT_FOUND where there is no such directory; WRITE_FAILED
  */
 export async function writeFileAtomic(path: string, chunks: Chunks): Promise<void> {
@@ -152,7 +152,7 @@ async function keepOwnerAndMode(part: string, { uid, gid, mode }: Stats): Promis
   await chmod(part, mode & 0o777);
 }
 
-/** What the file system refuses is an EdgeError. */
+/** Turns a refusal of the file system into an EdgeError. */
 function system<T>(path: string, done: Promise<T>): Promise<T> {
   return done.catch((cause) => {
     throw cannotWrite(path, cause);

@@ -14,7 +14,7 @@ interface Part {
 }
 
 /**
- * What must be kept of a slot. Rings are cut to the rows that later tokens read, oldest first, and to those that were
+ * The part of a slot that must be kept. Rings are cut to the rows that later tokens read, oldest first, and to those that were
  * written: the same bytes whatever a backend's chunk, and no more of them than tokens.
  */
 export class ImageLayout {

@@ -28,11 +28,11 @@ const SUM = 16;
 const NUMERICS: readonly Numerics[] = ['exact', 'i16', 'i8'];
 const BACKENDS: readonly BackendId[] = ['reference', 'wasm', 'webgpu', 'metal'];
 
-/** What a snapshot must agree with. */
+/** The model that a snapshot must fit. */
 export interface SnapshotModel {
   fingerprint: string;
   weights: string; // formats of the loaded weights
-  numerics: Numerics; // told, not compared: another backend has its own
+  numerics: Numerics; // reported, not compared: another backend has its own
   backend: BackendId;
   layout: ImageLayout;
   vocabSize: number;

@@ -19,7 +19,7 @@ export interface Match {
   next: number; // where the search goes on
 }
 
-/** What of special tokens is read as text. */
+/** Which special tokens are read as text. */
 export interface Reading {
   parseSpecial: boolean;
   /** Where in the text no special token begins. */

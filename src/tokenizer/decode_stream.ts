@@ -5,7 +5,7 @@
 export interface DecodeStream {
   /** The whole characters that `id` completes; empty while one is incomplete. */
   push(id: number): string;
-  /** What is left at the end: U+FFFD for a character that was never completed. */
+  /** The rest at the end: U+FFFD for a character that was never completed. */
   flush(): string;
   /** The text that `id` would add, incomplete characters as U+FFFD. Changes nothing. */
   peek(id: number): string;

@@ -23,7 +23,7 @@ const FAR_STAND_INS = Array.from({ length: 0x1000 }, (_, i) => 0xf0000 + i); // 
 const MAX_TRIED = 32;
 
 /**
- * Renders conversations so that special tokens written out in them can be told from those that the template writes: where
+ * Renders conversations so that special tokens written out in them can be distinguished from those that the template writes: where
  * one begins in a string, its first character is another one while the template runs. It has as many characters then, and
  * what a template does otherwise, because it looks for one of them in a message, shows in a second rendering.
  */
@@ -32,7 +32,7 @@ export class LiteralRenderer {
   private readonly beginnings: ReadonlySet<string>; // of special tokens, the whole ones aside
   private readonly longest: number;
 
-  /** @param ends special tokens that no message holds rightly, whoever wrote it: bos, eos */
+  /** @param ends special tokens that no message holds rightly, whichever role wrote it: bos, eos */
   constructor(
     private readonly specials: readonly string[],
     private readonly ends: ReadonlySet<string>,

@@ -8,7 +8,7 @@ import { WORD } from './added_tokens.ts';
 import { byteCharacters } from './bytes.ts';
 import { splitBy } from './split.ts';
 
-/** What may stand before a section of a text: the tokenizer's space, or, at the beginning of all, also its first one. */
+/** Prefixes of a section of a text: the tokenizer's space, or, at the beginning of all, also its first one. */
 export type Start = 'text' | 'section' | 'middle';
 
 export interface PreTokenizer {

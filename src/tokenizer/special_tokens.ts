@@ -32,7 +32,7 @@ export function firstIdsOrFault(
   return before(json.post_processor);
 }
 
-/** What a post-processor puts before a text. */
+/** The tokens that a post-processor puts before a text. */
 function before(value: JsonValue | undefined): readonly number[] | string {
   if (!isObject(value)) return [];
   switch (value.type) {

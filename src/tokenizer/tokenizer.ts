@@ -126,7 +126,7 @@ export class Tokenizer {
     return new WindowStream((ids) => this.decodeWindow(ids), text);
   }
 
-  /** What a token of a byte-level vocabulary stands for; nothing for the padding of the model's vocabulary. */
+  /** The bytes of a token of a byte-level vocabulary; nothing for the padding of the model's vocabulary. */
   private bytes(id: number): Uint8Array {
     const added = this.added.get(id);
     if (added) return added;
@@ -163,7 +163,7 @@ export function parseTokenizer(files: TokenizerFiles, vocabSize: number): Tokeni
 
 function construct(name: string, json: JsonObject, config: JsonObject): Library {
   const absent = { normalizer: null, pre_tokenizer: null, decoder: null };
-  // What encodes is ours: of the merges the library would make a table that is never read.
+  // Our own encoder is used: the library would make a table of the merges that is never read.
   const model = {
     ...(json.model as JsonObject),
     ...((json.model as JsonObject).type === 'BPE' && { merges: [] }),

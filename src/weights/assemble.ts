@@ -4,7 +4,7 @@ import { murmur128 } from './hash.ts';
 import { stringifyJson } from './json.ts';
 import type { Checkpoint, StoredTensor } from './types.ts';
 
-/** What lies beside the weights. */
+/** Files beside the weights. */
 export interface Sidecars {
   config: JsonObject | null;
   tokenizer: string | null;

@@ -24,7 +24,7 @@ export const CHECKPOINT_LIMITS = {
   shards: 1024,
 } as const;
 
-/** What a model's folder may have, the best to read first. */
+/** Files of weights that a model's folder may have, the preferred first. */
 const FILES = [
   'model.safetensors',
   'model.safetensors.index.json',

@@ -4,9 +4,9 @@ import { toF32 } from './dequantize.ts';
 import { elementCount } from './safetensors.ts';
 import type { StoredTensor } from './types.ts';
 
-/** What published checkpoints call the scale of an FP8 weight; all of them multiply. */
+/** Names of the scale of an FP8 weight in published checkpoints; all of them multiply. */
 const SCALES = ['weight_scale', 'weight_scale_inv'];
-/** What scales activations or the cache of keys and values alone: not needed, ours are not FP8. */
+/** Names of scales of activations or of the cache of keys and values: not needed, ours are not FP8. */
 const OTHERS = /\.(input_scale|input_scale_ub|activation_scale|output_scale|k_scale|v_scale)$/;
 
 /**

@@ -145,7 +145,7 @@ function mamba2Config(facts: Facts): JsonObject {
   };
 }
 
-/** What hybrids of llama.cpp's have in common. */
+/** Shared by llama.cpp's hybrids. */
 function hybridConfig(facts: Facts): JsonObject {
   const { inner, heads, kernel, state, groups, expand } = facts.mamba2();
   const attentionHeads = facts.number('attention.head_count');

@@ -4,7 +4,7 @@ import { ggufEnds } from './gguf_tokenizer.ts';
 import { partOfStored } from './stored.ts';
 import type { StoredTensor } from './types.ts';
 
-/** What a GGUF file says of its model. */
+/** A GGUF file's facts about its model. */
 export class Facts {
   constructor(
     private readonly file: string,

@@ -3,7 +3,7 @@ import type { ByteSource } from '../io/types.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { u64At, viewOf } from './bytes.ts';
 
-/** What a GGUF header may hold; beyond it, INVALID_FILE. */
+/** Limits of a GGUF header; beyond them, INVALID_FILE. */
 export const GGUF_LIMITS = {
   headerBytes: 128 * 2 ** 20,
   pairs: 65_536,

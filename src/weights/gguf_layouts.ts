@@ -101,7 +101,7 @@ class Layout {
     );
   }
 
-  /** What llama.cpp's graphs do not compute. */
+  /** Refuses parts of a model that llama.cpp's graphs do not compute. */
   private check(): void {
     const { program } = this;
     const scan = this.calls('ssd_scan');
@@ -176,7 +176,7 @@ class Layout {
     return this.architecture === 'falcon-h1'; // granitehybrid has parameters for its scales
   }
 
-  /** What the calls that use a weight multiply its output by. */
+  /** The factor that calls multiply a weight's output by. */
   private folded(weight: string): { scale?: number } {
     if (!this.folds()) return {};
     for (const call of this.program.calls)

@@ -80,7 +80,7 @@ const KINDS: readonly PreTokenizer[] = [
 
 const BY_NAME = new Map(KINDS.flatMap((found) => found.names.map((name) => [name, found])));
 
-/** What a value of `tokenizer.ggml.pre` stands for, if it is known. */
+/** The pre-tokenizer that a value of `tokenizer.ggml.pre` stands for, if it is known. */
 export function preTokenizerNamed(name: string): PreTokenizer | null {
   return BY_NAME.get(name) ?? null;
 }

@@ -13,7 +13,7 @@ export const TOKEN_TYPES = {
   byte: 6,
 } as const;
 
-/** What a GGUF file's tokenizer is made of, or why it is not read. */
+/** The parts of a GGUF file's tokenizer, or why it is not read. */
 type Kind = { pre: PreTokenizer } | { sentencePiece: true } | { unread: string };
 
 function kindOf(metadata: JsonObject): Kind {
@@ -119,7 +119,7 @@ function scoresOf(file: string, metadata: JsonObject, count: number): number[] {
 }
 
 const ID_KEYS = { bos: 'bos', eos: 'eos', unk: 'unknown' } as const;
-/** What they are in a SentencePiece file that names none. */
+/** Their ids in a SentencePiece file that names none. */
 const DEFAULT_IDS = { bos: 1, eos: 2, unk: 0 } as const;
 
 function tokenOf(metadata: JsonObject, tokens: readonly string[], key: keyof typeof ID_KEYS) {
@@ -198,7 +198,7 @@ function around(metadata: JsonObject, tokens: readonly string[], addBos: boolean
   };
 }
 
-/** What a GGUF file says of bos, eos and chat templates, in the words of tokenizer_config.json. */
+/** A GGUF file's bos, eos and chat templates, in the keys of tokenizer_config.json. */
 export function ggufTokenizerConfig(metadata: JsonObject): JsonObject {
   const config: JsonObject = {};
   const tokens = metadata['tokenizer.ggml.tokens'];

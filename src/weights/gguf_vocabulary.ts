@@ -13,7 +13,7 @@ export interface GgufVocabulary {
   lack: string | null;
 }
 
-/** What of a tokenizer.json both kinds look at. */
+/** The part of a tokenizer.json that both kinds read. */
 interface Source {
   json: JsonObject;
   model: JsonObject;

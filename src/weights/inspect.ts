@@ -6,7 +6,7 @@ import { refuseImpostorFile } from './impostor.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 import { isTorch, torchTensors } from './torch.ts';
 
-/** What a file of weights says of itself. */
+/** The tables of a file of weights. */
 export interface Inspection {
   file: string;
   container: 'safetensors' | 'gguf' | 'pytorch';

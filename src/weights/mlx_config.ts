@@ -3,7 +3,7 @@ import type { JsonObject, JsonValue } from '../types.ts';
 import { isObject, parseJson, stringifyJson } from './json.ts';
 import type { SafetensorsHeader } from './safetensors.ts';
 
-/** What the metadata of a model of cartesia-mlx may hold; beyond it, INVALID_FILE. */
+/** Limits of the metadata of a model of cartesia-mlx; beyond them, INVALID_FILE. */
 export const MLX_LIMITS = { keys: 65_536, depth: 12, valueLength: 4096, layers: 4096 } as const;
 
 export interface MlxConfig {

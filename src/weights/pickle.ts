@@ -2,7 +2,7 @@ import { EdgeError } from '../errors.ts';
 import { viewOf } from './bytes.ts';
 import { OPCODE_NAMES, Op } from './pickle_opcodes.ts';
 
-/** What a pickle may hold; beyond it, INVALID_FILE. */
+/** Limits of a pickle; beyond them, INVALID_FILE. */
 export const PICKLE_LIMITS = {
   bytes: 64 * 2 ** 20,
   operations: 4_000_000,
@@ -11,7 +11,7 @@ export const PICKLE_LIMITS = {
   dims: 8,
 } as const;
 
-/** What a restricted pickle evaluates to: plain data, and the few objects that `Globals` makes. */
+/** The value of a restricted pickle: plain data, and the few objects that `Globals` makes. */
 export type Pickled = null | boolean | number | string | Tuple | Pickled[] | Dict | Global | object;
 
 export class Tuple {

@@ -7,7 +7,7 @@ import type { Checkpoint, StoredTensor, WeightSource } from './types.ts';
 
 type ByName<T> = Readonly<Record<string, T>>;
 
-/** What each weight of a program becomes when it is loaded. */
+/** The loaded form of each weight of a program. */
 export interface WeightPlan {
   formats: ByName<WeightFormat>;
   parameters: number; // a tensor that serves several weights counts once
@@ -20,7 +20,7 @@ const SMALL = 200e6; // parameters; below, 8 bits are the default
 /**
  * Chooses the form of every weight: vectors f32, tensors that are quantized already as they are, other matrices as
  * `quantize` says. Without it, those get 8 bits in models below 200 M parameters and in files that hold quantized
- * tensors too (whoever made one left the others out for a reason), else 4 bits.
+ * tensors too (its maker left the others out for a reason), else 4 bits.
  * @throws INVALID_FILE for a tensor that is missing or of another shape, UNSUPPORTED_MODEL for a dtype without reader
  *   and for tensors that would change a weight but are not read
  */

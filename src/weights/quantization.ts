@@ -13,7 +13,7 @@ export interface Declared {
   loads: boolean; // whether weights of this method are read here
 }
 
-/** What users call the methods of transformers; others are named as the config names them. */
+/** Usual names of transformers' methods; others are named as the config names them. */
 const NAMES: Readonly<Record<string, string>> = {
   mlx: 'MLX',
   bitsandbytes: 'bitsandbytes',
@@ -60,7 +60,7 @@ const SIGNATURES: readonly (readonly [name: RegExp, label: string])[] = [
 ];
 const INTEGERS: readonly string[] = ['U8', 'I8', 'I16', 'U16', 'I32', 'U32'];
 
-/** What a config says of quantization: `quantization` of mlx-lm, `quantization_config` of transformers. */
+/** A config's description of quantization: `quantization` of mlx-lm, `quantization_config` of transformers. */
 export function declaredQuantization(config: JsonObject): Declared | null {
   const found = [config.quantization, config.quantization_config].find(
     (value) => isObject(value) && Object.keys(value).length > 0,

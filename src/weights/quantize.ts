@@ -11,7 +11,7 @@ export type Quantizer = (
   format: QuantFormat,
 ) => QuantTensor;
 
-/** What our own quantizers make: groups of 32, f16 scales, no offsets. */
+/** The format of our own quantizers: groups of 32, f16 scales, no offsets. */
 export const Q4: QuantFormat = { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false };
 export const Q8: QuantFormat = { kind: 'quant', bits: 8, group: 32, scaleDtype: 'f16', hasBias: false };
 

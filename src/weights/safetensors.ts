@@ -4,7 +4,7 @@ import type { JsonObject, JsonValue } from '../types.ts';
 import { u64At, viewOf } from './bytes.ts';
 import { isObject, parseJsonObject } from './json.ts';
 
-/** What a header may hold; beyond it, INVALID_FILE. The format itself allows 100 MB. */
+/** Limits of a header; beyond them, INVALID_FILE. The format itself allows 100 MB. */
 export const SAFETENSORS_LIMITS = {
   headerBytes: 32 * 2 ** 20,
   tensors: 65_536,

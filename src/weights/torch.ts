@@ -5,7 +5,7 @@ import { floatStored, StoredBytes } from './stored.ts';
 import type { StoredTensor } from './types.ts';
 import { isZip, readZip, type ZipEntry, ZipSource } from './zip.ts';
 
-/** What a PyTorch checkpoint may hold; beyond it, INVALID_FILE. See also ZIP_LIMITS and PICKLE_LIMITS. */
+/** Limits of a PyTorch checkpoint; beyond them, INVALID_FILE. See also ZIP_LIMITS and PICKLE_LIMITS. */
 export const TORCH_LIMITS = { tensors: 65_536, nameLength: 512 } as const;
 
 /** Storage classes of torch: dtype and bytes of an element. */

@@ -1,6 +1,6 @@
 import type { JsonObject, Tensor, WeightFormat } from '../types.ts';
 
-/** What a checkpoint's file says of a tensor; enough to bind it without reading it. */
+/** A tensor's entry in a checkpoint's file; enough to bind it without reading it. */
 export interface TensorShape {
   dtype: string; // 'F32', 'F16', 'BF16', … or 'Q4_0' and the like; quantized tensors carry their logical shape
   shape: readonly number[];

@@ -2,7 +2,7 @@ import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
 import { u64At, viewOf } from './bytes.ts';
 
-/** What a ZIP archive may hold; beyond it, INVALID_FILE. */
+/** Limits of a ZIP archive; beyond them, INVALID_FILE. */
 export const ZIP_LIMITS = {
   directoryBytes: 16 * 2 ** 20,
   entries: 65_536,

@@ -11,7 +11,7 @@ INLINE u32 dot_of(const weight_ref *w, u32 narrow) {
   return narrow && SIMD_NARROW ? FOURS_16 : FOURS;
 }
 
-// What there are kernels of, X(name, kind of weights, dot).
+// The kernels that there are, X(name, kind of weights, dot).
 #if SIMD_DOT7
 #define DOTS_OF_FOURS(X) X(q4_fours, Q4_WEIGHTS, FOURS) X(q8_fours, Q8_WEIGHTS, FOURS)
 #else

@@ -1,4 +1,4 @@
-// What a step wants of one row of logits, and what it gets. Mirrored by src/backends/wasm/outputs.ts.
+// A step's request for one row of logits, and its result. Mirrored by src/backends/wasm/outputs.ts.
 #ifndef EDGE_SAMPLE_H
 #define EDGE_SAMPLE_H
 #include "../step.h"

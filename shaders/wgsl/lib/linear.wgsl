@@ -1,4 +1,4 @@
-// What the kernels of all linears share: y = residual + scale · (W · (inverse · x ⊙ g) + b).
+// Shared by the kernels of all linears: y = residual + scale · (W · (inverse · x ⊙ g) + b).
 @group(0) @binding(4) var<storage, read_write> y_out: array<f32>;
 #if BIAS
 @group(0) @binding(6) var<storage, read> b_in: array<f32>;

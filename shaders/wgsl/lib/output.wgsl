@@ -1,4 +1,4 @@
-// What is wanted of a row, and what was found; src/backends/webgpu/outputs.ts writes and reads them.
+// A row's request and result; src/backends/gpu/outputs.ts writes and reads them.
 struct Output {
   logits: u32, // row of `logits`
   wants: u32, // 1: target, 2: sample

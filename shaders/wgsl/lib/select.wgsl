@@ -1,4 +1,4 @@
-// What top-k and top-p keep of a row of logits, by bisection over their bits: nothing is sorted.
+// Finds the thresholds of top-k and top-p in a row of logits, by bisection over their bits: sorts nothing.
 const RUN = (VECTORS + STRIDE - 1u) / STRIDE * 4u; // vectors of a thread where it has a run of them
 var<workgroup> drawn: atomic<u32>; // the first thread in whose ids the draw falls
 var<workgroup> last_kept: atomic<u32>; // the last thread that has any

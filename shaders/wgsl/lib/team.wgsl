@@ -1,4 +1,4 @@
-// What the kernels of few rows of x share. A workgroup has TEAMS teams of LANES threads; a team streams 4 · BLOCKS rows
+// Shared by the kernels of few rows of x. A workgroup has TEAMS teams of LANES threads; a team streams 4 · BLOCKS rows
 // of W past one row of x, a thread a unit of each row at a time.
 const THREADS = LANES * TEAMS;
 

@@ -31,7 +31,7 @@ fn put_w(row: u32, pair: u32, two: vec2<f16>) {
 #endif
 }
 
-// What a thread has of a tile.
+// A thread's part of a tile.
 struct Coming {
   x: array<u32, X_PAIRS>,
   w: array<u32, W_WORDS>,
@@ -64,7 +64,7 @@ fn load(row0: u32, rows: u32, out0: u32, k0: u32, lane: u32) -> Coming {
 }
 
 #if QUANT
-const LIFT = 64.0; // of scales, lest small ones lose bits
+const LIFT = 64.0; // factor of scales, so that small ones keep their bits
 // Codes become halves without conversions: below the last bit of 1024's mantissa a code is 1024 + q.
 fn two_codes(word: u32) -> vec2<f16> { return bitcast<vec2<f16>>(word | 0x64006400u) - vec2<f16>(f16(1024.0 + CENTER_CODE)); }
 #else

@@ -24,7 +24,7 @@ fn weight_at(row: u32, c: u32) -> f32 {
 // Scale and offset of a group.
 fn number_at(group: u32) -> vec2<f32> { return number_of(bits_at(group), group); }
 
-// What holds them. To ask for bits is one thing, to make numbers of them another: that waits until they are there.
+// Holds loaded bits. Loading them and converting them to numbers are two steps: the second waits for the first.
 fn bits_at(group: u32) -> vec2<u32> {
 #if OFFSETS
 #if F32_SCALES

@@ -45,7 +45,7 @@ export function checkedId(where: string, id: number, what: string, vocab: number
   return id;
 }
 
-/** What to throw where a model's probabilities are not numbers. */
+/** The error for probabilities that are not numbers. */
 export function notNumbers(): EdgeError {
   return new EdgeError(
     'INVALID_FILE',

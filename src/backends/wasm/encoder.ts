@@ -10,7 +10,7 @@ import type { Words } from './words.ts';
 //                     packRows(buffer: ArrayBufferLike, offset, packed, row, tensor): void
 //   encode_linear.ts  linearEncoders: { embed, norm_linear, linear_residual, logits: Encoder<Call> }
 
-/** What is fixed before addresses are. */
+/** Facts that are fixed before addresses are. */
 export interface EncodeContext {
   readonly program: Program;
   readonly numerics: Numerics;

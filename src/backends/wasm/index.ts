@@ -24,7 +24,7 @@ export { prepareThread } from './thread.ts';
 export type { SpawnThread, Thread, ThreadData } from './threads.ts';
 export type { ModuleName, Simd } from './variants.ts';
 
-/** What the backend needs of the runtime and of whoever embeds the modules. */
+/** Functions that the runtime and the embedder of the modules provide. */
 export interface WasmHost {
   /** The bytes of a module of wasm/modules; called when it is needed. */
   module(name: ModuleName): Promise<Uint8Array<ArrayBuffer>>;

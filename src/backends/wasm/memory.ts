@@ -7,14 +7,14 @@ export interface Region {
   bytes: number;
 }
 
-/** What the linker gives the module itself: its own stack and data (`__heap_base` must not lie above). */
+/** Bytes that the linker gives the module itself: its own stack and data (`__heap_base` must not lie above). */
 export const MODULE_BYTES = 128 * 1024;
 export const PAGE_BYTES = 65536;
-/** What 32-bit addresses reach, and what runtimes allow of 64-bit ones; as far as `addressOf` goes. */
+/** Bytes that 32-bit addresses reach, and that runtimes allow of 64-bit ones; as far as `addressOf` goes. */
 export const REACH = { memory32: 2 ** 32, memory64: 2 ** 34 };
 const ALIGNMENT = 64; // a cache line
 
-/** A byte offset as the module is told it: in units of 4 bytes, so that 32 bits reach 16 GiB. */
+/** A byte offset as the module takes it: in units of 4 bytes, so that 32 bits reach 16 GiB. */
 export function addressOf(offset: number): number {
   const address = offset / 4;
   if (Number.isInteger(address) && address >= 0 && address < 2 ** 32) return address;
@@ -49,7 +49,7 @@ export class Arena {
   }
 }
 
-/** What a memory has beside its size. */
+/** Properties of a memory beside its size. */
 export interface MemoryKind {
   shared: boolean;
   memory64: boolean; // addresses of 64 bits

@@ -1,7 +1,7 @@
 import { EdgeError } from '../../errors.ts';
 import { MODULE_BYTES } from './memory.ts';
 
-/** What the modules export; see wasm/step.c and wasm/team.c. */
+/** Exports of the modules; see wasm/step.c and wasm/team.c. */
 export interface Kernels {
   // Addresses are those of addressOf (memory.ts), whatever the width of the module's own pointers.
   /** Runs a step; 0, or 1 if a thread of the team was lost. */

@@ -41,7 +41,7 @@ export class Outputs {
   }
   private readonly stride: number;
 
-  /** What output `index` of the step wants of row `logitsRow` of the logits. */
+  /** Writes the request of output `index` of the step, for row `logitsRow` of the logits. */
   write(index: number, logitsRow: number, output: Output): void {
     const base = index * OUTPUT_WORDS;
     const { target, sample } = output;
@@ -62,7 +62,7 @@ export class Outputs {
     f32.set(bias.values, base + BIAS_VALUES);
   }
 
-  /** What the module found. Throws INVALID_FILE for probabilities that are not numbers. */
+  /** Reads the module's results. Throws INVALID_FILE for probabilities that are not numbers. */
   read(index: number, output: Output): OutputResult {
     const base = index * OUTPUT_WORDS;
     const result: OutputResult = {};

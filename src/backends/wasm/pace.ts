@@ -1,4 +1,4 @@
-/** What is known of steps of one size; times in ms. */
+/** Measured times of steps of one size, in ms. */
 interface Experience {
   steps: number;
   team: number; // on all threads, a running mean
@@ -27,7 +27,7 @@ export class Pace {
     return alone === 0 || rest > 0 || (team >= alone && trust === 0) ? 1 : available;
   }
 
-  /** What a step took on the threads that `threads` said. */
+  /** Records the time of a step on the threads that `threads` said. */
   record(rows: number, threads: number, ms: number): void {
     const e = this.experience(rows);
     e.steps++;

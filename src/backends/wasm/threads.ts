@@ -7,11 +7,11 @@ export interface Thread {
 
 /**
  * Starts a thread that passes `data` to `prepareThread` (thread.ts), and resolves once that is done and the thread is
- * about to run. `failed` is called if it ends without having been told to.
+ * about to run. `failed` is called if it ends without being asked to.
  */
 export type SpawnThread = (data: unknown, failed: (cause: unknown) => void) => Promise<Thread>;
 
-/** What a thread is started with. */
+/** Data that a thread is started with. */
 export interface ThreadData {
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;

@@ -1,4 +1,4 @@
-/** What the parser of `@huggingface/jinja` makes of a template, as far as it is read here. */
+/** The syntax tree of `@huggingface/jinja`, as far as it is read here. */
 export type Node =
   | { type: 'Program'; body: Node[] }
   | { type: 'If'; test: Node; body: Node[]; alternate: Node[] }

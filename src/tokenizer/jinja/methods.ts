@@ -267,7 +267,7 @@ const LIST_METHODS: Readonly<Record<string, Method<readonly Value[]>>> = {
   copy: (self) => [...self],
 };
 
-/** What would change a value: jinja2's immutable sandbox refuses it, too. */
+/** Methods that would change a value: jinja2's immutable sandbox refuses them, too. */
 const CHANGES = new Set(
   'append clear extend insert pop remove reverse sort add discard update setdefault popitem'.split(' '),
 );

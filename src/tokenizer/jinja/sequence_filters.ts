@@ -19,7 +19,7 @@ import {
   type Value,
 } from './values.ts';
 
-/** What filters and tests need of the evaluator: other filters and tests among it. */
+/** The part of the evaluator that filters and tests use, such as other filters and tests. */
 export interface Run {
   meter: Meter;
   filter(name: string, value: Value, args: readonly Value[], named: Named): Value;
@@ -40,7 +40,7 @@ function attributeOf(value: Value, path: Value, meter: Meter): Value {
   return found;
 }
 
-/** What is looked at of an item: an attribute of it, in small letters unless case matters. */
+/** The key of an item: an attribute of it, in small letters unless case matters. */
 function keyMaker(run: Run, attribute: Value | undefined, caseSensitive: boolean): (item: Value) => Value {
   return (item) => {
     const found =

@@ -5,7 +5,7 @@ export class Float {
   constructor(readonly value: number) {}
 }
 
-/** What a name without a value stands for: it prints as nothing, and has no attributes. */
+/** The value of an undefined name: it prints as nothing, and has no attributes. */
 export class Undefined {
   constructor(readonly name: string) {}
 }
@@ -14,12 +14,12 @@ export class Tuple {
   constructor(readonly items: readonly Value[]) {}
 }
 
-/** What Python makes of `map`, `select` and the like: it can be walked over, and is always true. */
+/** Python's iterator of `map`, `select` and the like: it can be walked over, and is always true. */
 export class Lazy {
   constructor(readonly items: readonly Value[]) {}
 }
 
-/** What `namespace()` gives: the one thing that templates can write to. */
+/** The value of `namespace()`: the one thing that templates can write to. */
 export class Namespace {
   constructor(readonly fields: Map<string, Value>) {}
 }
@@ -120,7 +120,7 @@ export function lengthOf(value: Value): number {
   throw new Error(`object of type '${typeOf(value)}' has no len()`);
 }
 
-/** What a loop over it meets. */
+/** The items of a loop over it. */
 export function itemsOf(value: Value): readonly Value[] {
   if (typeof value === 'string') return characters(value);
   if (value instanceof Map) return [...value.keys()];
