@@ -75,3 +75,15 @@ export function requireArgument(condition: unknown, message: string): asserts co
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new EdgeError('ABORTED', 'The operation was aborted', { cause: signal.reason });
 }
+
+/**
+ * A value as a message shows it.
+ * @internal
+ */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (typeof value === 'number' || value === null || value === undefined)
+    return Object.is(value, -0) ? '-0' : String(value);
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === 'object' ? 'an object' : `${typeof value} ${String(value)}`;
+}

@@ -73,6 +73,22 @@ describe('imports', () => {
     expect(faults).toEqual([]);
   });
 
+  test("the user's side takes the engine's types alone: its code is the worker's", () => {
+    const api = files.filter((path) => path.startsWith('src/api/'));
+    expect(api.length).toBeGreaterThan(10);
+    const engine =
+      /^import (?!type )[^;]*? from '[^']*\/(engine|models|ops|state|weights|backends|workers)\/[^']*'/gm;
+    const faults = api.flatMap(
+      (path) =>
+        source(path)
+          .match(engine)
+          ?.map((found) => `${path}: ${found}`) ?? [],
+    );
+    expect(faults).toEqual([
+      "src/api/client.ts: import { asEdgeError, installErrorTransfer } from '../../workers/errors.ts'",
+    ]);
+  });
+
   test('name existing files with their endings', () => {
     const faults = files.flatMap((path) =>
       importsOf(path, source(path))
@@ -170,7 +186,7 @@ describe('one name for an op everywhere', () => {
       .map((path) => basename(path, ending));
 
   test('src/ops', () => {
-    const others = ['contract', 'index', 'program', 'fusions'];
+    const others = ['contract', 'index', 'program', 'sampling_options'];
     expect(stems('src/ops', '.ts').filter((name) => !others.includes(name))).toEqual(names);
   });
 

@@ -1,5 +1,4 @@
-import { show } from '../engine/options.ts';
-import { requireArgument } from '../errors.ts';
+import { requireArgument, show } from '../errors.ts';
 import type { Abortable } from './types/index.ts';
 
 /** Names of options of a call that takes a prompt: see PromptOptions. */

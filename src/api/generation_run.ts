@@ -1,6 +1,5 @@
-import { show } from '../engine/options.ts';
 import type { Burst, Handle } from '../engine/types.ts';
-import { EdgeError, requireArgument } from '../errors.ts';
+import { EdgeError, requireArgument, show } from '../errors.ts';
 import { readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
 import type { Continued } from './generation.ts';

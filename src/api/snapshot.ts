@@ -1,6 +1,5 @@
 import { absoluteLocation, pathOfFileUrl, writeFileAtomic } from '#runtime';
-import { show } from '../engine/options.ts';
-import { EdgeError, requireArgument, throwIfAborted } from '../errors.ts';
+import { EdgeError, requireArgument, show, throwIfAborted } from '../errors.ts';
 import { openSourceAt } from '../io/fileset.ts';
 import { type Ends, unlessEnded } from './lifetime.ts';
 import type { SnapshotSource, SnapshotTarget } from './types/index.ts';

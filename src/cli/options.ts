@@ -1,5 +1,6 @@
 import type { EngineOptions, GenerateOptions } from '../engine/types.ts';
 import type { DownloadOptions } from '../io/types.ts';
+import { SAMPLING_HELP, SAMPLING_ROWS, type SamplingName } from '../ops/sampling_options.ts';
 import { type ParseArgsConfig, parseArgs } from '../runtime/terminal.node.ts';
 
 /** A command line that makes no sense: exit code 2. */
@@ -31,19 +32,23 @@ const LOADING = {
   offline: { kind: 'flag', help: 'fetch nothing: only what the cache holds' },
 } as const satisfies Record<string, Option>;
 
+type Kebab<S extends string> = S extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `-${Lowercase<First>}`}${Kebab<Rest>}`
+  : S;
+
+/** topK as top-k. */
+function kebab<S extends string>(name: S): Kebab<S> {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`) as Kebab<S>;
+}
+
+function samplingOptions(): Record<Kebab<SamplingName>, Option> {
+  const entries = SAMPLING_ROWS.map(([name]) => [kebab(name), { kind: 'number', ...SAMPLING_HELP[name] }]);
+  return Object.fromEntries(entries) as Record<Kebab<SamplingName>, Option>;
+}
+
 const SAMPLING = {
   'max-tokens': { kind: 'number', value: 'N', help: 'stop after so many (256)' },
-  temperature: {
-    kind: 'number',
-    value: 'T',
-    help: '0 takes the most probable token (the default, unless the model has one)',
-  },
-  'top-k': { kind: 'number', value: 'K', help: 'sample from the K most probable tokens' },
-  'top-p': { kind: 'number', value: 'P', help: 'sample from the most probable tokens that make up P' },
-  'min-p': { kind: 'number', value: 'P', help: 'leave out tokens less probable than P times the best' },
-  'repetition-penalty': { kind: 'number', value: 'X', help: '1 is none' },
-  'frequency-penalty': { kind: 'number', value: 'X', help: '0 is none' },
-  'presence-penalty': { kind: 'number', value: 'X', help: '0 is none' },
+  ...samplingOptions(),
   seed: { kind: 'number', value: 'N', help: 'the same seed gives the same text' },
   stop: { kind: 'texts', value: 'TEXT', help: 'stop before this text; may be given again' },
   'ignore-eos': { kind: 'flag', help: "don't stop at the end of a text" },
@@ -178,13 +183,7 @@ export class Options {
   sampling(): GenerateOptions {
     return given({
       maxTokens: this.number('max-tokens'),
-      temperature: this.number('temperature'),
-      topK: this.number('top-k'),
-      topP: this.number('top-p'),
-      minP: this.number('min-p'),
-      repetitionPenalty: this.number('repetition-penalty'),
-      frequencyPenalty: this.number('frequency-penalty'),
-      presencePenalty: this.number('presence-penalty'),
+      ...Object.fromEntries(SAMPLING_ROWS.map(([name]) => [name, this.number(kebab(name))])),
       seed: this.number('seed'),
       stop: this.texts('stop'),
       ignoreEos: this.flag('ignore-eos') || undefined,

@@ -1,5 +1,5 @@
 import type { Executor } from '../backends/types.ts';
-import { EdgeError, requireArgument } from '../errors.ts';
+import { EdgeError, requireArgument, show } from '../errors.ts';
 import type { Program } from '../ops/program.ts';
 import { decodeSnapshot, encodeSnapshot, type SnapshotModel } from '../state/snapshot.ts';
 import type { Chat, EncodeOptions, Tokenizer } from '../tokenizer/index.ts';
@@ -7,7 +7,7 @@ import type { WeightFormat } from '../types.ts';
 import { type Call, Calls } from './call.ts';
 import { createDevice, type Device } from './device.ts';
 import { Generation } from './generation.ts';
-import { readEncodeOptions, readOptions, show } from './options.ts';
+import { readEncodeOptions, readOptions } from './options.ts';
 import {
   type Encoding,
   encode,

@@ -1,8 +1,9 @@
 import { vocabularyIds } from '../../models/config.ts';
-import { EdgeError } from '../errors.ts';
+import { EdgeError, show } from '../errors.ts';
+import { SAMPLING_ROWS } from '../ops/sampling_options.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import type { Checkpoint } from '../weights/types.ts';
-import { readOptions, show } from './options.ts';
+import { readOptions } from './options.ts';
 import type { GenerationDefaults } from './types.ts';
 
 /** What a model's generation_config.json says; of ids, null where it leaves them to config.json. */
@@ -11,14 +12,6 @@ export interface GenerationConfig {
   bosTokenId: number | null;
   eosTokenIds: readonly number[] | null;
 }
-
-const FIELDS = {
-  temperature: 'temperature',
-  top_k: 'topK',
-  top_p: 'topP',
-  min_p: 'minP',
-  repetition_penalty: 'repetitionPenalty',
-} as const;
 
 /** transformers' where a file that samples has none. */
 const TEMPERATURE = 1;
@@ -53,7 +46,9 @@ function readDefaults(file: string, json: JsonObject, vocabSize: number): Genera
   if (do_sample !== null && typeof do_sample !== 'boolean')
     throw invalid(file, 'do_sample', 'true or false', do_sample);
   const defaults: GenerationDefaults = {};
-  for (const [field, option] of Object.entries(FIELDS)) {
+  for (const [option, { fields }] of SAMPLING_ROWS) {
+    if (!fields) continue;
+    const [field] = fields;
     const value = off(field, json[field] ?? null);
     if (value === null) continue;
     try {
@@ -62,7 +57,7 @@ function readDefaults(file: string, json: JsonObject, vocabSize: number): Genera
       const fault = (cause as Error).message;
       throw new EdgeError('INVALID_FILE', `${file}: ${fault.replace(option, field)}`, { cause });
     }
-    defaults[option] = value as number;
+    defaults[option as keyof GenerationDefaults] = value as number;
   }
   // Of a greedy file the rest stays: it takes effect where a caller gives a temperature.
   if (do_sample !== true || json.top_p === 0) delete defaults.temperature;

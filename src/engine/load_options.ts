@@ -1,6 +1,5 @@
 import type { Backend } from '../backends/types.ts';
-import { requireArgument } from '../errors.ts';
-import { show } from './options.ts';
+import { requireArgument, show } from '../errors.ts';
 import type { LoadEngineOptions } from './types.ts';
 
 /** `LoadEngineOptions`, checked, with the defaults that depend on nothing else filled in. */

@@ -1,9 +1,8 @@
-import { EdgeError, requireArgument } from '../errors.ts';
+import { EdgeError, requireArgument, show } from '../errors.ts';
 import { MAX_RECENT } from '../ops/sample.ts';
 import type { Checkpoints } from '../state/checkpoints.ts';
 import type { History } from '../state/history.ts';
 import type { StateCopy } from './copies.ts';
-import { show } from './options.ts';
 
 /** Beginnings of turns that are remembered. */
 const MAX_TURNS = 4096;

@@ -1,5 +1,6 @@
-import { EdgeError, requireArgument } from '../errors.ts';
+import { EdgeError, requireArgument, show } from '../errors.ts';
 import { MAX_BIAS, MAX_TOP, penalizes, type SampleParams } from '../ops/sample.ts';
+import { SAMPLING_ROWS, type Sampling, type SamplingName } from '../ops/sampling_options.ts';
 import type { EncodeOptions } from '../tokenizer/index.ts';
 import type { GenerateOptions, GenerationDefaults } from './types.ts';
 
@@ -16,8 +17,9 @@ export interface Settings {
 }
 
 const NAMES: readonly (keyof GenerateOptions)[] = [
-  ...(['maxTokens', 'temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty'] as const),
-  ...(['presencePenalty', 'logitBias', 'seed', 'stop', 'stopTokens', 'ignoreEos', 'logprobs'] as const),
+  'maxTokens',
+  ...SAMPLING_ROWS.map(([name]) => name),
+  ...(['logitBias', 'seed', 'stop', 'stopTokens', 'ignoreEos', 'logprobs'] as const),
   ...(['addSpecialTokens', 'parseSpecial'] as const),
 ];
 
@@ -47,33 +49,22 @@ export function readOptions(
   const options: GenerateOptions = { ...defaults };
   for (const [name, value] of Object.entries(given))
     if (value !== undefined) Object.assign(options, { [name]: value });
-  const number = numberReader(options);
-  const temperature = number(
-    'temperature',
-    0,
-    '0, or from 0.0001 to 10000',
-    (t) => t === 0 || (t >= 1e-4 && t <= 1e4),
-  );
-  const seed = readSeed(options, temperature);
+  const sampling = readSampling(options, vocabSize);
+  const seed = readSeed(options, sampling.temperature);
   const logprobs = readLogprobs(options);
-  const penalties = readPenalties(options);
   return {
-    maxTokens: number('maxTokens', 256, 'an integer of at least 1', (n) => Number.isSafeInteger(n) && n >= 1),
+    maxTokens: readNumber(options, 'maxTokens', 256, {
+      range: 'an integer of at least 1',
+      fits: (n) => Number.isSafeInteger(n) && n >= 1,
+    }),
     sampling: {
-      temperature,
-      topK: Math.min(
-        number('topK', 0, 'an integer of at least 0', (k) => Number.isSafeInteger(k) && k >= 0),
-        vocabSize,
-      ),
-      topP: number('topP', 1, 'above 0 and at most 1', (p) => p > 0 && p <= 1),
-      minP: number('minP', 0, 'at least 0 and below 1', (p) => p >= 0 && p < 1),
-      ...penalties,
+      ...sampling,
       seedLo: seed % TWO_32,
       seedHi: Math.floor(seed / TWO_32),
       bias: readBias(options.logitBias, vocabSize),
       top: logprobs ?? 0,
     },
-    penalizes: penalizes(penalties),
+    penalizes: penalizes(sampling),
     seed,
     stop: readStop(options.stop),
     stopTokens: readStopTokens(options.stopTokens, vocabSize),
@@ -82,35 +73,35 @@ export function readOptions(
   };
 }
 
-type NumberOption = 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'seed' | Penalty;
-type Penalty = 'repetitionPenalty' | 'frequencyPenalty' | 'presencePenalty';
-
-function numberReader(options: GenerateOptions) {
-  return (name: NumberOption, absent: number, range: string, fits: (value: number) => boolean): number => {
-    const value: unknown = options[name];
-    if (value === undefined) return absent;
-    requireArgument(
-      typeof value === 'number' && fits(value),
-      `${name} must be a number: ${range}; found ${show(value)}`,
-    );
-    return value;
-  };
+function readNumber(
+  options: GenerateOptions,
+  name: SamplingName | 'maxTokens' | 'seed',
+  absent: number,
+  { range, fits }: { range: string; fits(value: number): boolean },
+): number {
+  const value: unknown = options[name];
+  if (value === undefined) return absent;
+  requireArgument(
+    typeof value === 'number' && fits(value),
+    `${name} must be a number: ${range}; found ${show(value)}`,
+  );
+  return value;
 }
 
-function readPenalties(options: GenerateOptions): Pick<SampleParams, Penalty> {
-  const number = numberReader(options);
-  const within = (limit: number) => (value: number) => Math.abs(value) <= limit;
-  return {
-    repetitionPenalty: number('repetitionPenalty', 1, 'from 0.01 to 100', (p) => p >= 0.01 && p <= 100),
-    frequencyPenalty: number('frequencyPenalty', 0, 'from -100 to 100', within(100)),
-    presencePenalty: number('presencePenalty', 0, 'from -100 to 100', within(100)),
-  };
+function readSampling(options: GenerateOptions, vocabSize: number): Sampling {
+  const entries = SAMPLING_ROWS.map(([name, row]) => {
+    const value = readNumber(options, name, row.off, row);
+    return [name, row.word === 'count' ? Math.min(value, vocabSize) : value];
+  });
+  return Object.fromEntries(entries) as Sampling;
 }
 
 /** Without a seed, a random one if there is anything to draw. */
 function readSeed(options: GenerateOptions, temperature: number): number {
-  const fits = (seed: number) => Number.isSafeInteger(seed) && seed >= 0;
-  const seed = numberReader(options)('seed', -1, 'an integer from 0 to 2^53 - 1', fits);
+  const seed = readNumber(options, 'seed', -1, {
+    range: 'an integer from 0 to 2^53 - 1',
+    fits: (value) => Number.isSafeInteger(value) && value >= 0,
+  });
   if (seed >= 0) return seed + 0; // −0 is 0
   if (temperature === 0) return 0;
   const [low, high] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
@@ -205,13 +196,4 @@ export function requireId(id: unknown, vocabSize: number, where: string): assert
     'INVALID_ARGUMENT',
     `${where}: token ids are integers from 0 to ${vocabSize - 1}, found ${show(id)}`,
   );
-}
-
-/** A value as a message shows it. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-  if (typeof value === 'number' || value === null || value === undefined)
-    return Object.is(value, -0) ? '-0' : String(value);
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  return typeof value === 'object' ? 'an object' : `${typeof value} ${String(value)}`;
 }

@@ -1,8 +1,8 @@
-import { EdgeError, requireArgument } from '../errors.ts';
+import { EdgeError, requireArgument, show } from '../errors.ts';
 import type { Chat, Tokenizer } from '../tokenizer/index.ts';
 import type { Call } from './call.ts';
 import { EventLoop } from './event_loop.ts';
-import { readFlag, requireId, show } from './options.ts';
+import { readFlag, requireId } from './options.ts';
 import type { EngineInfo, Prompt, PromptOptions } from './types.ts';
 
 /** Is it a whole conversation, which begins at the beginning? */

@@ -1,9 +1,8 @@
 import type { Output } from '../backends/types.ts';
-import { EdgeError, requireArgument } from '../errors.ts';
+import { EdgeError, requireArgument, show } from '../errors.ts';
 import { exp } from '../weights/math.ts';
 import type { Call } from './call.ts';
 import type { Device } from './device.ts';
-import { show } from './options.ts';
 import { type Encoding, encode } from './prompt.ts';
 import { Sequence } from './sequence.ts';
 import type { Score } from './types.ts';

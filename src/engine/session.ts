@@ -1,8 +1,7 @@
-import { EdgeError, requireArgument } from '../errors.ts';
+import { EdgeError, requireArgument, show } from '../errors.ts';
 import type { Conversation } from '../state/snapshot.ts';
 import { Call } from './call.ts';
 import type { Device } from './device.ts';
-import { show } from './options.ts';
 import { type Encoding, encode } from './prompt.ts';
 import { Sequence } from './sequence.ts';
 import type { Checkpoint } from './set_aside.ts';

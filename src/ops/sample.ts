@@ -1,4 +1,5 @@
 import type { OpContract } from './contract.ts';
+import { SAMPLING_ROWS, type Sampling } from './sampling_options.ts';
 
 /** Draws the next token from a row of logits; the last call of a program. Its options are a SampleParams a row. */
 export interface SampleCall {
@@ -20,14 +21,7 @@ export interface SampleCall {
  *
  * Log-probabilities are those of the model itself: log-softmax of the logits before step 1.
  */
-export interface SampleParams {
-  temperature: number; // ≥ 0; 0 is greedy
-  topK: number; // 0: off
-  topP: number; // (0, 1]; 1: off
-  minP: number; // [0, 1); 0: off
-  repetitionPenalty: number; // > 0; 1: off
-  frequencyPenalty: number; // 0: off
-  presencePenalty: number; // 0: off
+export interface SampleParams extends Sampling {
   seedLo: number; // u32
   seedHi: number; // u32
   position: number; // position of the sampled token in its sequence
@@ -38,13 +32,7 @@ export interface SampleParams {
 
 /** The most probable token, without penalties. */
 export const GREEDY: Omit<SampleParams, 'position'> = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
+  ...(Object.fromEntries(SAMPLING_ROWS.map(([name, { off }]) => [name, off])) as Sampling),
   seedLo: 0,
   seedHi: 0,
   recent: new Int32Array(0),

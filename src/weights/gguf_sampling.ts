@@ -1,19 +1,16 @@
+import { SAMPLING_ROWS } from '../ops/sampling_options.ts';
 import type { JsonObject } from '../types.ts';
 import type { GgufValue } from './gguf_write.ts';
 
 /** Fields of generation_config.json, and what llama.cpp calls them in the metadata. */
-const KEYS = {
-  temperature: 'general.sampling.temp',
-  top_k: 'general.sampling.top_k',
-  top_p: 'general.sampling.top_p',
-  min_p: 'general.sampling.min_p',
-  repetition_penalty: 'general.sampling.penalty_repeat',
-} as const;
+const KEYS = SAMPLING_ROWS.flatMap(([, { fields }]) =>
+  fields ? [[fields[0], `general.sampling.${fields[1]}`] as const] : [],
+);
 
 /** The sampling that a GGUF file recommends, in the words of generation_config.json; null where it recommends none. */
 export function ggufGenerationConfig(metadata: JsonObject): JsonObject | null {
   const config: JsonObject = {};
-  for (const [field, key] of Object.entries(KEYS)) {
+  for (const [field, key] of KEYS) {
     const value = metadata[key];
     if (typeof value === 'number') config[field] = shortest(value);
   }
@@ -28,7 +25,7 @@ export function ggufGenerationConfig(metadata: JsonObject): JsonObject | null {
 /** The reverse. */
 export function ggufSampling(config: JsonObject | null): Record<string, GgufValue> {
   const greedy = config?.do_sample !== true;
-  const entries = Object.entries(KEYS).flatMap(([field, key]): [string, GgufValue][] => {
+  const entries = KEYS.flatMap(([field, key]): [string, GgufValue][] => {
     const value = field === 'temperature' && greedy ? 0 : config?.[field];
     if (typeof value !== 'number') return [];
     return [[key, field === 'top_k' ? { i32: Math.max(0, value) } : { f32: value }]];

@@ -1,8 +1,9 @@
 import { EdgeError } from '../../errors.ts';
 import { MAX_BIAS, MAX_RECENT, MAX_TOP, type SampleParams } from '../../ops/sample.ts';
+import { SAMPLING_ROWS } from '../../ops/sampling_options.ts';
 
-/** Words that `writeSampleParams` writes: ten options, and how many recent ids, biases and top tokens there are. */
-export const SAMPLE_WORDS = 13;
+/** Words that `writeSampleParams` writes: the options, seed, position, and how many recent ids, biases and top tokens. */
+export const SAMPLE_WORDS = SAMPLING_ROWS.length + 6;
 
 /**
  * A row's sampling options as words, in the order of wasm/ops/sample.h and shaders/wgsl/lib/output.wgsl. `words` and
@@ -23,13 +24,9 @@ export function writeSampleParams(
       `${where}: ${recent.length} recent ids, ${bias?.ids.length} biases, ${top} top tokens`,
     );
   let word = at;
-  floats[word++] = params.temperature;
-  words[word++] = Math.min(params.topK, vocab);
-  floats[word++] = params.topP;
-  floats[word++] = params.minP;
-  floats[word++] = params.repetitionPenalty;
-  floats[word++] = params.frequencyPenalty;
-  floats[word++] = params.presencePenalty;
+  for (const [name, { word: type }] of SAMPLING_ROWS)
+    if (type === 'f32') floats[word++] = params[name];
+    else words[word++] = Math.min(params[name], vocab);
   words[word++] = params.seedLo;
   words[word++] = params.seedHi;
   words[word++] = params.position;
