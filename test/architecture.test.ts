@@ -207,9 +207,9 @@ describe('one name for an op everywhere', () => {
     const others = [
       'matvec',
       'matmul',
-      'matmul_half',
+      'matmul_f16',
       'matmul_matrix',
-      'to_half',
+      'to_f16',
       'sum_parts',
       'mamba2_decode',
     ];

@@ -39,7 +39,7 @@ export async function timeKernels(
   for (const list of kinds.values()) {
     const { kernel, settings, slices } = plan.launches[list[0]!]!;
     const us = await time(list.map(timed));
-    const bytes = ['words', 'numbers'].reduce(
+    const bytes = ['words', 'scales'].reduce(
       (sum, name) => sum + (slices[name] ? plan.buffers.get(slices[name].buffer)!.bytes : 0),
       0,
     );

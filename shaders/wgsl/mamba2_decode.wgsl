@@ -1,20 +1,20 @@
 // Steps of one row a slot: conv1d, ssd_scan and the gate of gate_norm in one launch. The norm is left to the
-// projection that follows: `stats` gets the sum of squares of each workgroup's channels. A workgroup has BLOCK
+// projection that follows: `sum_squares` gets that of each workgroup's channels. A workgroup has BLOCK
 // channels p of one head, the states n of a channel are spread over SLICES threads; see ssd_scan.wgsl. The ring has
 // room for K inputs: what this row overwrites, none of its workgroups reads.
 // Where a step has but one row, as mamba2_project, each workgroup also multiplies its channels by their columns of the
-// projection's W, and leaves its share of the products, unnormed: the next reader of the residual adds them up
-// (lib/shares.wgsl).
+// projection's W, and leaves its partial sums, unnormed: the next reader of the residual adds them up
+// (lib/partial_sums.wgsl).
 @group(0) @binding(0) var<storage, read> batch: Batch;
 @group(0) @binding(1) var<storage, read> projection: array<f32>; // z, x B C, dt
 @group(0) @binding(2) var<storage, read> v: array<f32>;
 @group(0) @binding(3) var<storage, read_write> ring: array<f32>; // [slots][K][CHANNELS]
 @group(0) @binding(4) var<storage, read_write> state: array<f32>; // [slots][NHEADS][D_STATE][HEADDIM]
 #if PROJECT
-@group(0) @binding(5) var<storage, read_write> shares: array<vec4<f32>>; // [NHEADS · BLOCKS][ROWS / 4 + 1]
+@group(0) @binding(5) var<storage, read_write> partial_sums: array<vec4<f32>>; // [NHEADS · BLOCKS][ROWS / 4 + 1]
 #else
 @group(0) @binding(5) var<storage, read_write> y_out: array<f32>;
-@group(0) @binding(6) var<storage, read_write> stats: array<f32>; // [rows][NHEADS · BLOCKS]
+@group(0) @binding(6) var<storage, read_write> sum_squares: array<f32>; // [rows][NHEADS · BLOCKS]
 #endif
 
 const THREADS = BLOCK * SLICES;
@@ -27,8 +27,8 @@ var<workgroup> c_row: array<f32, D_STATE>;
 var<workgroup> sums: array<f32, THREADS>;
 var<workgroup> squares: array<f32, BLOCK>;
 #if PROJECT
-const SHARE = ROWS / 4u; // vec4s of products; the sum of squares follows
-const ITEMS = SHARE * TILE_UNITS; // of four rows and a unit of columns
+const SUM_VECTORS = ROWS / 4u; // vec4s of products; the sum of squares follows
+const ITEMS = SUM_VECTORS * TILE_UNITS; // of four rows and a unit of columns
 var<workgroup> gated: array<f32, BLOCK>;
 var<workgroup> items: array<vec4<f32>, ITEMS>;
 fn gated_at(i: u32) -> vec4<f32> {
@@ -160,20 +160,20 @@ fn mamba2_decode(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
   if (lane + $i * THREADS < ITEMS) { items[item$i] = products(block$i, item$i % TILE_UNITS); }
 #end
   workgroupBarrier();
-  let share = (head * BLOCKS + group.x) * (SHARE + 1u);
-  for (var i = lane; i < SHARE; i += THREADS) {
+  let begin = (head * BLOCKS + group.x) * (SUM_VECTORS + 1u);
+  for (var i = lane; i < SUM_VECTORS; i += THREADS) {
     var sum = vec4<f32>();
     for (var u = 0u; u < TILE_UNITS; u++) { sum += items[i * TILE_UNITS + u]; }
-    shares[share + i] = sum;
+    partial_sums[begin + i] = sum;
   }
 #endif
   if (lane == 0u) {
     var all = 0.0;
     for (var i = 0u; i < BLOCK; i++) { all += squares[i]; }
 #if PROJECT
-    shares[share + SHARE] = vec4<f32>(all);
+    partial_sums[begin + SUM_VECTORS] = vec4<f32>(all);
 #else
-    stats[(group.z * NHEADS + head) * BLOCKS + group.x] = all;
+    sum_squares[(group.z * NHEADS + head) * BLOCKS + group.x] = all;
 #endif
   }
 }

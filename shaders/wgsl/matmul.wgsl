@@ -41,10 +41,10 @@ fn w_of(out: u32, c: u32) -> vec4<f32> {
   let at = min(c, COLS - 4u);
   let unit = row * ROW_VECTORS + at / UNIT;
 #if QUANT
-  let number = number_at(row * GROUPS + at / GROUP);
-  let scale = number.x * SHRINK;
+  let affine = affine_at(row * GROUPS + at / GROUP);
+  let scale = affine.x * SHRINK;
 #if OFFSETS
-  let offset = vec4<f32>(number.y);
+  let offset = vec4<f32>(affine.y);
 #else
   let offset = vec4<f32>();
 #endif
@@ -55,10 +55,10 @@ fn w_of(out: u32, c: u32) -> vec4<f32> {
 #if QUANT8
   return scale * codes(words[unit][at / 4u % 4u]) + offset;
 #endif
-#if F16
-  return halves(words[unit][at / 2u % 4u], words[unit][at / 2u % 4u + 1u]);
+#if F16_WEIGHTS
+  return unpack_f16(words[unit][at / 2u % 4u], words[unit][at / 2u % 4u + 1u]);
 #endif
-#if F32
+#if F32_WEIGHTS
   return bitcast<vec4<f32>>(words[unit]);
 #endif
 #else
@@ -118,11 +118,11 @@ fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   w_tile[part * (BM / 4u) + quad] = squares;
   workgroupBarrier();
 #endif
-#if STATS
+#if SUM_SQUARES
   // Two threads a row put its sums of squares together.
   let r = min(row0 + lane / 2u, rows - 1u);
   var sum = 0.0;
-  for (var e = lane % 2u; e < N_STATS; e += 2u) { sum += stats[x_row(r) * N_STATS + e]; }
+  for (var e = lane % 2u; e < N_SUM_SQUARES; e += 2u) { sum += sum_squares[x_row(r) * N_SUM_SQUARES + e]; }
   w_tile[lane] = vec4<f32>(sum);
   workgroupBarrier();
 #endif
@@ -139,7 +139,7 @@ fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let all = dot(by_part, vec4<f32>(1.0));
     inverse = 1.0 / sqrt(all / f32(NORM_COLS) + EPS);
 #endif
-#if STATS
+#if SUM_SQUARES
     let all = w_tile[(i0 * 4u + i) * 2u].x + w_tile[(i0 * 4u + i) * 2u + 1u].x;
     inverse = 1.0 / sqrt(all / f32(NORM_COLS) + EPS);
 #endif

@@ -60,8 +60,8 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     blocks[b] = load_block(first + 4u * (b % BLOCKS), min(lane + b / BLOCKS * LANES, UNITS - 1u));
   }
 #endif
-#if SHARES
-  add_shares(place, group.x + group.z == 0u);
+#if PARTIAL_SUMS
+  add_partial_sums(place, group.x + group.z == 0u);
 #endif
   for (var tile = 0u; tile < UNITS; tile += TILE_UNITS) {
     let units = min(TILE_UNITS, UNITS - tile);
@@ -93,8 +93,8 @@ fn matvec(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     for (var r = 0u; r < 4u * BLOCKS; r++) { sum[r / 4u][r % 4u] += weight_at(weight_row(first + r), c) * value; }
   }
 #endif
-#if STATS
-  for (var i = thread; i < N_STATS; i += THREADS) { square += stats[row * N_STATS + i]; }
+#if SUM_SQUARES
+  for (var i = thread; i < N_SUM_SQUARES; i += THREADS) { square += sum_squares[row * N_SUM_SQUARES + i]; }
 #endif
   finish(place, group, sum, square);
 }

@@ -4,14 +4,14 @@ import { SPEC_FEATURES } from '../../src/backends/webgpu/index.ts';
 import { knownFormats, knownProgram, knownSteps } from '../../src/engine/known_answer.ts';
 
 const LARGE = { ...SPEC_FEATURES, subgroups: 32, packedDots: true, maxWorkgroupMemory: 32_768 };
-const F16 = { ...LARGE, halves: true };
+const F16 = { ...LARGE, f16: true };
 const MATRICES = { ...F16, matrices: { M: 16, N: 16, K: 16 } };
 
 /** Two sessions are never the many rows for which these are: after mamba2_decode, and of the head. */
 const MANY = ['matmul of a layer', 'matmul'];
 const both = (entries: readonly string[]) => [...entries.map((entry) => `${entry} of a layer`), ...entries];
-const MANY_F16 = both(['to_half', 'matmul_half']);
-const MANY_MATRICES = both(['to_half', 'matmul_matrix', 'matmul_matrix']);
+const MANY_F16 = both(['to_f16', 'matmul_f16']);
+const MANY_MATRICES = both(['to_f16', 'matmul_matrix', 'matmul_matrix']);
 
 test.each([
   ['no subgroups', SPEC_FEATURES, 'exact', MANY],

@@ -30,11 +30,11 @@ fn is_zero(block: Block) -> bool {
   return (w.x | w.y | w.z | w.w | bits.x | bits.y) == 0u;
 }
 // Scales and offsets of the four rows.
-fn numbers_of(block: Block) -> array<vec4<f32>, 2> {
-  let a = number_of(block.bits[0], block.group[0]);
-  let b = number_of(block.bits[1], block.group[1]);
-  let c = number_of(block.bits[2], block.group[2]);
-  let d = number_of(block.bits[3], block.group[3]);
+fn affines_of(block: Block) -> array<vec4<f32>, 2> {
+  let a = affine_of(block.bits[0], block.group[0]);
+  let b = affine_of(block.bits[1], block.group[1]);
+  let c = affine_of(block.bits[2], block.group[2]);
+  let d = affine_of(block.bits[3], block.group[3]);
   return array<vec4<f32>, 2>(vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y));
 }
 #endif

@@ -1,5 +1,5 @@
 // The rows of x that a linear multiplies, inverse · x ⊙ g: `inverse` is that of the norm of x, from its own columns (NORM)
-// or from sums of squares that an earlier launch left (STATS).
+// or from sums of squares that an earlier launch left (SUM_SQUARES).
 #if X_VECTORS
 @group(0) @binding(3) var<storage, read> x_in: array<vec4<f32>>;
 #else
@@ -8,13 +8,13 @@
 #if G
 @group(0) @binding(5) var<storage, read> g_in: array<vec4<f32>>;
 #endif
-#if STATS
-@group(0) @binding(8) var<storage, read> stats: array<f32>;
+#if SUM_SQUARES
+@group(0) @binding(8) var<storage, read> sum_squares: array<f32>;
 #endif
 
 // Columns c … c + 3 of x, before the norm; zero beyond the last.
 fn x_at(row: u32, c: u32) -> vec4<f32> {
-#if SHARES
+#if PARTIAL_SUMS
   return row_sum[c / 4u];
 #else
 #if X_VECTORS

@@ -65,10 +65,10 @@ fn products(block: Block, unit: u32) -> vec4<f32> {
   low += vec4<i32>(a$i.x, b$i.x, c$i.x, d$i.x);
   high += vec4<i32>(a$i.y, b$i.y, c$i.y, d$i.y);
 #end
-  let number = numbers_of(block);
-  let scales = number[0];
-  let offsets = number[1] + SHIFT * scales;
+  let affine = affines_of(block);
+  let scale = affine[0];
+  let offset = affine[1] + SHIFT * scale;
   let x = bitcast<vec2<f32>>(x_tile[at + EIGHTS].xy); // scale, sum
-  return scales * (x.x * vec4<f32>(256 * high + low)) + offsets * x.y;
+  return scale * (x.x * vec4<f32>(256 * high + low)) + offset * x.y;
 }
 #endif

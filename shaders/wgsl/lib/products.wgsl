@@ -35,22 +35,25 @@ fn products(block: Block, unit: u32) -> vec4<f32> {
   sum += dots(vec4<u32>(a.w, b.w, c.w, d.w), x_tile[at + 3u]);
 #endif
 #if QUANT
-  let number = numbers_of(block);
-  sum *= number[0];
+  let affine = affines_of(block);
+  sum *= affine[0];
 #if OFFSETS
   var inputs = 0.0;
   for (var i = 0u; i < PARTS; i++) { inputs += dot(x_tile[at + i], 1.0 / SHRINK); }
-  sum += inputs * number[1];
+  sum += inputs * affine[1];
 #endif
   return sum;
 #endif
-#if F16
+#if F16_WEIGHTS
   let x = x_tile[at];
   let y = x_tile[at + 1u];
-  return vec4<f32>(dot(halves(a.x, a.y), x) + dot(halves(a.z, a.w), y), dot(halves(b.x, b.y), x) + dot(halves(b.z, b.w), y),
-    dot(halves(c.x, c.y), x) + dot(halves(c.z, c.w), y), dot(halves(d.x, d.y), x) + dot(halves(d.z, d.w), y));
+  return vec4<f32>(
+    dot(unpack_f16(a.x, a.y), x) + dot(unpack_f16(a.z, a.w), y),
+    dot(unpack_f16(b.x, b.y), x) + dot(unpack_f16(b.z, b.w), y),
+    dot(unpack_f16(c.x, c.y), x) + dot(unpack_f16(c.z, c.w), y),
+    dot(unpack_f16(d.x, d.y), x) + dot(unpack_f16(d.z, d.w), y));
 #endif
-#if F32
+#if F32_WEIGHTS
   let x = x_tile[at];
   return vec4<f32>(dot(bitcast<vec4<f32>>(a), x), dot(bitcast<vec4<f32>>(b), x), dot(bitcast<vec4<f32>>(c), x),
     dot(bitcast<vec4<f32>>(d), x));

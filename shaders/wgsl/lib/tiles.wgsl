@@ -1,5 +1,5 @@
-// Tiles of BK columns in workgroup memory, BM rows of x, which to_half left as halves, and BN rows of W.
-@group(0) @binding(9) var<storage, read> halves: array<u32>; // [rows][STRIDE]
+// Tiles of BK columns in workgroup memory, BM rows of x, which to_f16 left as f16, and BN rows of W.
+@group(0) @binding(9) var<storage, read> x_f16: array<u32>; // [rows][STRIDE]
 @group(0) @binding(10) var<storage, read> factors: array<f32>; // [rows]
 const TILE_WORDS = BK / WORD_COLS; // of a row of W
 #if MATRICES
@@ -36,7 +36,7 @@ struct Coming {
   x: array<u32, X_PAIRS>,
   w: array<u32, W_WORDS>,
 #if QUANT
-  number: array<vec2<f32>, W_WORDS>,
+  affine: array<vec2<f32>, W_WORDS>,
 #endif
 }
 
@@ -46,7 +46,7 @@ fn load(row0: u32, rows: u32, out0: u32, k0: u32, lane: u32) -> Coming {
   {
     let i = lane + $i * THREADS;
     let pair = k0 / 2u + i % (BK / 2u);
-    coming.x[$i] = halves[min(row0 + i / (BK / 2u), rows - 1u) * STRIDE + min(pair, STRIDE - 1u)];
+    coming.x[$i] = x_f16[min(row0 + i / (BK / 2u), rows - 1u) * STRIDE + min(pair, STRIDE - 1u)];
   }
 #end
 #repeat W_WORDS
@@ -56,7 +56,7 @@ fn load(row0: u32, rows: u32, out0: u32, k0: u32, lane: u32) -> Coming {
     let word = min(k0 / WORD_COLS + i % TILE_WORDS, COLS / WORD_COLS - 1u); // beyond the last column x is zero
     coming.w[$i] = words[row * ROW_VECTORS + word / 4u][word % 4u];
 #if QUANT
-    coming.number[$i] = number_at(row * GROUPS + word * WORD_COLS / GROUP);
+    coming.affine[$i] = affine_at(row * GROUPS + word * WORD_COLS / GROUP);
 #endif
   }
 #end
@@ -65,7 +65,7 @@ fn load(row0: u32, rows: u32, out0: u32, k0: u32, lane: u32) -> Coming {
 
 #if QUANT
 const LIFT = 64.0; // factor of scales, so that small ones keep their bits
-// Codes become halves without conversions: below the last bit of 1024's mantissa a code is 1024 + q.
+// Codes become f16 without conversions: below the last bit of 1024's mantissa a code is 1024 + q.
 fn two_codes(word: u32) -> vec2<f16> { return bitcast<vec2<f16>>(word | 0x64006400u) - vec2<f16>(f16(1024.0 + CENTER_CODE)); }
 #else
 const LIFT = 1.0;
@@ -84,10 +84,10 @@ fn store(coming: Coming, lane: u32) {
     let word = i % TILE_WORDS;
     let pair = word / BLOCK_WORDS * (BLOCK / 2u) + word % BLOCK_WORDS;
 #if QUANT
-    let number = LIFT * coming.number[$i];
-    let scale = vec2<f16>(f16(number.x));
+    let affine = LIFT * coming.affine[$i];
+    let scale = vec2<f16>(f16(affine.x));
 #if OFFSETS
-    let offset = vec2<f16>(f16(number.y));
+    let offset = vec2<f16>(f16(affine.y));
 #else
     let offset = vec2<f16>();
 #endif
@@ -99,7 +99,7 @@ fn store(coming: Coming, lane: u32) {
 #if QUANT8
       let two = fma(two_codes((coming.w[$i] >> (8u * j)) & 0x00FF00FFu), scale, offset);
 #endif
-#if F16
+#if F16_WEIGHTS
       let two = bitcast<vec2<f16>>(coming.w[$i]);
 #endif
       put_w(i / TILE_WORDS, pair + j * BLOCK_WORDS, two);

@@ -16,6 +16,6 @@ fn codes(word: u32) -> vec4<f32> {
   return bitcast<vec4<f32>>((vec4<u32>(word, word, word >> 16u, word >> 16u) & MASK) | MAGIC) - CENTER;
 }
 #endif
-#if F16
-fn halves(low: u32, high: u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
+#if F16_WEIGHTS
+fn unpack_f16(low: u32, high: u32) -> vec4<f32> { return vec4<f32>(unpack2x16float(low), unpack2x16float(high)); }
 #endif

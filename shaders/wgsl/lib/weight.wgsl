@@ -1,46 +1,46 @@
 // A linear weight. The layout is that of src/backends/webgpu/linear.ts.
 @group(0) @binding(1) var<storage, read> words: array<vec4<u32>>;
 #if QUANT
-@group(0) @binding(2) var<storage, read> numbers: array<u32>;
+@group(0) @binding(2) var<storage, read> scales: array<u32>;
 #endif
 
 // One value, wherever columns end.
 fn weight_at(row: u32, c: u32) -> f32 {
   let word = words[row * ROW_VECTORS + c / WORD_COLS / 4u][(c / WORD_COLS) % 4u];
-#if F32
+#if F32_WEIGHTS
   return bitcast<f32>(word);
 #endif
-#if F16
+#if F16_WEIGHTS
   return unpack2x16float(word)[c % 2u];
 #endif
 #if QUANT
   let q = f32(extractBits(word, (c % WORD_COLS) * BITS, BITS));
-  let number = number_at(row * GROUPS + c / GROUP);
-  return number.x * q + number.y;
+  let affine = affine_at(row * GROUPS + c / GROUP);
+  return affine.x * q + affine.y;
 #endif
 }
 
 #if QUANT
 // Scale and offset of a group.
-fn number_at(group: u32) -> vec2<f32> { return number_of(bits_at(group), group); }
+fn affine_at(group: u32) -> vec2<f32> { return affine_of(bits_at(group), group); }
 
 // Holds loaded bits. Loading them and converting them to numbers are two steps: the second waits for the first.
 fn bits_at(group: u32) -> vec2<u32> {
 #if OFFSETS
 #if F32_SCALES
-  return vec2<u32>(numbers[2u * group], numbers[2u * group + 1u]);
+  return vec2<u32>(scales[2u * group], scales[2u * group + 1u]);
 #else
-  return vec2<u32>(numbers[group], 0u);
+  return vec2<u32>(scales[group], 0u);
 #endif
 #else
 #if F32_SCALES
-  return vec2<u32>(numbers[group], 0u);
+  return vec2<u32>(scales[group], 0u);
 #else
-  return vec2<u32>(numbers[group / 2u], 0u);
+  return vec2<u32>(scales[group / 2u], 0u);
 #endif
 #endif
 }
-fn number_of(bits: vec2<u32>, group: u32) -> vec2<f32> {
+fn affine_of(bits: vec2<u32>, group: u32) -> vec2<f32> {
 #if OFFSETS
 #if F32_SCALES
   return bitcast<vec2<f32>>(bits);

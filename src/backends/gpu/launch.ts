@@ -4,8 +4,8 @@ import type { KernelName } from './kernels.ts';
 export interface Features {
   subgroups: number; // the most threads of one; 0 where they are not used
   packedDots: boolean; // dot products of 8-bit integers
-  halves: boolean; // f16 arithmetic
-  matrices: MatrixShape | null; // products of matrices of halves that a subgroup makes, summed in f32
+  f16: boolean; // f16 arithmetic
+  matrices: MatrixShape | null; // products of matrices of f16 that a subgroup makes, summed in f32
   maxBinding: number; // bytes of a storage binding
   maxWorkgroupMemory: number; // bytes
   maxThreads: number; // of a workgroup

@@ -32,9 +32,9 @@ export interface GpuPlan {
   readonly logitsStride: number; // floats
   /** Do a few rows of x meet quantized weights as integers? */
   readonly packedDots: boolean;
-  /** Do many rows of x meet weights as halves? */
-  readonly halves: boolean;
-  /** Of activations where they meet weights: 'i16' stands for halves, too. */
+  /** Do many rows of x meet weights as f16? */
+  readonly f16: boolean;
+  /** Of activations where they meet weights: 'i16' stands for f16, too. */
   readonly numerics: Numerics;
 }
 
@@ -56,10 +56,10 @@ export function makePlan(
   const { launches, tail } = launchesOf(planner);
   planner.takeVectors();
   const { buffers, linears, vectors, states, maxOutputs, maxSegments, logitsStride } = planner;
-  const { packedDots, halves } = planner;
+  const { packedDots, f16 } = planner;
   return Object.freeze({
     ...{ program, features, options, tail, buffers, linears, vectors, states },
-    ...{ maxOutputs, maxSegments, logitsStride, packedDots, halves },
+    ...{ maxOutputs, maxSegments, logitsStride, packedDots, f16 },
     launches: launches.map((launch) => ({
       ...launch,
       slices: Object.fromEntries(
@@ -73,7 +73,7 @@ export function makePlan(
       }),
     ),
     memory: memoryOf(buffers),
-    numerics: packedDots || halves ? 'i16' : 'exact',
+    numerics: packedDots || f16 ? 'i16' : 'exact',
   });
 }
 

@@ -22,7 +22,7 @@ export interface LinearPart {
   first: number;
   rows: number;
   words: string; // buffers
-  numbers: string | null;
+  scales: string | null;
 }
 
 export interface PlannedLinear {
@@ -77,9 +77,9 @@ export class Planner {
     return packedDots && subgroups > 0 && this.options.numerics !== 'exact';
   }
 
-  /** Do many rows of x meet weights as halves? */
-  get halves(): boolean {
-    return this.features.halves && this.options.numerics !== 'exact';
+  /** Do many rows of x meet weights as f16? */
+  get f16(): boolean {
+    return this.features.f16 && this.options.numerics !== 'exact';
   }
 
   /** Constants that every kernel with a batch needs. */
@@ -182,10 +182,10 @@ export class Planner {
       const parts = splitRows(layout, out, this.features.maxBinding).map(({ first, rows }): LinearPart => {
         const bytes = linearBytes(layout, rows);
         const words = `${name} ${first}`;
-        const numbers = layout.groups > 0 ? `${words} numbers` : null;
+        const scales = layout.groups > 0 ? `${words} scales` : null;
         this.buffer(words, bytes.words, 'weights');
-        if (numbers) this.buffer(numbers, bytes.numbers, 'weights');
-        return { first, rows, words, numbers };
+        if (scales) this.buffer(scales, bytes.scales, 'weights');
+        return { first, rows, words, scales };
       });
       this.linears.set(name, { layout, parts });
     }

@@ -25,7 +25,7 @@ export interface Tuning {
     wide: boolean; // tiles of 128 rows of W, where there are enough of them
     leastWorkgroups: number;
   };
-  readonly matmulHalf: { rowsOfX: number; rowsOfW: number }; // of a tile
+  readonly matmulF16: { rowsOfX: number; rowsOfW: number }; // of a tile
   readonly subgroupMatrix: {
     leastRowsOfX: number; // fewer are matvec's
     fewRowsOfX: number; // that `few` and `small` are for
@@ -61,7 +61,7 @@ export function tuningOf({ maxWorkgroupMemory }: Features): Tuning {
       manyRowsOfW: 4096,
     },
     matmul: { wide: roomy, leastWorkgroups: 256 },
-    matmulHalf: roomy ? { rowsOfX: 64, rowsOfW: 128 } : { rowsOfX: 32, rowsOfW: 64 },
+    matmulF16: roomy ? { rowsOfX: 64, rowsOfW: 128 } : { rowsOfX: 32, rowsOfW: 64 },
     subgroupMatrix: {
       leastRowsOfX: 8,
       fewRowsOfX: 32,

@@ -47,10 +47,10 @@ export class Weights {
       throw fault(`'${name}' came as ${JSON.stringify(tensor.format)}`);
     const part = parts.find(({ first, rows }) => row >= first && row + tensor.rows <= first + rows);
     if (!part) throw fault(`rows ${row}+${tensor.rows} of '${name}' lie in no single part`);
-    const { words, numbers } = packLinear(layout, tensor);
+    const { words, scales } = packLinear(layout, tensor);
     const before = linearBytes(layout, row - part.first);
     this.write(part.words, before.words, words);
-    if (part.numbers) this.write(part.numbers, before.numbers, numbers);
+    if (part.scales) this.write(part.scales, before.scales, scales);
   }
 }
 

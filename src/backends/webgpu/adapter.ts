@@ -14,7 +14,7 @@ export interface WebgpuHost {
 export interface WebgpuOverrides {
   subgroups?: number; // the most threads of one; 0: none
   packedDots?: boolean;
-  halves?: boolean; // f16 arithmetic, or never
+  f16?: boolean; // f16 arithmetic, or never
   matrices?: false; // of subgroups: never
   defaultLimits?: boolean; // those that the specification guarantees
   software?: boolean; // a software adapter is as good as any
@@ -53,7 +53,7 @@ export function factsOf(gpu: GPU, adapter: GPUAdapter, overrides: WebgpuOverride
   const { limits, info } = adapter;
   const names = [info.vendor, info.architecture, info.device, info.description].filter(Boolean);
   const name = info.description || info.device || names.join(' ') || 'unnamed adapter';
-  const halves = overrides.halves ?? adapter.features.has('shader-f16');
+  const f16 = overrides.f16 ?? adapter.features.has('shader-f16');
   const limit = (value: number, spec: number) => (overrides.defaultLimits ? spec : value);
   const offered = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize, MOST_BINDING);
   return {
@@ -63,9 +63,9 @@ export function factsOf(gpu: GPU, adapter: GPUAdapter, overrides: WebgpuOverride
       subgroups: adapter.features.has('subgroups') ? (overrides.subgroups ?? subgroupSize(info)) : 0,
       packedDots:
         overrides.packedDots ?? gpu.wgslLanguageFeatures?.has('packed_4x8_integer_dot_product') === true,
-      halves,
+      f16,
       matrices:
-        overrides.subgroups === 0 || overrides.matrices === false || !halves ? null : matricesOf(adapter),
+        overrides.subgroups === 0 || overrides.matrices === false || !f16 ? null : matricesOf(adapter),
       maxBinding: limit(offered - (offered % 256), SPEC_BINDING),
       maxWorkgroupMemory: limit(limits.maxComputeWorkgroupStorageSize, SPEC_WORKGROUP_MEMORY),
       maxThreads: limit(
@@ -83,7 +83,7 @@ function subgroupSize({ subgroupMinSize, subgroupMaxSize }: GPUAdapterInfo): num
 
 const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
 
-/** The largest product of halves with sums in f32, if every subgroup has the same size. */
+/** The largest product of f16 with sums in f32, if every subgroup has the same size. */
 function matricesOf({ features, info }: GPUAdapter): MatrixShape | null {
   if (!features.has(SUBGROUP_MATRIX as GPUFeatureName)) return null;
   if (info.subgroupMinSize !== info.subgroupMaxSize) return null;
@@ -104,7 +104,7 @@ export async function requestDevice(adapter: GPUAdapter, features: Features): Pr
     return await adapter.requestDevice({
       requiredFeatures: [
         ...(features.subgroups > 0 ? ['subgroups'] : []),
-        ...(features.halves ? ['shader-f16'] : []),
+        ...(features.f16 ? ['shader-f16'] : []),
         ...(features.matrices ? [SUBGROUP_MATRIX] : []),
       ] as GPUFeatureName[],
       requiredLimits: {

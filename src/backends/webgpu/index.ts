@@ -21,7 +21,7 @@ export type { WebgpuHost, WebgpuOverrides } from './adapter.ts';
 export const SPEC_FEATURES: Features = {
   subgroups: 0,
   packedDots: false,
-  halves: false,
+  f16: false,
   matrices: null,
   maxBinding: 2 ** 27,
   maxWorkgroupMemory: 16_384,
@@ -79,10 +79,10 @@ export function webgpuBackend(host: WebgpuHost, overrides: WebgpuOverrides = {})
   };
 }
 
-function variantOf({ features, packedDots, halves }: GpuPlan): string {
+function variantOf({ features, packedDots, f16 }: GpuPlan): string {
   return [
     features.subgroups > 0 ? 'subgroups' : 'no subgroups',
     ...(packedDots ? ['packed dots'] : []),
-    ...(halves ? [features.matrices ? 'subgroup matrices' : 'f16'] : []),
+    ...(f16 ? [features.matrices ? 'subgroup matrices' : 'f16'] : []),
   ].join(', ');
 }

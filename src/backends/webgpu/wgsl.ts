@@ -59,7 +59,7 @@ export function link(
   });
   const header = [
     ...(flags.SUBGROUPS ? ['enable subgroups;'] : []),
-    ...(flags.HALVES ? ['enable f16;'] : []),
+    ...(flags.F16 ? ['enable f16;'] : []),
     ...(flags.MATRICES ? ['enable chromium_experimental_subgroup_matrix;'] : []),
     ...(flags.PACKED ? ['requires packed_4x8_integer_dot_product;'] : []),
     ...Object.entries(constants).map(([name, value]) => `const ${name} = ${u32(name, value)};`),

@@ -14,16 +14,16 @@ export function mamba2_decode(
   const { count, constants } = cutHeads(dims, ssd.ngroups, planner.tuning.ssdScan.channels, planner);
   const { settings, slices } = mixerBase(mixer, planner);
   const sums = dims.nheads * count;
-  planner.shared('stats', 4 * planner.program.chunk * sums);
+  planner.shared('sum_squares', 4 * planner.program.chunk * sums);
   const launch: Launch = {
     kernel: 'mamba2_decode',
     settings: {
       ...settings,
       constants: { ...settings.constants, ...constants, BLOCKS: count, ...planner.view('Y', gate.y) },
     },
-    slices: { ...slices, y_out: planner.activation(gate.y), stats: { buffer: 'stats' } },
+    slices: { ...slices, y_out: planner.activation(gate.y), sum_squares: { buffer: 'sum_squares' } },
     workgroups: ({ rows }) => [count, dims.nheads, rows],
   };
   const norm = normOf(gate);
-  return { launch, sumSquares: norm && { buffer: 'stats', count: sums, ...norm } };
+  return { launch, sumSquares: norm && { buffer: 'sum_squares', count: sums, ...norm } };
 }

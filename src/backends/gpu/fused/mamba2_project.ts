@@ -37,7 +37,7 @@ export function mamba2_project(
     bytes <= partialSumBytes &&
     memory <= planner.features.maxWorkgroupMemory;
   if (!fits) return null;
-  planner.shared('shares', bytes);
+  planner.shared('partial_sums', bytes);
   const base = mixerBase(mixer, planner);
   const weight = weightSettings(layout, part);
   const launch: Launch = {
@@ -61,7 +61,7 @@ export function mamba2_project(
         ...(planner.packedDots && { EIGHTS: layout.wordCols / 2 }),
       },
     },
-    slices: { ...base.slices, ...weightSlices(part), shares: { buffer: 'shares' } },
+    slices: { ...base.slices, ...weightSlices(part), partial_sums: { buffer: 'partial_sums' } },
     workgroups: ({ rows }) => (rows === 1 ? [count, dims.nheads, 1] : null),
   };
   return { launch, partialSums: { count: sums, norm: normOf(gate), scale } };

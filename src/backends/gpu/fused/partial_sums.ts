@@ -29,13 +29,13 @@ export function linearOfPartialSums(
     const base = unlaunched(call, layout, part, planner);
     const settings = mergeSettings(
       base.settings,
-      { N_SHARES: count },
-      { SHARES: true, SHARES_NORMED: norm !== null },
-      { SHARE_SCALE: scale, ...(norm && { SHARE_COLS: norm.cols, SHARE_EPS: norm.eps }) },
+      { N_PARTIAL_SUMS: count },
+      { PARTIAL_SUMS: true, PARTIAL_SUMS_NORMED: norm !== null },
+      { PARTIAL_SCALE: scale, ...(norm && { PARTIAL_COLS: norm.cols, PARTIAL_EPS: norm.eps }) },
     );
     const slices = {
       ...base.slices,
-      ...{ x_in: { buffer: from }, x_out: { buffer: to }, shares: { buffer: 'shares' } },
+      ...{ x_in: { buffer: from }, x_out: { buffer: to }, partial_sums: { buffer: 'partial_sums' } },
     };
     const tiling = matvecTiling(layout, part, planner, 4 * layout.cols);
     return matvec({ settings, slices }, 1, ({ rows }) => rows, tiling);

@@ -8,7 +8,7 @@ import { not, oneRow, only } from './when.ts';
  * Where the residual of one row lies every other time: a launch that adds it up leaves the sum where none of its
  * workgroups reads.
  */
-export const RESIDUAL_PINGPONG = 'residual aside';
+export const RESIDUAL_PINGPONG = 'residual ping-pong';
 
 /** A projection that adds to the residual, wherever that lies. */
 export function residualLaunches(

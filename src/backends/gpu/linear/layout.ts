@@ -9,13 +9,13 @@ export interface LinearLayout {
   rowWords: number; // u32 of codes or floats in a row, a multiple of 4
   wordCols: number; // columns in a u32: 1, 2, 4 or 8
   groups: number; // of a row; 0 of float weights
-  numberBytes: number; // of a group's scale, and offset if the format has one; 0 of float weights
+  scaleBytes: number; // of a group's scale, and offset if the format has one; 0 of float weights
 }
 
 /** Rows in GPU form. */
 export interface LinearRows {
   words: Uint32Array<ArrayBuffer>; // [rows, rowWords]
-  numbers: Uint8Array<ArrayBuffer>; // [rows, groups, numberBytes]: scale, offset; padded to 4 bytes
+  scales: Uint8Array<ArrayBuffer>; // [rows, groups, scaleBytes]: scale, offset; padded to 4 bytes
 }
 
 export function linearLayout(cols: number, format: WeightFormat): LinearLayout {
@@ -27,16 +27,16 @@ export function linearLayout(cols: number, format: WeightFormat): LinearLayout {
     rowWords: 4 * Math.ceil(cols / wordCols / 4),
     wordCols,
     groups: format.kind === 'quant' ? Math.ceil(cols / format.group) : 0,
-    numberBytes:
+    scaleBytes:
       format.kind === 'quant' ? (format.scaleDtype === 'f32' ? 4 : 2) * (format.hasBias ? 2 : 1) : 0,
   };
 }
 
 /** Bytes of the two buffers of so many rows. */
-export function linearBytes(layout: LinearLayout, rows: number): { words: number; numbers: number } {
+export function linearBytes(layout: LinearLayout, rows: number): { words: number; scales: number } {
   return {
     words: 4 * layout.rowWords * rows,
-    numbers: 4 * Math.ceil((layout.groups * layout.numberBytes * rows) / 4),
+    scales: 4 * Math.ceil((layout.groups * layout.scaleBytes * rows) / 4),
   };
 }
 
@@ -47,7 +47,7 @@ export function splitRows(
   maxBinding: number,
 ): { first: number; rows: number }[] {
   const bytes = linearBytes(layout, UPLOAD_ROWS);
-  const blocks = Math.floor(maxBinding / Math.max(bytes.words, bytes.numbers));
+  const blocks = Math.floor(maxBinding / Math.max(bytes.words, bytes.scales));
   if (blocks < 1)
     throw new EdgeError(
       'OUT_OF_MEMORY',
@@ -72,11 +72,11 @@ export function packLinear(layout: LinearLayout, tensor: Tensor): LinearRows {
     target.set(bytes.subarray(r * rowBytes, (r + 1) * rowBytes), r * rowWords * 4);
   if (cols !== layout.cols)
     throw new EdgeError('INTERNAL', `GPU weights: ${cols} columns of a weight of ${layout.cols}`);
-  const numbers = new Uint8Array(linearBytes(layout, rows).numbers);
+  const scales = new Uint8Array(linearBytes(layout, rows).scales);
   if ('q' in tensor) {
     const { scale, bias } = tensor;
     const values =
-      scale instanceof Float32Array ? new Float32Array(numbers.buffer) : new Uint16Array(numbers.buffer);
+      scale instanceof Float32Array ? new Float32Array(scales.buffer) : new Uint16Array(scales.buffer);
     if (!bias) values.set(scale);
     else
       for (let i = 0; i < scale.length; i++) {
@@ -84,7 +84,7 @@ export function packLinear(layout: LinearLayout, tensor: Tensor): LinearRows {
         values[2 * i + 1] = bias[i]!;
       }
   }
-  return { words, numbers };
+  return { words, scales };
 }
 
 /** Is every vec4<u32> of a row full, and inside one group? */

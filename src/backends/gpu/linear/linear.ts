@@ -1,10 +1,10 @@
 import type { View } from '../../../ops/contract.ts';
 import type { KernelSettings, Launch } from '../launch.ts';
 import type { LinearPart, Planner } from '../planner.ts';
-import { type F16Path, takeF16Rows, toHalf } from './f16_rows.ts';
+import { type F16Path, takeF16Rows, toF16 } from './f16_rows.ts';
 import { isAligned, type LinearLayout } from './layout.ts';
 import { floatTiles, matmul } from './matmul.ts';
-import { halfTile, matmulHalf } from './matmul_half.ts';
+import { f16Tile, matmulF16 } from './matmul_f16.ts';
 import { matvec, matvecTiling } from './matvec.ts';
 import { matmulMatrix, matricesFit, matrixTiles } from './subgroup_matrix.ts';
 import type { RowsOf, Tile, Unlaunched } from './tile.ts';
@@ -52,18 +52,18 @@ export function linear(call: Linear, planner: Planner): Launch[] {
       const tiles = matrixTiles(part.rows, layout, planner).filter(reached);
       return [few, ...tiles.flatMap((tile) => matmulMatrix(base, part, tile, rowsOf))];
     }
-    if (f16) return [few, matmulHalf(base, part, halfTile(from, layout, planner), rowsOf)];
+    if (f16) return [few, matmulF16(base, part, f16Tile(from, layout, planner), rowsOf)];
     const tiles = floatTiles(from, part, planner).filter(reached);
     return [few, ...tiles.map((tile) => matmul(base, part, tile, rowsOf))];
   });
-  return f16 ? [toHalf(unlaunched(call, layout, parts[0]!, planner), f16, rowsOf), ...launches] : launches;
+  return f16 ? [toF16(unlaunched(call, layout, parts[0]!, planner), f16, rowsOf), ...launches] : launches;
 }
 
 /** How many rows of x meet a weight as f16; null: not at all. */
 function f16Path(layout: LinearLayout, planner: Planner): F16Path | null {
   const { format } = layout;
   const f32 = format.kind === 'float' && format.dtype === 'f32';
-  if (!planner.halves || f32 || !isAligned(layout)) return null;
+  if (!planner.f16 || f32 || !isAligned(layout)) return null;
   const { matvec, subgroupMatrix } = planner.tuning;
   return matricesFit(planner)
     ? { matrices: true, from: subgroupMatrix.leastRowsOfX, largest: 1024 }
@@ -93,7 +93,7 @@ function linearSlices(call: Linear, part: LinearPart, planner: Planner): Launch[
     ...(g !== undefined && { g_in: planner.region({ G: g }).slice }),
     ...(b !== undefined && { b_in: planner.region({ B: b }).slice }),
     ...(residual && { residual_in: residualIn ? { buffer: residualIn } : planner.activation(residual) }),
-    ...(sumSquares && { stats: { buffer: sumSquares.buffer } }),
+    ...(sumSquares && { sum_squares: { buffer: sumSquares.buffer } }),
   };
 }
 
@@ -112,7 +112,7 @@ function linearSettings(
       SUBGROUPS: planner.features.subgroups > 0,
       X_VECTORS: vectors,
       NORM: g !== undefined,
-      STATS: Boolean(sumSquares),
+      SUM_SQUARES: Boolean(sumSquares),
       NORMED: g !== undefined || Boolean(sumSquares),
       G: g !== undefined,
       BIAS: b !== undefined,
@@ -125,7 +125,7 @@ function linearSettings(
       ...planner.view('X', x),
       ...(y === 'logits' ? { Y_STRIDE: planner.logitsStride, Y_OFFSET: 0 } : planner.view('Y', y)),
       ...(residual && planner.view('R', residual)),
-      ...(sumSquares && { N_STATS: sumSquares.count }),
+      ...(sumSquares && { N_SUM_SQUARES: sumSquares.count }),
       NORM_COLS: sumSquares?.cols ?? layout.cols,
     },
     floats: { ...weight.floats, SCALE: scale ?? 1, EPS: eps },

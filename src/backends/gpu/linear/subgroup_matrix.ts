@@ -30,7 +30,7 @@ export function matmulMatrix(
   const workgroups = tiled(part, tile, rowsOf, splits);
   const product: Launch = {
     kernel: 'matmul_matrix',
-    settings: mergeSettings(settings, constants, { HALVES: true, MATRICES: true, PARTS: splits > 1 }),
+    settings: mergeSettings(settings, constants, { F16: true, MATRICES: true, PARTS: splits > 1 }),
     slices: { ...slices, ...F16_ROWS, ...(splits > 1 && PARTS) },
     workgroups,
   };

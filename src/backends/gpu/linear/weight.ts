@@ -19,7 +19,7 @@ export function weightSettings(
   };
   if (format.kind === 'float')
     return {
-      flags: { ALIGNED: aligned, F32: format.dtype === 'f32', F16: format.dtype === 'f16' },
+      flags: { ALIGNED: aligned, F32_WEIGHTS: format.dtype === 'f32', F16_WEIGHTS: format.dtype === 'f16' },
       constants,
       floats: {},
     };
@@ -38,6 +38,6 @@ export function weightSettings(
   };
 }
 
-export function weightSlices({ words, numbers }: LinearPart): Launch['slices'] {
-  return { words: { buffer: words }, ...(numbers !== null && { numbers: { buffer: numbers } }) };
+export function weightSlices({ words, scales }: LinearPart): Launch['slices'] {
+  return { words: { buffer: words }, ...(scales !== null && { scales: { buffer: scales } }) };
 }

@@ -5,26 +5,26 @@ import type { LinearLayout } from './layout.ts';
 import { type RowsOf, type Tile, tiled, type Unlaunched } from './tile.ts';
 
 /** Tiles of products of f16, summed in f16 over a block of columns. */
-export function matmulHalf(
+export function matmulF16(
   { settings, slices }: Unlaunched,
   part: LinearPart,
-  tile: HalfTile,
+  tile: F16Tile,
   rowsOf: RowsOf,
 ): Launch {
   return {
-    kernel: 'matmul_half',
-    settings: mergeSettings(settings, tile.constants, { HALVES: true }),
+    kernel: 'matmul_f16',
+    settings: mergeSettings(settings, tile.constants, { F16: true }),
     slices: { ...slices, ...F16_ROWS },
     workgroups: tiled(part, tile, rowsOf),
   };
 }
 
-interface HalfTile extends Tile {
+interface F16Tile extends Tile {
   constants: Record<string, number>;
 }
 
-export function halfTile(from: number, { wordCols }: LinearLayout, { tuning, program }: Planner): HalfTile {
-  const { rowsOfX: BM, rowsOfW: BN } = tuning.matmulHalf;
+export function f16Tile(from: number, { wordCols }: LinearLayout, { tuning, program }: Planner): F16Tile {
+  const { rowsOfX: BM, rowsOfW: BN } = tuning.matmulF16;
   const threads = 128;
   return {
     ...{ rowsOfX: BM, rowsOfW: BN, from, to: program.chunk },

@@ -1,11 +1,11 @@
-// Rows of x as halves, for matmul_matrix and matmul_half: x ⊙ g, scaled to LARGEST at most, so that no half overflows.
+// Rows of x as f16, for matmul_matrix and matmul_f16: x ⊙ g, scaled to LARGEST at most, so that none overflows.
 // `factors` has what takes the scale back, and the norm with it. One workgroup a row.
-@group(0) @binding(9) var<storage, read_write> halves: array<u32>; // [rows][STRIDE]
+@group(0) @binding(9) var<storage, read_write> x_f16: array<u32>; // [rows][STRIDE]
 @group(0) @binding(10) var<storage, read_write> factors: array<f32>; // [rows]
 var<workgroup> parts: array<vec2<f32>, THREADS>; // sum of squares, largest
 
 @compute @workgroup_size(THREADS)
-fn to_half(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn to_f16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row = x_row(group.x);
   var square = 0.0;
   var most = vec4<f32>();
@@ -16,8 +16,8 @@ fn to_half(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
 #endif
     most = max(most, abs(x * g_at(c)));
   }
-#if STATS
-  for (var i = lane; i < N_STATS; i += THREADS) { square += stats[row * N_STATS + i]; }
+#if SUM_SQUARES
+  for (var i = lane; i < N_SUM_SQUARES; i += THREADS) { square += sum_squares[row * N_SUM_SQUARES + i]; }
 #endif
   parts[lane] = vec2<f32>(square, max(max(most.x, most.y), max(most.z, most.w)));
   workgroupBarrier();
@@ -33,7 +33,7 @@ fn to_half(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
   for (var i = lane; i < STRIDE; i += THREADS) {
     let at = i % (BLOCK / 2u);
     let c = i / (BLOCK / 2u) * BLOCK + at % BLOCK_WORDS * WORD_COLS + at / BLOCK_WORDS;
-    halves[group.x * STRIDE + i] = pack2x16float(LARGEST / largest * vec2<f32>(one_at(row, c), one_at(row, c + PAIRS)));
+    x_f16[group.x * STRIDE + i] = pack2x16float(LARGEST / largest * vec2<f32>(one_at(row, c), one_at(row, c + PAIRS)));
   }
   if (lane == 0u) {
 #if NORMED

@@ -1,12 +1,12 @@
-// Linears of many rows of x, which to_half left as halves, in arithmetic of halves: faster than f32 on many devices, and
+// Linears of many rows of x, which to_f16 left as f16, in arithmetic of f16: faster than f32 on many devices, and
 // half the workgroup memory. A workgroup of 128 threads makes BM rows of x × BN rows of W, a thread M_ROWS × N_ROWS of
-// them. Products of RUN pairs of columns are summed as halves, those sums as f32. The next tile is asked for before this
+// them. Products of RUN pairs of columns are summed as f16, those sums as f32. The next tile is asked for before this
 // one is multiplied.
 const THREADS = 128u;
 const RUN = 16u;
 
 @compute @workgroup_size(THREADS)
-fn matmul_half(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn matmul_f16(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let out0 = group.x * BN;
   let row0 = group.y * BM;
   let rows = row_count();

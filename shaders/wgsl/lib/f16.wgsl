@@ -1,4 +1,4 @@
-// How rows lie as halves, in blocks of BLOCK columns: what a word of W unpacks to lands in pairs, those of neighbouring
+// How rows lie as f16, in blocks of BLOCK columns: what a word of W unpacks to lands in pairs, those of neighbouring
 // words side by side, so that threads that unpack neighbours write to different banks. The order of columns is free as long
 // as x has the same.
 const BLOCK = 64u; // columns
