@@ -1,4 +1,4 @@
-// Writes src/engine/known_answer_data.ts: the reference backend's logits of the known-answer model.
+// Writes src/engine/selftest/op_self_test_logits.ts: the reference backend's logits of the known-answer model.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,14 +6,14 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const target = join(root, 'src/engine/known_answer_data.ts');
+const target = join(root, 'src/engine/selftest/op_self_test_logits.ts');
 const folder = await mkdtemp(join(tmpdir(), 'known-answer-'));
 const outfile = join(folder, 'run.mjs');
 await build({
   stdin: {
     contents: `
       import { reference } from './src/backends/reference/index.ts';
-      import { knownFormats, knownLogits, knownProgram } from './src/engine/known_answer.ts';
+      import { knownFormats, knownLogits, knownProgram } from './src/engine/selftest/op_self_test.ts';
       const executor = await reference.create(knownProgram, knownFormats, { slots: 2, numerics: 'exact', threads: 1 });
       export const { logits } = await knownLogits(executor);
     `,
@@ -29,7 +29,7 @@ await build({
     {
       name: 'no-data',
       setup({ onResolve, onLoad }) {
-        onResolve({ filter: /known_answer_data\.ts$/ }, ({ path }) => ({ path, namespace: 'data' }));
+        onResolve({ filter: /op_self_test_logits\.ts$/ }, ({ path }) => ({ path, namespace: 'data' }));
         onLoad({ filter: /.*/, namespace: 'data' }, () => ({ contents: 'export const KNOWN_LOGITS = [];' }));
       },
     },

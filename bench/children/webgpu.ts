@@ -1,8 +1,8 @@
 /** Times models of real shapes, with random weights, on the WebGPU backend. Prints JSON. */
 import { type Executor, MAX_AHEAD, UPLOAD_ROWS } from '../../src/backends/types.ts';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
-import { pseudoRandomBits } from '../../src/engine/known.ts';
-import { knownAnswer } from '../../src/engine/known_answer.ts';
+import { pseudoRandomBits } from '../../src/engine/selftest/metrics.ts';
+import { knownAnswer } from '../../src/engine/selftest/op_self_test.ts';
 import type { Program } from '../../src/ops/program.ts';
 import { GREEDY } from '../../src/ops/sample.ts';
 import { findGpu, runtimeName } from '../../src/runtime/node.ts';

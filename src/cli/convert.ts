@@ -1,5 +1,5 @@
 import { findArchitecture } from '../../models/index.ts';
-import { readGenerationConfig } from '../engine/generation_config.ts';
+import { readGenerationConfig } from '../engine/language/generation_config.ts';
 import { EdgeError } from '../errors.ts';
 import type { FileSet } from '../io/types.ts';
 import { joinPath, makeFolder, writeFileAtomic } from '../runtime/node.ts';

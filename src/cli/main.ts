@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { version } from '../../package.json';
-import { readLoadOptions } from '../engine/load_options.ts';
-import { readOptions } from '../engine/options.ts';
+import { readLoadOptions } from '../engine/core/load_options.ts';
+import { readOptions } from '../engine/language/options.ts';
 import { EdgeError } from '../errors.ts';
 import { commandLine, endWithOutput, print, printError, setExitCode } from '../runtime/terminal.node.ts';
 import { bench } from './bench.ts';

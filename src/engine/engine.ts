@@ -4,10 +4,10 @@ import type { Program } from '../ops/program.ts';
 import { decodeSnapshot, encodeSnapshot, type SnapshotModel } from '../state/snapshot.ts';
 import type { Chat, EncodeOptions, Tokenizer } from '../tokenizer/index.ts';
 import type { WeightFormat } from '../types.ts';
-import { type Call, Calls } from './call.ts';
-import { createDevice, type Device } from './device.ts';
-import { Generation } from './generation.ts';
-import { readEncodeOptions, readOptions } from './options.ts';
+import { type Call, Calls } from './core/call.ts';
+import { createDevice, type Device } from './core/device.ts';
+import { Generation } from './language/generation.ts';
+import { readEncodeOptions, readOptions } from './language/options.ts';
 import {
   type Encoding,
   encode,
@@ -17,12 +17,12 @@ import {
   readPrompt,
   requireTokenizer,
   toAnswer,
-} from './prompt.ts';
-import { logits, score, scoreContinuations } from './score.ts';
-import { Seat } from './seat.ts';
-import { type Golden, selfTest } from './selftest.ts';
-import { Sequence } from './sequence.ts';
-import { type Occupant, Session } from './session.ts';
+} from './language/prompt.ts';
+import { logits, score, scoreContinuations } from './language/score.ts';
+import { Seat } from './language/seat.ts';
+import { Sequence } from './language/sequence.ts';
+import { type Occupant, Session } from './language/session.ts';
+import { type Golden, selfTest } from './selftest/selftest.ts';
 import type {
   Burst,
   DecodeOptions,

@@ -19,13 +19,13 @@ import { openCheckpoint } from '../weights/checkpoint.ts';
 import { type WeightPlan, weightFormats } from '../weights/plan.ts';
 import type { Checkpoint } from '../weights/types.ts';
 import { uploadWeights } from '../weights/upload.ts';
-import { hostBytes, shadowSlots } from './device.ts';
+import { hostBytes, shadowSlots } from './core/device.ts';
+import { type LoadSettings, readLoadOptions } from './core/load_options.ts';
 import { Engine } from './engine.ts';
-import { type GenerationConfig, readGenerationConfig } from './generation_config.ts';
-import { knownAnswer } from './known_answer.ts';
-import { knownFormatsAnswer } from './known_formats.ts';
-import { type LoadSettings, readLoadOptions } from './load_options.ts';
-import { readGolden } from './selftest.ts';
+import { type GenerationConfig, readGenerationConfig } from './language/generation_config.ts';
+import { knownFormatsAnswer } from './selftest/format_self_test.ts';
+import { knownAnswer } from './selftest/op_self_test.ts';
+import { readGolden } from './selftest/selftest.ts';
 import type { EngineInfo, LoadEngineOptions, Progress } from './types.ts';
 
 export interface LoadContext {

@@ -1,7 +1,7 @@
 import { expect, vi } from 'vitest';
-import type { Device } from '../../src/engine/device.ts';
+import type { Device } from '../../src/engine/core/device.ts';
 import type { Engine } from '../../src/engine/engine.ts';
-import type { Sequence } from '../../src/engine/sequence.ts';
+import type { Sequence } from '../../src/engine/language/sequence.ts';
 import type { EngineInfo } from '../../src/engine/types.ts';
 import type { Program } from '../../src/ops/program.ts';
 import { future, handle, open } from './drive.ts';

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { reference } from '../../src/backends/reference/index.ts';
 import { generationDefaults } from '../../src/cli/report.ts';
 import type { Engine } from '../../src/engine/engine.ts';
-import { readGenerationConfig } from '../../src/engine/generation_config.ts';
+import { readGenerationConfig } from '../../src/engine/language/generation_config.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import type { GenerateOptions, GenerationDefaults } from '../../src/engine/types.ts';
 import type { EdgeError } from '../../src/errors.ts';

@@ -1,8 +1,13 @@
 import { expect, test } from 'vitest';
 import { reference } from '../../src/backends/reference/index.ts';
 import type { Backend } from '../../src/backends/types.ts';
-import { knownAnswer, knownFormats, knownLogits, knownProgram } from '../../src/engine/known_answer.ts';
-import { KNOWN_LOGITS } from '../../src/engine/known_answer_data.ts';
+import {
+  knownAnswer,
+  knownFormats,
+  knownLogits,
+  knownProgram,
+} from '../../src/engine/selftest/op_self_test.ts';
+import { KNOWN_LOGITS } from '../../src/engine/selftest/op_self_test_logits.ts';
 import { ops } from '../../src/ops/index.ts';
 import { checkProgram } from '../../src/ops/program.ts';
 

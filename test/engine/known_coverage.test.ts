@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { makePlan } from '../../src/backends/gpu/plan.ts';
 import { SPEC_FEATURES } from '../../src/backends/webgpu/index.ts';
-import { knownFormats, knownProgram, knownSteps } from '../../src/engine/known_answer.ts';
+import { knownFormats, knownProgram, knownSteps } from '../../src/engine/selftest/op_self_test.ts';
 
 const LARGE = { ...SPEC_FEATURES, subgroups: 32, packedDots: true, maxWorkgroupMemory: 32_768 };
 const F16 = { ...LARGE, f16: true };

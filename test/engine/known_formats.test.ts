@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { reference } from '../../src/backends/reference/index.ts';
 import type { Backend } from '../../src/backends/types.ts';
-import { knownFormatsAnswer } from '../../src/engine/known_formats.ts';
+import { knownFormatsAnswer } from '../../src/engine/selftest/format_self_test.ts';
 import type { Tensor, WeightFormat } from '../../src/types.ts';
 import { F16, F32, quant } from '../helpers/tensors.ts';
 import { variant } from '../wasm/host.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { readLoadOptions } from '../../src/engine/load_options.ts';
-import { readOptions } from '../../src/engine/options.ts';
+import { readLoadOptions } from '../../src/engine/core/load_options.ts';
+import { readOptions } from '../../src/engine/language/options.ts';
 import type { EngineOptions, GenerateOptions } from '../../src/engine/types.ts';
 import { EdgeError } from '../../src/errors.ts';
 

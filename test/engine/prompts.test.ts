@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Call } from '../../src/engine/call.ts';
-import { encode } from '../../src/engine/prompt.ts';
+import { Call } from '../../src/engine/core/call.ts';
+import { encode } from '../../src/engine/language/prompt.ts';
 import { named, parse, sentencePiece, VOCAB_SIZE } from '../tokenizer/sentencepiece.ts';
 import { generate, handle, open, rejects } from './drive.ts';
 import { fakeEngine } from './fake.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Call } from '../../src/engine/call.ts';
-import { Scheduler, type Work } from '../../src/engine/scheduler.ts';
+import { Call } from '../../src/engine/core/call.ts';
+import { Scheduler, type Work } from '../../src/engine/core/scheduler.ts';
 import { EdgeError } from '../../src/errors.ts';
 import { generate, handle, ids, open, rejects } from './drive.ts';
 import { FakeExecutor, fakeEngine } from './fake.ts';

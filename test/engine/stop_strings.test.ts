@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { StopStrings } from '../../src/engine/stop_strings.ts';
+import { StopStrings } from '../../src/engine/language/stop_strings.ts';
 
 /** The text up to the stop string that is complete first, character by character: slow and plain. */
 function oracle(text: string, stops: string[]): { text: string; stop: string | null } {

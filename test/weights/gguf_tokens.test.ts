@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { readPrompt } from '../../src/engine/prompt.ts';
+import { readPrompt } from '../../src/engine/language/prompt.ts';
 import { openCheckpoint } from '../../src/weights/checkpoint.ts';
 import { expectError, files } from './files.ts';
 import { type GgufValue, gguf } from './gguf_file.ts';

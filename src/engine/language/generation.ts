@@ -1,14 +1,14 @@
-import { EdgeError, requireArgument } from '../errors.ts';
-import type { Sampled } from '../ops/sample.ts';
-import type { Tokenizer } from '../tokenizer/index.ts';
-import { Call } from './call.ts';
+import { EdgeError, requireArgument } from '../../errors.ts';
+import type { Sampled } from '../../ops/sample.ts';
+import type { Tokenizer } from '../../tokenizer/index.ts';
+import { Call } from '../core/call.ts';
+import type { Burst, FinishReason, Token } from '../types.ts';
 import type { Settings } from './options.ts';
 import { type Encoding, encode } from './prompt.ts';
 import type { Seat } from './seat.ts';
 import type { Session } from './session.ts';
-import type { Checkpoint } from './set_aside.ts';
 import { Transcript } from './text.ts';
-import type { Burst, FinishReason, Token } from './types.ts';
+import type { Checkpoint } from './undo_point.ts';
 
 /** A burst is sent when it is this old, or has this many tokens. */
 const BURST_MS = 40;

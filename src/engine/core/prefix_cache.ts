@@ -1,5 +1,5 @@
-import type { CacheStats } from '../api/types/index.ts';
-import { PrefixTree } from '../state/prefix_tree.ts';
+import type { CacheStats } from '../../api/types/index.ts';
+import { PrefixTree } from '../../state/prefix_tree.ts';
 import type { StateCopy } from './copies.ts';
 
 /** Shorter prefixes cost less to run than to keep. */

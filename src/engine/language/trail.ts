@@ -1,8 +1,8 @@
-import type { StateImage } from '../state/image.ts';
-import { StateCopy } from './copies.ts';
-import type { Device } from './device.ts';
-import type { Memory } from './memory.ts';
-import type { Slot } from './slot.ts';
+import type { StateImage } from '../../state/image.ts';
+import { StateCopy } from '../core/copies.ts';
+import type { Device } from '../core/device.ts';
+import type { Slot } from '../core/slot.ts';
+import type { Memory } from './sequence_history.ts';
 
 /** A turn's checkpoint is not worth its bytes within so many tokens of another: replaying them takes a step. */
 const TURN_SPACING = 64;

@@ -1,8 +1,8 @@
-import type { Sampled } from '../ops/sample.ts';
-import type { DecodeStream, Tokenizer } from '../tokenizer/index.ts';
+import type { Sampled } from '../../ops/sample.ts';
+import type { DecodeStream, Tokenizer } from '../../tokenizer/index.ts';
+import type { Token } from '../types.ts';
 import type { Settings } from './options.ts';
 import { StopStrings } from './stop_strings.ts';
-import type { Token } from './types.ts';
 
 /** The text of a generation, token by token; without a tokenizer it is empty. */
 export class Transcript {

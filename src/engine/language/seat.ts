@@ -1,6 +1,6 @@
-import { EdgeError } from '../errors.ts';
-import type { Call } from './call.ts';
-import type { Guest, Residency } from './residency.ts';
+import { EdgeError } from '../../errors.ts';
+import type { Call } from '../core/call.ts';
+import type { Guest, Residency } from '../core/slot_cache.ts';
 import type { Sequence } from './sequence.ts';
 
 /** What a generation goes on from: its session's sequence, or one of its own, from its first burst to its last. */

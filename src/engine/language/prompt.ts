@@ -1,9 +1,9 @@
-import { EdgeError, requireArgument, show } from '../errors.ts';
-import type { Chat, Tokenizer } from '../tokenizer/index.ts';
-import type { Call } from './call.ts';
-import { EventLoop } from './event_loop.ts';
+import { EdgeError, requireArgument, show } from '../../errors.ts';
+import type { Chat, Tokenizer } from '../../tokenizer/index.ts';
+import type { Call } from '../core/call.ts';
+import { EventLoop } from '../core/event_loop.ts';
+import type { EngineInfo, Prompt, PromptOptions } from '../types.ts';
 import { readFlag, requireId } from './options.ts';
-import type { EngineInfo, Prompt, PromptOptions } from './types.ts';
 
 /** Is it a whole conversation, which begins at the beginning? */
 export function isChat(prompt: Prompt): prompt is Chat {

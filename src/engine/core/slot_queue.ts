@@ -1,4 +1,4 @@
-import type { EdgeError } from '../errors.ts';
+import type { EdgeError } from '../../errors.ts';
 import type { Call } from './call.ts';
 
 /** What a slot is wanted for. */

@@ -1,6 +1,6 @@
-import type { Backend } from '../backends/types.ts';
-import { requireArgument, show } from '../errors.ts';
-import type { LoadEngineOptions } from './types.ts';
+import type { Backend } from '../../backends/types.ts';
+import { requireArgument, show } from '../../errors.ts';
+import type { LoadEngineOptions } from '../types.ts';
 
 /** `LoadEngineOptions`, checked, with the defaults that depend on nothing else filled in. */
 export type LoadSettings = Required<Omit<LoadEngineOptions, 'quantize' | 'memoryBudget' | 'chunk'>> &

@@ -1,5 +1,5 @@
-import { EdgeError, requireArgument } from '../errors.ts';
-import type { Handle } from './types.ts';
+import { EdgeError, requireArgument } from '../../errors.ts';
+import type { Handle } from '../types.ts';
 
 /** Something that runs and can be told to stop; the scheduler looks between steps. */
 export class Call {

@@ -1,6 +1,6 @@
-import type { StateCopy } from './copies.ts';
-import type { Device } from './device.ts';
-import type { Memory } from './memory.ts';
+import type { StateCopy } from '../core/copies.ts';
+import type { Device } from '../core/device.ts';
+import type { Memory } from './sequence_history.ts';
 
 /** A way back to the state that a sequence had. */
 export interface Checkpoint {

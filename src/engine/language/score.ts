@@ -1,11 +1,11 @@
-import type { Output } from '../backends/types.ts';
-import { EdgeError, requireArgument, show } from '../errors.ts';
-import { exp } from '../weights/math.ts';
-import type { Call } from './call.ts';
-import type { Device } from './device.ts';
+import type { Output } from '../../backends/types.ts';
+import { EdgeError, requireArgument, show } from '../../errors.ts';
+import { exp } from '../../weights/math.ts';
+import type { Call } from '../core/call.ts';
+import type { Device } from '../core/device.ts';
+import type { Score } from '../types.ts';
 import { type Encoding, encode } from './prompt.ts';
 import { Sequence } from './sequence.ts';
-import type { Score } from './types.ts';
 
 /** The most bytes of logits that are handed out at once. */
 const MAX_LOGITS_BYTES = 2 ** 30;

@@ -1,12 +1,12 @@
-import { EdgeError } from '../errors.ts';
-import { GREEDY } from '../ops/sample.ts';
-import type { JsonValue } from '../types.ts';
-import { Call } from './call.ts';
-import type { Device } from './device.ts';
-import { relativeError } from './known.ts';
-import { onFreshSequence } from './score.ts';
-import type { Sequence } from './sequence.ts';
-import type { EngineInfo, SelfTestReport } from './types.ts';
+import { EdgeError } from '../../errors.ts';
+import { GREEDY } from '../../ops/sample.ts';
+import type { JsonValue } from '../../types.ts';
+import { Call } from '../core/call.ts';
+import type { Device } from '../core/device.ts';
+import { onFreshSequence } from '../language/score.ts';
+import type { Sequence } from '../language/sequence.ts';
+import type { EngineInfo, SelfTestReport } from '../types.ts';
+import { relativeError } from './metrics.ts';
 
 /** Greedy tokens that a model is known to give after some ids, from a fresh state. */
 export interface Golden {

@@ -1,8 +1,8 @@
-import { EdgeError, requireArgument, show } from '../errors.ts';
-import { MAX_RECENT } from '../ops/sample.ts';
-import type { Checkpoints } from '../state/checkpoints.ts';
-import type { History } from '../state/history.ts';
-import type { StateCopy } from './copies.ts';
+import { EdgeError, requireArgument, show } from '../../errors.ts';
+import { MAX_RECENT } from '../../ops/sample.ts';
+import type { Checkpoints } from '../../state/checkpoints.ts';
+import type { History } from '../../state/history.ts';
+import type { StateCopy } from '../core/copies.ts';
 
 /** Beginnings of turns that are remembered. */
 const MAX_TURNS = 4096;

@@ -1,10 +1,10 @@
-import type { Backend, Executor, Step } from '../backends/types.ts';
-import type { Program } from '../ops/program.ts';
-import type { Numerics, Tensor, WeightFormat } from '../types.ts';
-import { toF32 } from '../weights/dequantize.ts';
-import { f32ToF16 } from '../weights/half.ts';
-import { formatName } from './engine.ts';
-import { pseudoRandomBits, relativeError, TOLERANCE } from './known.ts';
+import type { Backend, Executor, Step } from '../../backends/types.ts';
+import type { Program } from '../../ops/program.ts';
+import type { Numerics, Tensor, WeightFormat } from '../../types.ts';
+import { toF32 } from '../../weights/dequantize.ts';
+import { f32ToF16 } from '../../weights/half.ts';
+import { formatName } from '../engine.ts';
+import { pseudoRandomBits, relativeError, TOLERANCE } from './metrics.ts';
 
 const VOCAB = 80;
 const CHUNK = 40;

@@ -1,10 +1,10 @@
-import { vocabularyIds } from '../../models/config.ts';
-import { EdgeError, show } from '../errors.ts';
-import { SAMPLING_ROWS } from '../ops/sampling_options.ts';
-import type { JsonObject, JsonValue } from '../types.ts';
-import type { Checkpoint } from '../weights/types.ts';
+import { vocabularyIds } from '../../../models/config.ts';
+import { EdgeError, show } from '../../errors.ts';
+import { SAMPLING_ROWS } from '../../ops/sampling_options.ts';
+import type { JsonObject, JsonValue } from '../../types.ts';
+import type { Checkpoint } from '../../weights/types.ts';
+import type { GenerationDefaults } from '../types.ts';
 import { readOptions } from './options.ts';
-import type { GenerationDefaults } from './types.ts';
 
 /** What a model's generation_config.json says; of ids, null where it leaves them to config.json. */
 export interface GenerationConfig {

@@ -1,15 +1,15 @@
-import type { Output, OutputResult } from '../backends/types.ts';
-import { EdgeError } from '../errors.ts';
-import { recentAfter } from '../ops/sample.ts';
-import { Checkpoints } from '../state/checkpoints.ts';
-import type { Conversation } from '../state/snapshot.ts';
-import { Call } from './call.ts';
-import { type Device, newPast } from './device.ts';
-import { Memory } from './memory.ts';
-import type { PrefixCache } from './prefix_cache.ts';
-import type { Checkpoint } from './set_aside.ts';
-import { Slot } from './slot.ts';
+import type { Output, OutputResult } from '../../backends/types.ts';
+import { EdgeError } from '../../errors.ts';
+import { recentAfter } from '../../ops/sample.ts';
+import { Checkpoints } from '../../state/checkpoints.ts';
+import type { Conversation } from '../../state/snapshot.ts';
+import { Call } from '../core/call.ts';
+import { type Device, newPast } from '../core/device.ts';
+import type { PrefixCache } from '../core/prefix_cache.ts';
+import { Slot } from '../core/slot.ts';
+import { Memory } from './sequence_history.ts';
 import { inHostMemory, Trail } from './trail.ts';
+import type { Checkpoint } from './undo_point.ts';
 
 /**
  * A slot's state and the token that it has not consumed yet (docs/adr/0003): the last token of a sequence, given or

@@ -1,7 +1,7 @@
-import type { Executor } from '../backends/types.ts';
-import type { Program } from '../ops/program.ts';
-import type { SlotArena } from '../state/arena.ts';
-import type { ImageLayout, StateImage } from '../state/image.ts';
+import type { Executor } from '../../backends/types.ts';
+import type { Program } from '../../ops/program.ts';
+import type { SlotArena } from '../../state/arena.ts';
+import type { ImageLayout, StateImage } from '../../state/image.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /**

@@ -1,11 +1,11 @@
-import { EdgeError, requireArgument, show } from '../errors.ts';
-import type { Conversation } from '../state/snapshot.ts';
-import { Call } from './call.ts';
-import type { Device } from './device.ts';
+import { EdgeError, requireArgument, show } from '../../errors.ts';
+import type { Conversation } from '../../state/snapshot.ts';
+import { Call } from '../core/call.ts';
+import type { Device } from '../core/device.ts';
+import type { RewindTarget } from '../types.ts';
 import { type Encoding, encode } from './prompt.ts';
 import { Sequence } from './sequence.ts';
-import type { Checkpoint } from './set_aside.ts';
-import type { RewindTarget } from './types.ts';
+import type { Checkpoint } from './undo_point.ts';
 
 /** What occupies a session. */
 export interface Occupant {

@@ -1,8 +1,8 @@
-import { EdgeError, requireArgument, show } from '../errors.ts';
-import { MAX_BIAS, MAX_TOP, penalizes, type SampleParams } from '../ops/sample.ts';
-import { SAMPLING_ROWS, type Sampling, type SamplingName } from '../ops/sampling_options.ts';
-import type { EncodeOptions } from '../tokenizer/index.ts';
-import type { GenerateOptions, GenerationDefaults } from './types.ts';
+import { EdgeError, requireArgument, show } from '../../errors.ts';
+import { MAX_BIAS, MAX_TOP, penalizes, type SampleParams } from '../../ops/sample.ts';
+import { SAMPLING_ROWS, type Sampling, type SamplingName } from '../../ops/sampling_options.ts';
+import type { EncodeOptions } from '../../tokenizer/index.ts';
+import type { GenerateOptions, GenerationDefaults } from '../types.ts';
 
 /** `GenerateOptions`, checked, with every default filled in. */
 export interface Settings {

@@ -1,4 +1,4 @@
-import type { Numerics } from '../types.ts';
+import type { Numerics } from '../../types.ts';
 
 /** Relative error of the logits that a backend may have against the reference. */
 export const TOLERANCE: Record<Numerics, number> = { exact: 1e-4, i16: 2e-3, i8: 1e-1 };

@@ -1,16 +1,16 @@
-import type { Executor } from '../backends/types.ts';
-import type { Program } from '../ops/program.ts';
-import { MAX_RECENT } from '../ops/sample.ts';
-import { SlotArena } from '../state/arena.ts';
-import { CheckpointBudget, Checkpoints } from '../state/checkpoints.ts';
-import { History } from '../state/history.ts';
-import { ImageLayout } from '../state/image.ts';
+import type { Executor } from '../../backends/types.ts';
+import type { Program } from '../../ops/program.ts';
+import { MAX_RECENT } from '../../ops/sample.ts';
+import { SlotArena } from '../../state/arena.ts';
+import { CheckpointBudget, Checkpoints } from '../../state/checkpoints.ts';
+import { History } from '../../state/history.ts';
+import { ImageLayout } from '../../state/image.ts';
+import type { Past } from '../language/sequence_history.ts';
+import type { StateSettings } from '../types.ts';
 import { Copies, type StateCopy } from './copies.ts';
-import type { Past } from './memory.ts';
 import { PrefixCache } from './prefix_cache.ts';
-import { Residency } from './residency.ts';
 import { Scheduler } from './scheduler.ts';
-import type { StateSettings } from './types.ts';
+import { Residency } from './slot_cache.ts';
 
 /** Slots beside the sessions': one to set a session's state aside in, and on a device of its own a few for checkpoints. */
 const [SET_ASIDE, MOST_UNREAD] = [1, 3];

@@ -5,8 +5,8 @@ import {
   type OutputResult,
   type Segment,
   type Step,
-} from '../backends/types.ts';
-import type { EdgeError } from '../errors.ts';
+} from '../../backends/types.ts';
+import type { EdgeError } from '../../errors.ts';
 import type { Call } from './call.ts';
 import { EventLoop } from './event_loop.ts';
 

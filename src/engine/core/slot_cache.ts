@@ -1,5 +1,5 @@
-import { EdgeError } from '../errors.ts';
-import type { SlotArena } from '../state/arena.ts';
+import { EdgeError } from '../../errors.ts';
+import type { SlotArena } from '../../state/arena.ts';
 import { type Claim, SlotQueue } from './slot_queue.ts';
 
 /** A sequence, as far as its slot is concerned. */

@@ -1,10 +1,10 @@
-import type { Backend, Executor, OutputResult, WeightFormats } from '../backends/types.ts';
-import type { View } from '../ops/contract.ts';
-import type { Program } from '../ops/program.ts';
-import { GREEDY } from '../ops/sample.ts';
-import type { Numerics, Tensor, WeightFormat } from '../types.ts';
-import { pseudoRandomBits, relativeError, TOLERANCE } from './known.ts';
-import { KNOWN_LOGITS } from './known_answer_data.ts';
+import type { Backend, Executor, OutputResult, WeightFormats } from '../../backends/types.ts';
+import type { View } from '../../ops/contract.ts';
+import type { Program } from '../../ops/program.ts';
+import { GREEDY } from '../../ops/sample.ts';
+import type { Numerics, Tensor, WeightFormat } from '../../types.ts';
+import { pseudoRandomBits, relativeError, TOLERANCE } from './metrics.ts';
+import { KNOWN_LOGITS } from './op_self_test_logits.ts';
 
 const view = (buffer: string, offset: number, width: number): View => ({ buffer, offset, width });
 const quant = (bits: 4 | 8, group: 16 | 32, hasBias: boolean): WeightFormat => ({

@@ -1,10 +1,10 @@
-import type { StateImage } from '../state/image.ts';
+import type { StateImage } from '../../state/image.ts';
+import type { Memory } from '../language/sequence_history.ts';
+import { type Checkpoint, setAside } from '../language/undo_point.ts';
 import type { Call } from './call.ts';
 import type { StateCopy } from './copies.ts';
 import type { Device } from './device.ts';
-import type { Memory } from './memory.ts';
-import type { Resident } from './residency.ts';
-import { type Checkpoint, setAside } from './set_aside.ts';
+import type { Resident } from './slot_cache.ts';
 
 /** Where a sequence's state lies: in a slot of the device, or parked in host memory. */
 export class Slot implements Resident {
