@@ -1,4 +1,4 @@
-import { requireArgument } from '../errors.ts';
+import { requireArgument, show } from '../errors.ts';
 import { isWordCut } from '../tokenizer/cut.ts';
 import type { PromptStream } from './types/index.ts';
 
@@ -40,6 +40,8 @@ export class Feed {
       Array.isArray(part) || part instanceof Int32Array,
       `A stream of a prompt gives texts, lists of token ids or Int32Arrays, found ${typeof part}`,
     );
+    for (const id of part as Iterable<unknown>)
+      requireArgument(isInt32(id), `A stream of a prompt gives token ids as integers, found ${show(id)}`);
     if (this.text !== '') this.ready = this.flush();
     for (const id of part as Iterable<number>) this.ids.push(id);
   }
@@ -76,6 +78,11 @@ function findCut(text: string, from: number): number {
   if (text.length < 16 * PIECE) return 0;
   const end = text.length - PIECE / 2;
   return isTrail(text.charCodeAt(end)) ? end - 1 : end; // no half of a pair
+}
+
+/** An Int32Array would make another id of anything else. */
+function isInt32(id: unknown): boolean {
+  return typeof id === 'number' && (id | 0) === id;
 }
 
 function isTrail(code: number): boolean {

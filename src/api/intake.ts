@@ -19,6 +19,7 @@ export class Intake {
   #consuming: Piece | null = null;
   #over: { error: unknown } | 'done' | null = null; // the stream
   #end: EdgeError | null = null; // what came first
+  #short = false; // what is there makes no piece without what follows
   #waiting: (() => void)[] = [];
 
   constructor(
@@ -46,20 +47,30 @@ export class Intake {
     }
   }
 
-  /** Asks the stream for more as long as there is room. */
+  /** Asks the stream for more as long as there is room, or too little for a piece. */
   async #read(): Promise<void> {
     try {
       while (!this.#over && !this.#end) {
         const { value, done } = await this.#source.next();
         if (this.#over) return;
         if (done) this.#over = 'done';
-        else this.#feed.push(value);
+        else this.#push(value);
         this.#notify();
-        while (this.#feed.size >= PIECE && !this.#over && !this.#end) await this.#news();
+        while (this.#feed.size >= PIECE && !this.#short && !this.#over && !this.#end) await this.#news();
       }
     } catch (error) {
       this.#over ??= { error };
       this.#notify();
+    }
+  }
+
+  #push(part: Piece | readonly number[]): void {
+    this.#short = false;
+    try {
+      this.#feed.push(part);
+    } catch (error) {
+      this.#return();
+      throw error;
     }
   }
 
@@ -68,7 +79,7 @@ export class Intake {
       const piece = this.#feed.take();
       if (piece !== null) await this.#take(piece, signal);
       else if (this.#over) break;
-      else if (!this.#end) await this.#news();
+      else if (!this.#end) await this.#more();
       if (!this.#end) continue;
       const quiet = piece === null && this.#feed.size <= TAIL;
       if (quiet && this.#end.code === 'ABORTED') await this.#takeRest();
@@ -95,6 +106,10 @@ export class Intake {
     if (this.#over) return;
     this.#over = 'done';
     this.#notify();
+    this.#return();
+  }
+
+  #return(): void {
     const told = async () => this.#source.return?.();
     told().catch(() => {});
   }
@@ -104,6 +119,13 @@ export class Intake {
     const piece = this.#consuming === null ? [] : [this.#consuming];
     told.unconsumed = [...piece, ...this.#feed.flush()];
     return told;
+  }
+
+  /** The stream's next part, whatever waits already. */
+  #more(): Promise<void> {
+    this.#short = true;
+    this.#notify();
+    return this.#news();
   }
 
   #news(): Promise<void> {

@@ -79,7 +79,7 @@ export class Session {
    * waits for the next part, or the stream's end. What was consumed stays, as one turn. An abort while the stream is
    * quiet consumes what waited, too; one while a piece is being consumed leaves that piece out: the error's
    * `unconsumed` has what the stream gave and the session did not consume. The stream is asked for no more than 4,096
-   * characters or ids ahead, and told by `return()` if it is left early.
+   * characters or ids ahead (65,536 where no such space comes), and told by `return()` if it is left early.
    * `{ messages }` is the conversation from its beginning: the session goes back to where it parts from that, if it does.
    * @throws BUSY, ABORTED, CONTEXT_FULL, NO_TOKENIZER, CLOSED, and what the stream throws
    */

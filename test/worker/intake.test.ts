@@ -95,6 +95,27 @@ describe('text of a stream', () => {
     expect(seen.returned).toBe(1);
   });
 
+  test.each([
+    ['Chinese', '我们今天去公园玩了很久。'],
+    ['newlines', '\n'],
+    ['no words', '....'],
+  ])(
+    'without a space between two words (%s) is asked for until there is enough to cut it anyway',
+    async (_, part) => {
+      const { stream, give, end, seen } = source();
+      const { pieces, consume } = consumer();
+      const run = new Intake(stream, consume).run({ signal: undefined, lives: [] });
+      const text = part.repeat(Math.ceil(100_000 / part.length));
+      for (let i = 0; i < text.length; i += 1000) give(text.slice(i, i + 1000));
+      await turns();
+      expect(seen.asked).toBeGreaterThan(100);
+      expect(pieces.length).toBeGreaterThan(0);
+      end();
+      await run;
+      expect(pieces.join('')).toBe(text);
+    },
+  );
+
   test('an abort while it is quiet consumes what waited', async () => {
     const { stream, give, seen } = source();
     const { pieces, consume } = consumer();
@@ -133,4 +154,29 @@ describe('text of a stream', () => {
     await expect(new Intake(failing(), consume).run({ signal: undefined, lives: [] })).rejects.toBe(mine);
     expect(pieces.join('')).toBe('Once upon');
   });
+});
+
+describe('what a stream gives that is no part of a prompt', () => {
+  const ends = { signal: undefined, lives: [] };
+
+  test.each([2 ** 32 + 5, 5.5, Number.NaN, '7', null, true, undefined, 7n])(
+    'an id %s is refused, not rounded to another; the stream is told, and what came before is consumed',
+    async (id) => {
+      const seen = { returned: false };
+      async function* stream() {
+        try {
+          yield [5, 6];
+          yield [7, id] as number[];
+        } finally {
+          seen.returned = true;
+        }
+      }
+      const pieces: unknown[] = [];
+      const run = new Intake(stream(), async (piece) => void pieces.push(...piece)).run(ends);
+      await expect(run).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', unconsumed: [] });
+      expect(pieces).toEqual([5, 6]);
+      await turns();
+      expect(seen.returned).toBe(true);
+    },
+  );
 });
