@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -178,6 +179,11 @@ test('files stay small', () => {
   expect(faults).toEqual([]);
 });
 
+test('lists of ops and of shaders are what `npm run ops` writes', () => {
+  const { stderr, status } = spawnSync(process.execPath, [join(ROOT, 'scripts/ops.mjs'), '--check']);
+  expect([status, String(stderr)]).toEqual([0, '']);
+});
+
 describe('one name for an op everywhere', () => {
   const names = Object.keys(ops).sort();
   const stems = (folder: string, ending: string) =>
@@ -186,7 +192,7 @@ describe('one name for an op everywhere', () => {
       .map((path) => basename(path, ending));
 
   test('src/ops', () => {
-    const others = ['contract', 'index', 'program', 'sampling_options'];
+    const others = ['contract', 'index', 'registry', 'program', 'sampling_options'];
     expect(stems('src/ops', '.ts').filter((name) => !others.includes(name))).toEqual(names);
   });
 
@@ -212,10 +218,14 @@ describe('one name for an op everywhere', () => {
       'to_f16',
       'sum_parts',
       'mamba2_decode',
+      'mamba2_project', // mamba2_decode, with PROJECT
     ];
     const expected = [...names.filter((name) => !linears.includes(name)), ...others].sort();
     expect(stems('shaders/wgsl', '.wgsl').sort()).toEqual(expected);
-    for (const name of expected) expect(source(`shaders/wgsl/${name}.wgsl`)).toContain(`fn ${name}(`);
+    for (const name of expected) {
+      const file = name === 'mamba2_project' ? 'mamba2_decode' : name;
+      expect(source(`shaders/wgsl/${file}.wgsl`)).toContain(`fn ${name}(`);
+    }
   });
 
   test('wasm/ops', () => {

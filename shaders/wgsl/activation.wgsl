@@ -1,3 +1,4 @@
+#include math
 @group(0) @binding(0) var<storage, read> x_in: array<f32>;
 #if GATED
 @group(0) @binding(1) var<storage, read> gate_in: array<f32>;

@@ -1,3 +1,4 @@
+#include batch math
 // Causal depthwise convolution. A launch with RING follows, in which the last K rows of every segment enter the
 // slot's ring: within one launch they would overwrite what its first rows still read.
 @group(0) @binding(0) var<storage, read> batch: Batch;

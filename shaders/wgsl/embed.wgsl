@@ -1,3 +1,4 @@
+#include batch weight
 // y = scale · table[id]. One thread a column; the table's rows here are FIRST … FIRST + ROWS.
 @group(0) @binding(0) var<storage, read> batch: Batch;
 @group(0) @binding(3) var<storage, read_write> y_out: array<f32>;

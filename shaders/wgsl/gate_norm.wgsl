@@ -1,3 +1,4 @@
+#include math reduce
 // One workgroup a row and group of the norm.
 @group(0) @binding(0) var<storage, read> x_in: array<f32>;
 @group(0) @binding(1) var<storage, read> z_in: array<f32>;

@@ -1,3 +1,4 @@
+#include batch math dt
 // Steps of one row a slot: conv1d, ssd_scan and the gate of gate_norm in one launch. The norm is left to the
 // projection that follows: `sum_squares` gets that of each workgroup's channels. A workgroup has BLOCK
 // channels p of one head, the states n of a channel are spread over SLICES threads; see ssd_scan.wgsl. The ring has

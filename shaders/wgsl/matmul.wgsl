@@ -1,3 +1,4 @@
+#include batch rows input linear weight unit
 // Linears of many rows of x: a workgroup of 128 threads makes 64 rows of x × 64 · NJ rows of W, in tiles of 32 columns
 // that lie in workgroup memory, columns outermost, 16 and 16 · NJ vec4s each. A thread has 8 rows of x and 4 · NJ of W.
 // It fills a tile by blocks of 4 rows × 4 columns, turned in registers: a vec4 has one thread that writes it, as a whole,

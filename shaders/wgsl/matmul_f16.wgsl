@@ -1,3 +1,4 @@
+#include batch rows linear weight f16 tiles
 // Linears of many rows of x, which to_f16 left as f16, in arithmetic of f16: faster than f32 on many devices, and
 // half the workgroup memory. A workgroup of 128 threads makes BM rows of x × BN rows of W, a thread M_ROWS × N_ROWS of
 // them. Products of RUN pairs of columns are summed as f16, those sums as f32. The next tile is asked for before this

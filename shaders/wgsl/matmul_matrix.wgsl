@@ -1,3 +1,4 @@
+#include batch rows linear weight f16 tiles
 // Linears of many rows of x, which to_f16 left as f16, with products of matrices that a subgroup makes at once. A
 // workgroup makes BM rows of x × BN rows of W, in tiles of BK columns that lie in workgroup memory; its SM × SN subgroups
 // have FM × FN products of MM × MN each. Sums are f32. The next tile is asked for before this one is multiplied.

@@ -1,3 +1,4 @@
+#include batch rows input partial_sums linear weight unit block packed products team
 // Linears of few rows of x, which lie in workgroup memory (x_tile), as floats or as integers.
 #if ALIGNED
 // Puts the columns of a tile of x there; returns this thread's part of their sum of squares.

@@ -1,3 +1,4 @@
+#include batch
 // src/ops/rotary.ts, a thread a pair of columns. WGSL's own cosine is good for 2^-11: angles are reduced here, in
 // integers, because a compiler may reorder sums of floats. Good to 2^-32 of a turn for every angle below 2^32.
 @group(0) @binding(0) var<storage, read> batch: Batch;

@@ -1,3 +1,4 @@
+#include batch output reduce values select
 // src/ops/sample.ts, one workgroup an output. In steps ahead the sampled token becomes its row of the next step.
 @group(0) @binding(0) var<storage, read_write> batch: Batch;
 @group(0) @binding(1) var<storage, read_write> outputs: array<Output, OUTPUTS>;

@@ -1,3 +1,4 @@
+#include batch math dt
 // The recurrence, rows of a segment one after the other. A workgroup has BLOCK channels p of one head; the states n
 // of a channel are spread over SLICES threads, SLICE each, in VECTORS registers. A slot's state is [nheads][d_state][headdim].
 @group(0) @binding(0) var<storage, read> batch: Batch;

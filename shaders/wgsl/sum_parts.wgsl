@@ -1,3 +1,4 @@
+#include linear
 // Puts together what workgroups of matmul_matrix made of SPLIT parts of the columns. One thread a row of W.
 @group(0) @binding(9) var<storage, read> parts: array<f32>; // [SPLIT][PART_ROWS][ROWS]
 

@@ -1,3 +1,4 @@
+#include batch rows input f16
 // Rows of x as f16, for matmul_matrix and matmul_f16: x ⊙ g, scaled to LARGEST at most, so that none overflows.
 // `factors` has what takes the scale back, and the norm with it. One workgroup a row.
 @group(0) @binding(9) var<storage, read_write> x_f16: array<u32>; // [rows][STRIDE]

@@ -1,3 +1,4 @@
+#include batch
 // With RING keys and values enter the slot's ring; the launch after it attends. A workgroup has one row and head, and
 // walks the keys THREADS at a time with a running softmax.
 @group(0) @binding(0) var<storage, read> batch: Batch;

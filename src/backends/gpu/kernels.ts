@@ -1,18 +1,13 @@
-/** The kernels that every language of shaders has. */
+import type { OpName } from '../../ops/index.ts';
+
+/** The kernels that every shading language has: one an op, but for linears, and what several ops or many rows go by. */
 export type KernelName =
-  | 'embed'
+  | Exclude<OpName, 'norm_linear' | 'linear_residual' | 'logits'>
   | 'matvec'
   | 'matmul'
   | 'to_f16'
   | 'matmul_f16'
   | 'matmul_matrix'
   | 'sum_parts'
-  | 'conv1d'
-  | 'ssd_scan'
   | 'mamba2_decode'
-  | 'mamba2_project'
-  | 'gate_norm'
-  | 'activation'
-  | 'rotary'
-  | 'window_attention'
-  | 'sample';
+  | 'mamba2_project';

@@ -1,5 +1,6 @@
 import { EdgeError } from '../../errors.ts';
 import type { View } from '../../ops/contract.ts';
+import { applyOp } from '../../ops/index.ts';
 import { checkProgram, type Program } from '../../ops/program.ts';
 import type { WeightSink } from '../../types.ts';
 import { holdsNonFinite } from '../../weights/non_finite.ts';
@@ -8,7 +9,7 @@ import { Uploads } from '../common/uploads.ts';
 import type { Executor, ExecutorInfo, ExecutorOptions, MemoryPlan, OutputResult, Step } from '../types.ts';
 import type { PlacedSegment, SlotState, StepContext } from './context.ts';
 import { dequantize } from './dequantize.ts';
-import { runCall } from './ops/index.ts';
+import { kernels } from './ops/index.ts';
 import { fromCanonical, toCanonical } from './slots.ts';
 
 interface Weight {
@@ -67,7 +68,7 @@ export class ReferenceExecutor implements Executor {
 
   async step(step: Step): Promise<OutputResult[]> {
     const ctx = this.context(step);
-    for (const call of this.program.calls) runCall(call, ctx);
+    for (const call of this.program.calls) applyOp(kernels, call, ctx);
     return ctx.results;
   }
 

@@ -1,3 +1,4 @@
+// Written by `npm run ops`.
 import type { OpTable } from '../../../ops/index.ts';
 import type { Launch } from '../launch.ts';
 import type { Planner } from '../planner.ts';
@@ -13,7 +14,7 @@ import { sample } from './sample.ts';
 import { ssd_scan } from './ssd_scan.ts';
 import { window_attention } from './window_attention.ts';
 
-/** What each op launches. */
+/** What a call of each op launches. */
 export const launchers: OpTable<Planner, Launch[]> = {
   embed,
   norm_linear,

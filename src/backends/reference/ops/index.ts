@@ -1,4 +1,5 @@
-import { applyOp, type OpCall, type OpTable } from '../../../ops/index.ts';
+// Written by `npm run ops`.
+import type { OpTable } from '../../../ops/index.ts';
 import type { StepContext } from '../context.ts';
 import { activation } from './activation.ts';
 import { conv1d } from './conv1d.ts';
@@ -12,7 +13,8 @@ import { sample } from './sample.ts';
 import { ssd_scan } from './ssd_scan.ts';
 import { window_attention } from './window_attention.ts';
 
-const kernels: OpTable<StepContext, void> = {
+/** Runs a call of each op. */
+export const kernels: OpTable<StepContext, void> = {
   embed,
   norm_linear,
   conv1d,
@@ -25,8 +27,3 @@ const kernels: OpTable<StepContext, void> = {
   logits,
   sample,
 };
-
-/** Runs one call of a program. */
-export function runCall(call: OpCall, ctx: StepContext): void {
-  applyOp(kernels, call, ctx);
-}
