@@ -91,7 +91,8 @@ async function measure(model, file, threads) {
   const args = { file, threads, numerics: options.numerics, prompt: options.prompt, tokens: options.tokens };
   const ours = (more) => child('model', { ...args, ...more }, options.node);
   const ops = await child('ops', { ...args, rows: 1 }, options.node);
-  const lengths = list(options.prompts).map(Number);
+  const last = threads === list(options.threads).at(-1); // prompts once a model
+  const lengths = last ? list(options.prompts).map(Number) : [];
   const prefillOps = await child('ops', { ...args, rows: 64, lengths }, options.node);
   printOps(model, threads, ops, prefillOps);
   result.ops.push({ model, threads, decode: ops, prefill: prefillOps });
@@ -137,8 +138,8 @@ async function measure(model, file, threads) {
       `load takes ${times('toMemoryMs')} × reading the file to memory once, ${times('pastMs')} × reading it past a small buffer`,
     );
   }
-  const calls = await child('prompts', { ...args, lengths }, options.node);
-  console.log(promptTable(prefillOps.prompts, calls));
+  const calls = last ? await child('prompts', { ...args, lengths, rounds }, options.node) : null;
+  if (calls) console.log(promptTable(prefillOps.prompts, calls));
   const entry = {
     model,
     threads,

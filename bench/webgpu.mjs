@@ -6,7 +6,7 @@ import { promptTable, table } from './report.mjs';
 const CHUNK = 512;
 
 /** Models of `names` on this machine's GPU: prints tables, returns what was measured. */
-export async function measureGpu(names, { node, tokens, long, quick, quant, numerics, prompts }) {
+export async function measureGpu(names, { node, tokens, long, quick, quant, numerics, prompts, rounds }) {
   const models = Object.fromEntries(
     (quick ? ['tiny'] : names).map((name) => {
       const { d, layers } = name === 'tiny' ? { d: 64, layers: 1 } : MODELS[name];
@@ -42,7 +42,11 @@ export async function measureGpu(names, { node, tokens, long, quick, quant, nume
     console.log(table(result.kernels.map(({ GBps, ...kernel }) => ({ ...kernel, 'GB/s': GBps ?? '' }))));
     const file = modelFile(result.model, quant);
     const { lengths } = args;
-    result.calls = await child('prompts', { file, backend: 'webgpu', numerics, lengths }, node);
+    result.calls = await child(
+      'prompts',
+      { file, backend: 'webgpu', numerics, lengths, rounds: Number(rounds) },
+      node,
+    );
     console.log(promptTable(result.prompts, result.calls));
   }
   return results;

@@ -11,7 +11,7 @@ test('npm run bench -- --quick: every op and the embedded model, as a table and 
   const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-bench-test-'));
   const json = join(folder, 'result.json');
   const { stdout } = await run(process.execPath, ['bench/main.mjs', '--quick', '--json', json], {
-    timeout: 110_000,
+    timeout: 230_000,
   });
   expect(stdout).toContain('tiny, q4_0, i8, 2 threads');
   const result = JSON.parse(readFileSync(json, 'utf8'));
@@ -31,9 +31,9 @@ test('npm run bench -- --quick: every op and the embedded model, as a table and 
     expect(decode.bandwidth).toBeGreaterThan(0);
     for (const { ms } of decode.ops) expect(ms).toBeGreaterThanOrEqual(0);
   }
-  for (const { calls } of result.models)
-    for (const call of ['logits', 'generate', 'append', 'append, second turn', 'generate, prefix cache'])
-      for (const length of [16, 64]) expect(calls[call][length]).toBeGreaterThan(0);
+  const { calls } = result.models.at(-1);
+  for (const call of ['logits', 'generate', 'append', 'append, second turn', 'generate, prefix cache'])
+    for (const length of [16, 64]) expect(calls[call][length]).toBeGreaterThan(0);
   for (const { rows } of result.models)
     for (const name of ['load ms', 'prefill tok/s', 'decode tok/s']) expect(rows[0][name]).toBeGreaterThan(0);
-}, 120_000);
+}, 240_000);
