@@ -84,7 +84,7 @@ export interface Executor {
   copySlot(from: number, to: number): Promise<void>;
   readSlot(slot: number, position: number, names?: readonly string[]): Promise<Record<string, Float32Array>>; // all if absent
   writeSlot(slot: number, position: number, state: Record<string, Float32Array>): Promise<void>;
-  /** Activation buffers, [chunk, width], for op tests and selfTest. */
+  /** Activation buffers, [chunk, width]: for tests that run an op alone, nothing else calls these two. */
   writeBuffer(name: string, data: Float32Array): Promise<void>;
   readBuffer(name: string): Promise<Float32Array>;
   dispose(): Promise<void>;

@@ -1,7 +1,8 @@
 import { describe } from '../api/load.ts';
 import { print } from '../runtime/terminal.node.ts';
+import { formatName } from '../weights/format.ts';
 import { type Command, MODEL_OPTIONS, modelArgument } from './command.ts';
-import { bytes, count, generationDefaults, weightFormat } from './report.ts';
+import { bytes, count, generationDefaults } from './report.ts';
 
 export const info: Command = {
   name: 'info',
@@ -21,7 +22,7 @@ export const info: Command = {
       ['generates', generationDefaults(model.generationDefaults)],
       ['backend', model.why === '' ? model.backend : `${model.backend} (${model.why})`],
       ['numerics', model.numerics],
-      ['weights', `${bytes(model.weightBytes)}, ${weightFormat(model.weights)}`],
+      ['weights', `${bytes(model.weightBytes)}, ${formatName(model.weights)}`],
       ['state', `${bytes(model.slotBytes)} a session, whatever it has read`],
       ['sessions', `${model.maxSessions} at a time; with a spare state ${bytes(model.stateBytes)}`],
       ['scratch', bytes(model.scratchBytes)],

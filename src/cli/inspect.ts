@@ -5,6 +5,7 @@ import type { JsonValue } from '../types.ts';
 import { type Inspection, inspectFile } from '../weights/inspect.ts';
 import { CONFIG_LIMITS, parseJsonObject } from '../weights/json.ts';
 import { type Declared, declaredQuantization } from '../weights/quantization.ts';
+import { elementCount } from '../weights/shape.ts';
 import { type Command, modelArgument, openModel } from './command.ts';
 import { bytes, count } from './report.ts';
 
@@ -67,7 +68,7 @@ async function inspected(source: ByteSource): Promise<Inspection> {
 }
 
 function describe({ file, container, bytes: size, metadata, tensors }: Inspection): string {
-  const values = tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const values = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const lines = [
     `${file}: ${container}, ${bytes(size)}, ${tensors.length} tensors of ${count(values)} values`,
   ];

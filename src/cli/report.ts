@@ -1,6 +1,5 @@
 import type { GenerationDefaults, ModelInfo, Progress, Usage } from '../engine/types.ts';
 import { errorIsTerminal, printError } from '../runtime/terminal.node.ts';
-import type { WeightFormat } from '../types.ts';
 
 export function bytes(count: number): string {
   if (count < 1024) return `${count} B`;
@@ -17,11 +16,6 @@ export function bytes(count: number): string {
 export function count(value: number): string {
   if (value >= 1e9) return `${(value / 1e9).toFixed(2)} B`;
   return value >= 1e5 ? `${(value / 1e6).toFixed(2)} M` : String(value);
-}
-
-export function weightFormat(format: WeightFormat): string {
-  if (format.kind === 'float') return format.dtype;
-  return `${format.bits} bits in groups of ${format.group}`;
 }
 
 /** How a model continues a text where no option says otherwise, in words of the options. */

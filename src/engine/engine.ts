@@ -3,7 +3,7 @@ import { EdgeError, requireArgument, show } from '../errors.ts';
 import type { Program } from '../ops/program.ts';
 import { decodeSnapshot, encodeSnapshot, type SnapshotModel } from '../state/snapshot.ts';
 import type { Chat, EncodeOptions, Tokenizer } from '../tokenizer/index.ts';
-import type { WeightFormat } from '../types.ts';
+import { formatName } from '../weights/format.ts';
 import { type Call, Calls } from './core/call.ts';
 import { createDevice, type Device } from './core/device.ts';
 import { Generation } from './language/generation.ts';
@@ -308,9 +308,4 @@ export class Engine implements EngineService {
   private read(prompt: Prompt, options: PromptOptions): Encoding {
     return readPrompt(prompt, options, this.parts, this.info.vocabSize);
   }
-}
-
-/** Weights as snapshots name them. */
-export function formatName(format: WeightFormat): string {
-  return format.kind === 'float' ? format.dtype : `q${format.bits} in groups of ${format.group}`;
 }

@@ -16,7 +16,9 @@ import { ImageLayout } from '../state/image.ts';
 import { parseTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import type { BackendId, WeightFormat } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
+import { fullFormatName } from '../weights/format.ts';
 import { type WeightPlan, weightFormats } from '../weights/plan.ts';
+import { elementCount } from '../weights/shape.ts';
 import type { Checkpoint } from '../weights/types.ts';
 import { uploadWeights } from '../weights/upload.ts';
 import { hostBytes, shadowSlots } from './core/device.ts';
@@ -317,9 +319,10 @@ function mostFrequent(program: Program, formats: WeightPlan['formats']): WeightF
   for (const [name, { shape, role }] of Object.entries(program.weights)) {
     if (role !== 'linear') continue;
     const format = formats[name]!;
-    const entry = counts.get(JSON.stringify(format)) ?? { format, values: 0 };
-    entry.values += shape.reduce((a, b) => a * b, 1);
-    counts.set(JSON.stringify(format), entry);
+    const key = fullFormatName(format);
+    const entry = counts.get(key) ?? { format, values: 0 };
+    entry.values += elementCount(shape);
+    counts.set(key, entry);
   }
   const [first] = [...counts.values()].sort((a, b) => b.values - a.values);
   return first?.format ?? { kind: 'float', dtype: 'f32' };

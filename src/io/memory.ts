@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../errors.ts';
-import { checkRange, requirePlainName } from './range.ts';
-import type { ByteSource, FileSet } from './types.ts';
+import { checkRange } from './range.ts';
+import type { ByteSource } from './types.ts';
 
 /** Bytes that are already here. Reads are views of them. */
 export class MemorySource implements ByteSource {
@@ -20,18 +20,4 @@ export class MemorySource implements ByteSource {
   }
 
   async close(): Promise<void> {}
-}
-
-/** Files in memory, by name. */
-export function memoryFileSet(files: Readonly<Record<string, Uint8Array>>, name = 'memory'): FileSet {
-  const byName = new Map(Object.entries(files));
-  return {
-    name,
-    async open(file) {
-      requirePlainName(name, file);
-      const bytes = byName.get(file);
-      return bytes ? new MemorySource(file, bytes) : null;
-    },
-    list: async () => [...byName.keys()].sort(),
-  };
 }

@@ -1,4 +1,5 @@
 import type { Program, StateSpec } from '../ops/program.ts';
+import { elementCount } from '../weights/shape.ts';
 import { Checksum } from './checksum.ts';
 
 /** A slot's state in host memory: of each state of the program, in order of name, what can still be read. */
@@ -77,8 +78,8 @@ function rowsAt({ ring, keep }: Part, position: number): number {
 }
 
 function partOf(program: Program, name: string, { shape, layout }: StateSpec): Part {
-  const size = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
-  if (layout === 'dense') return { name, outer: 1, ring: 1, keep: 1, inner: size(shape), unbounded: false };
+  if (layout === 'dense')
+    return { name, outer: 1, ring: 1, keep: 1, inner: elementCount(shape), unbounded: false };
   const axis = layout.ringAxis;
   const ring = shape[axis]!;
   const windows = program.calls.map((call) =>
@@ -89,10 +90,10 @@ function partOf(program: Program, name: string, { shape, layout }: StateSpec): P
   const unbounded = window >= program.maxContext;
   return {
     name,
-    outer: size(shape.slice(0, axis)),
+    outer: elementCount(shape.slice(0, axis)),
     ring,
     keep,
-    inner: size(shape.slice(axis + 1)),
+    inner: elementCount(shape.slice(axis + 1)),
     unbounded,
   };
 }

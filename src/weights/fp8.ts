@@ -1,7 +1,7 @@
 import { EdgeError } from '../errors.ts';
 import type { FloatTensor } from '../types.ts';
 import { toF32 } from './dequantize.ts';
-import { elementCount } from './safetensors.ts';
+import { elementCount } from './shape.ts';
 import type { StoredTensor } from './types.ts';
 
 /** Names of the scale of an FP8 weight in published checkpoints; all of them multiply. */

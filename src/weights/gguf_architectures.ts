@@ -1,6 +1,7 @@
 import { EdgeError } from '../errors.ts';
 import type { JsonObject } from '../types.ts';
 import { Facts } from './gguf_facts.ts';
+import { elementCount } from './shape.ts';
 import type { StoredTensor } from './types.ts';
 
 /** An architecture of llama.cpp's, in the words of transformers. */
@@ -83,7 +84,7 @@ export function translatedShape(
   shape: readonly number[],
 ): readonly number[] {
   if (!Object.hasOwn(TRANSLATIONS, architecture) || MATRICES.test(name)) return shape;
-  return [shape.reduce((a, b) => a * b, 1)];
+  return [elementCount(shape)];
 }
 
 /** The name that transformers gives to a tensor of llama.cpp's; what has none keeps its own. */

@@ -2,6 +2,7 @@ import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { u64At, viewOf } from './bytes.ts';
+import { elementCount } from './shape.ts';
 
 /** Limits of a GGUF header; beyond them, INVALID_FILE. */
 export const GGUF_LIMITS = {
@@ -143,7 +144,7 @@ function placed(
 ): GgufEntry {
   const label = `tensor '${name.slice(0, 100)}'`;
   const known = GGML_TYPES[type];
-  const elements = dims.reduce((a, b) => a * b, 1);
+  const elements = elementCount(dims);
   const row = dims[0] ?? 1;
   if (!Number.isSafeInteger(elements))
     throw reader.fault(`${label}: a shape of [${dims}] is too large to be true`);

@@ -1,5 +1,6 @@
 import { EdgeError } from '../errors.ts';
 import { GGML_TYPES } from './gguf_header.ts';
+import { elementCount } from './shape.ts';
 
 /** A value of GGUF's metadata, with its type. Arrays hold strings, or numbers of 32 bits. */
 export type GgufValue =
@@ -70,7 +71,7 @@ function typeId(name: string): number {
 
 function bytesOf({ type, shape }: GgufPiece): number {
   const { block, bytes } = GGML_TYPES[typeId(type)]!;
-  return (shape.reduce((a, b) => a * b, 1) / block) * bytes;
+  return (elementCount(shape) / block) * bytes;
 }
 
 function aligned(bytes: number): number {

@@ -72,17 +72,6 @@ export function bf16ToF32(
   return out;
 }
 
-export function f32ToBf16(values: Float32Array): Uint16Array {
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const out = new Uint16Array(values.length);
-  for (let i = 0; i < out.length; i++) {
-    const word = words[i]!;
-    const nan = (word & 0x7fffffff) > 0x7f800000;
-    out[i] = nan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
-  }
-  return out;
-}
-
 export type Fp8 = 'F8_E4M3' | 'F8_E5M2';
 
 let e4m3: Uint16Array | undefined; // [256], binary16 bits of every E4M3

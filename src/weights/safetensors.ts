@@ -3,6 +3,7 @@ import type { ByteSource } from '../io/types.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { u64At, viewOf } from './bytes.ts';
 import { isObject, parseJsonObject } from './json.ts';
+import { elementCount } from './shape.ts';
 
 /** Limits of a header; beyond them, INVALID_FILE. The format itself allows 100 MB. */
 export const SAFETENSORS_LIMITS = {
@@ -140,13 +141,6 @@ function checkCoverage(entries: SafetensorsEntry[], begin: number, end: number, 
     throw fault(
       `the tensors end at byte ${at}, the file has ${end}; it is damaged, or was not written by the format's rules`,
     );
-}
-
-/** Infinity rather than a wrapped product where a shape is absurd. */
-export function elementCount(shape: readonly number[]): number {
-  if (shape.includes(0)) return 0;
-  const count = shape.reduce((a, b) => a * b, 1);
-  return Number.isSafeInteger(count) ? count : Number.POSITIVE_INFINITY;
 }
 
 function isIndex(value: JsonValue): value is number {

@@ -3,6 +3,7 @@ import type { ByteSource } from '../io/types.ts';
 import type { FloatTensor, QuantTensor } from '../types.ts';
 import { bf16ToF32, f8ToF16 } from './half.ts';
 import { murmur128 } from './hash.ts';
+import { elementCount } from './shape.ts';
 import type { StoredTensor } from './types.ts';
 
 const SAMPLE = 4096; // bytes
@@ -60,7 +61,7 @@ export class StoredBytes implements ByteRange {
 export function matrixOf(shape: readonly number[]): { rows: number; cols: number } {
   const dims = shape.filter((n) => n !== 1);
   const cols = dims.at(-1) ?? 1;
-  return { rows: dims.slice(0, -1).reduce((a, b) => a * b, 1), cols };
+  return { rows: elementCount(dims.slice(0, -1)), cols };
 }
 
 /** The bytes as 16-bit words; copied where they aren't aligned. */

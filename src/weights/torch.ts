@@ -1,6 +1,7 @@
 import { EdgeError } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
 import { Dict, Global, type Globals, PICKLE_LIMITS, type Pickled, readPickle, Tuple } from './pickle.ts';
+import { elementCount } from './shape.ts';
 import { floatStored, StoredBytes } from './stored.ts';
 import type { StoredTensor } from './types.ts';
 import { isZip, readZip, type ZipEntry, ZipSource } from './zip.ts';
@@ -156,7 +157,7 @@ function stored(
       source.name,
       `${label}: expected its storage to have ${count * bytes} bytes, found ${entry.size}`,
     );
-  const elements = shape.reduce((a, b) => a * b, 1);
+  const elements = elementCount(shape);
   if (!(offset + elements <= count))
     throw fault(
       source.name,

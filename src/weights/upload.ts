@@ -2,10 +2,12 @@ import { throwIfAborted } from '../errors.ts';
 import type { WeightSpec } from '../ops/program.ts';
 import type { Tensor, WeightFormat, WeightPlace, WeightSink } from '../types.ts';
 import { toF32 } from './dequantize.ts';
+import { sameFormat } from './format.ts';
 import { f16ToF32, f32ToF16 } from './half.ts';
 import { negExp } from './math.ts';
 import { storedTensor } from './plan.ts';
 import { type Quantizer, roundToNearest } from './quantize.ts';
+import { elementCount } from './shape.ts';
 import type { Checkpoint, RowMultiplier, StoredTensor, WeightSource } from './types.ts';
 
 const YIELD = 16 * 2 ** 20; // bytes between two looks at the event loop
@@ -105,7 +107,7 @@ function* cutRows(
   blockBytes: number,
 ): Generator<Pick<Block, 'row' | 'rows' | 'shape'>> {
   const cols = spec.shape.at(-1)!;
-  const rows = spec.shape.slice(0, -1).reduce((a, b) => a * b, 1);
+  const rows = elementCount(spec.shape.slice(0, -1));
   if (rows !== stored.rows || cols !== stored.cols) {
     // A column or a row by another name: read whole.
     yield { row: 0, rows: stored.rows, shape: { rows, cols } };
@@ -188,17 +190,6 @@ function multiplied(tensor: Tensor, first: number, multipliers: readonly RowMult
     (stored instanceof Float32Array ? times(stored) : f32ToF16(times(f16ToF32(stored)))) as T;
   const { format, rows, cols, q, scale, bias } = tensor;
   return { format, rows, cols, q, scale: numbers(scale), bias: bias && numbers(bias) };
-}
-
-function sameFormat(a: WeightFormat, b: WeightFormat): boolean {
-  if (a.kind === 'float') return b.kind === 'float' && a.dtype === b.dtype;
-  return (
-    b.kind === 'quant' &&
-    a.bits === b.bits &&
-    a.group === b.group &&
-    a.scaleDtype === b.scaleDtype &&
-    a.hasBias === b.hasBias
-  );
 }
 
 function macrotask(): Promise<void> {

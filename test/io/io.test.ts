@@ -16,10 +16,11 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { BlobSource, blobFileSet } from '../../src/io/blob.ts';
 import { embeddedFileSet, openFileSet } from '../../src/io/fileset.ts';
-import { MemorySource, memoryFileSet } from '../../src/io/memory.ts';
+import { MemorySource } from '../../src/io/memory.ts';
 import type { ByteSource } from '../../src/io/types.ts';
 import * as browser from '../../src/runtime/files.browser.ts';
 import * as node from '../../src/runtime/files.node.ts';
+import { memoryFileSet } from '../helpers/memory_files.ts';
 import { expectError } from '../weights/files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'edge-ssm-io-'));

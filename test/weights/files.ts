@@ -1,7 +1,8 @@
 import { expect } from 'vitest';
 import { EdgeError, type EdgeErrorCode } from '../../src/errors.ts';
-import { MemorySource, memoryFileSet } from '../../src/io/memory.ts';
+import { MemorySource } from '../../src/io/memory.ts';
 import type { ByteSource, FileSet } from '../../src/io/types.ts';
+import { memoryFileSet } from '../helpers/memory_files.ts';
 
 const utf8 = new TextEncoder();
 

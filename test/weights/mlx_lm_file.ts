@@ -1,6 +1,7 @@
 /** Writes models as mlx-lm's convert does: mlx_lm/models/*.py `sanitize`, mlx_lm/utils.py, and MLX's affine quantize. */
 import type { JsonObject } from '../../src/types.ts';
-import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../src/weights/half.ts';
+import { bf16ToF32, f16ToF32, f32ToF16 } from '../../src/weights/half.ts';
+import { f32ToBf16 } from '../helpers/bf16.ts';
 import { floatsOf, type RawFixture, type RawTensor } from './reexport.ts';
 
 export type Dtype = 'F32' | 'F16' | 'BF16';

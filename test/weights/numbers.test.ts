@@ -1,14 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import {
-  bf16ToF32,
-  f16ToF32,
-  f16ToNumber,
-  f32ToBf16,
-  f32ToF16,
-  numberToF16,
-} from '../../src/weights/half.ts';
+import { bf16ToF32, f16ToF32, f16ToNumber, f32ToF16, numberToF16 } from '../../src/weights/half.ts';
 import { murmur128 } from '../../src/weights/hash.ts';
 import { exp, negExp } from '../../src/weights/math.ts';
+import { f32ToBf16 } from '../helpers/bf16.ts';
 import { Random } from '../helpers/random.ts';
 
 const all = Uint16Array.from({ length: 65536 }, (_, i) => i);

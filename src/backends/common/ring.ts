@@ -1,4 +1,5 @@
 import type { StateSpec } from '../../ops/program.ts';
+import { elementCount } from '../../weights/shape.ts';
 
 /**
  * Copies a state whose rings turn: row i of the ring axis becomes what row `(i + by) mod n` was. After `position` tokens
@@ -16,7 +17,7 @@ export function rotateRing<T extends Float32Array | Float64Array>(
   }
   const axis = spec.layout.ringAxis;
   const n = spec.shape[axis]!;
-  const inner = spec.shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const inner = elementCount(spec.shape.slice(axis + 1));
   const shift = ((by % n) + n) % n;
   for (let ring = 0; ring < from.length; ring += n * inner)
     for (let row = 0; row < n; row++) {

@@ -1,6 +1,7 @@
 import { EdgeError } from '../../errors.ts';
 import type { Program, WeightSpec } from '../../ops/program.ts';
 import type { Tensor } from '../../types.ts';
+import { elementCount } from '../../weights/shape.ts';
 
 /** Checks the rows that arrive of the weights that a program reads, and knows what is still to come. */
 export class Uploads {
@@ -11,7 +12,7 @@ export class Uploads {
     private readonly where: string, // of messages: 'WASM weights'
     private readonly specs: Program['weights'],
   ) {
-    for (const [name, { shape }] of Object.entries(specs)) this.missing.set(name, elements(shape));
+    for (const [name, { shape }] of Object.entries(specs)) this.missing.set(name, elementCount(shape));
   }
 
   /** Throws INTERNAL for a weight that the program does not read. */
@@ -30,7 +31,7 @@ export class Uploads {
     const missing = this.missing.get(name)!;
     const count = tensor.rows * tensor.cols;
     const cols = shape.length > 1 ? shape[1]! : tensor.cols;
-    if (tensor.cols !== cols || count > missing || row * cols + count > elements(shape))
+    if (tensor.cols !== cols || count > missing || row * cols + count > elementCount(shape))
       throw this.fault(`rows ${row}+${tensor.rows} × ${tensor.cols} do not fit '${name}' [${shape}]`);
     this.missing.set(name, missing - count);
     if (write())
@@ -53,8 +54,4 @@ export class Uploads {
   private fault(message: string): EdgeError {
     return new EdgeError('INTERNAL', `${this.where}: ${message}`);
   }
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
 }

@@ -1,4 +1,5 @@
 import type { Program, StateSpec } from '../../ops/program.ts';
+import { elementCount } from '../../weights/shape.ts';
 import { rotateRing } from '../common/ring.ts';
 
 /** How one slot of a state lies in its buffer, against its canonical order. */
@@ -13,7 +14,7 @@ export interface StateLayout {
 export function stateLayout(program: Program, name: string): StateLayout {
   const spec = program.states[name]!;
   const transposed = program.calls.some((call) => call.op === 'ssd_scan' && call.state === name);
-  const values = spec.shape.reduce((a, b) => a * b, 1);
+  const values = elementCount(spec.shape);
   if (transposed) {
     const [, headdim, d_state] = spec.shape as [number, number, number];
     return {

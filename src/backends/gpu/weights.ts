@@ -1,5 +1,6 @@
 import { EdgeError } from '../../errors.ts';
 import type { Tensor, WeightSink } from '../../types.ts';
+import { fullFormatName, sameFormat } from '../../weights/format.ts';
 import { holdsNonFinite } from '../../weights/non_finite.ts';
 import { Uploads } from '../common/uploads.ts';
 import { linearBytes, packLinear } from './linear/layout.ts';
@@ -43,8 +44,8 @@ export class Weights {
   /** A block of rows lies in one part: parts are whole blocks. */
   private putLinear(name: string, row: number, tensor: Tensor): void {
     const { layout, parts } = this.plan.linears.get(name)!;
-    if (JSON.stringify(tensor.format) !== JSON.stringify(layout.format))
-      throw fault(`'${name}' came as ${JSON.stringify(tensor.format)}`);
+    if (!sameFormat(tensor.format, layout.format))
+      throw fault(`'${name}' came as ${fullFormatName(tensor.format)}`);
     const part = parts.find(({ first, rows }) => row >= first && row + tensor.rows <= first + rows);
     if (!part) throw fault(`rows ${row}+${tensor.rows} of '${name}' lie in no single part`);
     const { words, scales } = packLinear(layout, tensor);

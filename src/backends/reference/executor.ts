@@ -4,6 +4,7 @@ import { applyOp } from '../../ops/index.ts';
 import { checkProgram, type Program } from '../../ops/program.ts';
 import type { WeightSink } from '../../types.ts';
 import { holdsNonFinite } from '../../weights/non_finite.ts';
+import { elementCount } from '../../weights/shape.ts';
 import { checkStep } from '../common/checks.ts';
 import { Uploads } from '../common/uploads.ts';
 import type { Executor, ExecutorInfo, ExecutorOptions, MemoryPlan, OutputResult, Step } from '../types.ts';
@@ -163,10 +164,6 @@ function fault(message: string): EdgeError {
   return new EdgeError('INTERNAL', `Reference executor: ${message}`);
 }
 
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, n) => product * n, 1);
-}
-
 function zeros(shape: readonly number[]): Float64Array {
-  return new Float64Array(elements(shape));
+  return new Float64Array(elementCount(shape));
 }

@@ -1,4 +1,5 @@
 import type { Program } from '../../ops/program.ts';
+import { elementCount } from '../../weights/shape.ts';
 import { checkBudget } from '../common/checks.ts';
 import type { Backend, ExecutorOptions, MemoryPlan } from '../types.ts';
 import { ReferenceExecutor } from './executor.ts';
@@ -19,7 +20,7 @@ export const reference: Backend = {
 
 function plan(program: Program, options: ExecutorOptions): MemoryPlan {
   const size = (shapes: (readonly number[])[]) =>
-    BYTES * shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    BYTES * shapes.reduce((sum, shape) => sum + elementCount(shape), 0);
   const weightBytes = size(Object.values(program.weights).map((spec) => spec.shape));
   const stateBytes = options.slots * size(Object.values(program.states).map((spec) => spec.shape));
   const scratchBytes = size(Object.values(program.buffers).map(({ width }) => [program.chunk, width]));

@@ -2,8 +2,8 @@ import type { Backend, Executor, Step } from '../../backends/types.ts';
 import type { Program } from '../../ops/program.ts';
 import type { Numerics, Tensor, WeightFormat } from '../../types.ts';
 import { toF32 } from '../../weights/dequantize.ts';
+import { fullFormatName } from '../../weights/format.ts';
 import { f32ToF16 } from '../../weights/half.ts';
-import { formatName } from '../engine.ts';
 import { pseudoRandomBits, relativeError, TOLERANCE } from './metrics.ts';
 
 const VOCAB = 80;
@@ -20,7 +20,7 @@ export async function knownFormatsAnswer(
   numerics: Numerics,
   formats: Iterable<WeightFormat>,
 ): Promise<{ ok: boolean; detail: string }> {
-  const distinct = new Map([...formats].map((format) => [nameOf(format), format]));
+  const distinct = new Map([...formats].map((format) => [fullFormatName(format), format]));
   const errors: string[] = [];
   let ok = true;
   for (const [name, format] of distinct) {
@@ -29,11 +29,6 @@ export async function knownFormatsAnswer(
     errors.push(`${name} ${error.toExponential(1)} (at most ${tolerance})`);
   }
   return { ok, detail: `relative error of linears: ${errors.join(', ')}` };
-}
-
-function nameOf(format: WeightFormat): string {
-  if (format.kind === 'float') return formatName(format);
-  return `${formatName(format)}, ${format.scaleDtype} scales${format.hasBias ? ' and offsets' : ''}`;
 }
 
 /** Logits of tokens right after their embedding, which has the head's weight. */
