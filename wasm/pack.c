@@ -1,24 +1,25 @@
 // Rows of quantized weights into the tiles of linear/linear.h while a model loads: one pass over what was read.
 #include "linear/linear.h"
-#include "team.h"
+#include "thread_pool.h"
 
-typedef struct { // what src/backends/wasm/packer.ts writes
+typedef struct { // what src/backends/wasm/pack_wasm.ts writes
   u32 target; // tile[ceil(rows / 8)], the only address here that counts 4 bytes
   u32 tile_bytes;
   u32 rows;
   u32 groups;       // of a row, none of them short
   u32 group_words;  // u32 of codes in a group
-  u32 number_bytes; // 2 or 4: of a scale or offset
-  u32 has_offset;
+  u32 number_bytes; // 2 or 4: of a scale or bias
+  u32 has_bias;
   u32 ggml; // 1: codes lie as in ggml's blocks, nibbles i and i + 16 or signed bytes; 0: in order and unsigned
   u32 bits;
   // Byte i of row r, group g lies at base + r · row + g · group + i, base below 4 GiB.
   u32 codes, codes_row, codes_group;
-  u32 scale, offset, number_row, number_group;
-  u32 team;    // team_block
-  u32 threads; // of the team that pack, each its share of the tiles
-  u32 odd;     // set to 1 if a scale or offset is infinite or no number
+  u32 scale, bias, number_row, number_group;
+  u32 pool;    // pool_block
+  u32 threads; // of the pool that pack, each its share of the tiles
+  u32 odd;     // set to 1 if a scale or bias is infinite or no number
 } pack_args;
+CHECK_pack_args
 
 typedef u32 words __attribute__((vector_size(16)));
 typedef u32 unaligned __attribute__((vector_size(16), aligned(1)));
@@ -47,7 +48,7 @@ INLINE void store_words(words *out, const words *v) {
   }
 }
 
-// The scales or offsets of up to 8 rows. Returns whether one is infinite or no number.
+// The scales or biases of up to 8 rows. Returns whether one is infinite or no number.
 INLINE u32 pack_numbers(u8 *out, const u8 *in, u32 row, u32 live, u32 bytes) {
   u32 odd = 0;
   for (u32 r = 0; r < live; r++, in += row) {
@@ -77,8 +78,8 @@ static u32 pack_tiles(const pack_args *a, u32 begin, u32 end) {
       const u32 number = row * a->number_row + g * a->number_group;
       odd |= pack_numbers(out, BYTE_AT(const u8, a->scale) + number, a->number_row, live, a->number_bytes);
       out += numbers;
-      if (a->has_offset) {
-        odd |= pack_numbers(out, BYTE_AT(const u8, a->offset) + number, a->number_row, live, a->number_bytes);
+      if (a->has_bias) {
+        odd |= pack_numbers(out, BYTE_AT(const u8, a->bias) + number, a->number_row, live, a->number_bytes);
         out += numbers;
       }
       const u8 *codes = BYTE_AT(const u8, a->codes) + row * a->codes_row + g * a->codes_group;
@@ -102,21 +103,21 @@ static u32 pack_tiles(const pack_args *a, u32 begin, u32 end) {
 
 // A thread's share of the rows. The pages of what it writes are mostly new to the process: the threads share the wait
 // for them, too.
-void pack_share(u32 arguments, const thread *t) {
+static void pack_share(u32 arguments, const thread *t) {
   pack_args *a = AT(pack_args, arguments);
   u32 begin, end;
   share(t, a->rows, TILE, &begin, &end);
   if (pack_tiles(a, begin, end)) __atomic_store_n(&a->odd, 1, __ATOMIC_RELAXED);
-  team_barrier(t);
+  pool_barrier(t);
 }
 
-// Packs as the first thread of its team. Returns 0, 1 if a scale or offset is infinite or no number, or 2 if a thread
-// of the team was lost.
+// Packs as the first thread of its pool. Returns 0, 1 if a scale or bias is infinite or no number, or 2 if a thread
+// of the pool was lost.
 EXPORT("pack") u32 pack(u32 arguments) {
   const pack_args *a = AT(const pack_args, arguments);
-  const thread t = {0, a->threads, a->team};
-  if (t.count > 1) team_start(a->team, arguments, 0, t.count);
+  const thread t = {0, a->threads, a->pool};
+  if (t.count > 1) pool_start(a->pool, pack_share, arguments, t.count);
   pack_share(arguments, &t);
-  if (t.count > 1 && AT(team_block, t.team)->lost) return 2;
+  if (t.count > 1 && AT(pool_block, t.pool)->lost) return 2;
   return __atomic_load_n(&a->odd, __ATOMIC_RELAXED);
 }

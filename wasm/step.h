@@ -3,6 +3,7 @@
 // pointers. In WebAssembly the base is 0; natively (sanitizer builds) it is the buffer that holds a memory image.
 #ifndef EDGE_STEP_H
 #define EDGE_STEP_H
+#include "structs.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,13 +38,14 @@ typedef struct { // consecutive rows of one slot
   u32 first;    // row of the step
   u32 rows;
 } segment;
+CHECK_segment
 
 typedef struct { // a slot state
   u32 base;   // of slot 0
   u32 stride; // from slot to slot, counting 4 bytes
 } state_ref;
 
-typedef struct { // one step, as every thread of the team sees it
+typedef struct { // one step, as every thread of the pool sees it
   u32 rows;
   u32 n_segments;
   u32 n_outputs;
@@ -56,31 +58,34 @@ typedef struct { // one step, as every thread of the team sees it
   u32 logit_rows;    // u32[n_logits], rows of the step, ascending
   u32 logits;        // f32[n_logits][logits_stride]
   u32 logits_stride; // floats, ≥ vocab, a multiple of 4
-  // The calls [first_call, last_call) of the program are run, on `threads` threads of the team.
+  // The calls [first_call, last_call) of the program are run, on `threads` threads of the pool.
+  u32 calls; // call[], the encoded program
   u32 first_call;
   u32 last_call;
   u32 threads;
-  u32 narrow; // integer dots are added up in 16 bits where there are such kernels: the same sums, faster on some CPUs
+  u32 sum16; // integer dots are added up in 16 bits where there are such kernels: the same sums, faster on some CPUs
 } step;
+CHECK_step
 
 typedef struct { // one call of the encoded program
   u32 op;        // its number in ops/list.h
   u32 arguments; // the op's struct, 16-byte aligned
 } call;
+CHECK_call
 
-typedef struct { // one thread's place in the team
+typedef struct { // one thread's place in the pool
   u32 index;
   u32 count; // of the threads that run this step
-  u32 team;  // team_block, see team.h; unused by a team of one
+  u32 pool;  // pool_block, see thread_pool.h; unused by a pool of one
 } thread;
 
 // Waits until every thread of the step has arrived. Ops may use it inside (all threads, or none);
 // run_step places one after every op. Compiles to nothing in single-threaded modules.
-void team_barrier(const thread *t);
+void pool_barrier(const thread *t);
 
 // Numbers 0, 1, … that count since the last barrier, each to one thread: who is done with a part of an op's work takes the
-// next, so that nobody waits for a thread that got less of its processor. Not for teams of one.
-u32 team_next(const thread *t);
+// next, so that nobody waits for a thread that got less of its processor. Not for pools of one.
+u32 pool_next(const thread *t);
 
 // The share [*begin, *end) of n units that a thread works on; shares are multiples of `unit` but for the last.
 static inline void share(const thread *t, u32 n, u32 unit, u32 *begin, u32 *end) {

@@ -26,12 +26,12 @@ const {
 const threads = Number(threadsText);
 const script = new URL('./bench-thread.js', import.meta.url);
 
-const spawnThread: SpawnThread = (team, failed) => {
+const spawnThread: SpawnThread = (pool, failed) => {
   const worker = new Worker(script);
   worker.on('error', failed);
   return new Promise((resolve) => {
     worker.once('message', () => resolve({ terminate: async () => void (await worker.terminate()) }));
-    worker.postMessage({ team });
+    worker.postMessage({ pool });
   });
 };
 const modules = fileURLToPath(new URL('../../../../wasm/modules/', import.meta.url));
@@ -93,7 +93,7 @@ async function timeCalls() {
     for (let i = 0; i < calls.length; i++) {
       words.set([i, i + 1, threads], 11); // first_call, last_call, threads
       const begin = performance.now();
-      kernels.step(addressOf(layout.team), addressOf(layout.calls), addressOf(layout.step));
+      kernels.step(addressOf(layout.pool), addressOf(layout.step));
       times[i]!.push(performance.now() - begin);
     }
   return calls.map((call, i) => ({ call, ms: median(times[i]!) }));

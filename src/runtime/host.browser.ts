@@ -38,7 +38,7 @@ export function hasWorkers(): boolean {
   return typeof Worker !== 'undefined';
 }
 
-// The engine's worker and its team's threads are one script, told apart by the name they are given:
+// The engine's worker and its pool's threads are one script, told apart by the name they are given:
 // a page with a strict Content-Security-Policy then has one file to serve.
 const ENGINE = 'edge-ssm';
 const THREAD = 'edge-ssm-thread';
@@ -114,7 +114,7 @@ export function engineEndpoint(): Endpoint {
 }
 
 /**
- * Starts a thread of the WASM team, hands it `data`, and resolves once it is about to run.
+ * Starts a thread of the WASM thread pool, hands it `data`, and resolves once it is about to run.
  * `failed` is called if it fails later on.
  */
 export async function spawnThread(data: unknown, failed: (cause: unknown) => void): Promise<Thread> {
@@ -133,7 +133,7 @@ export async function spawnThread(data: unknown, failed: (cause: unknown) => voi
   });
 }
 
-/** In a thread of the WASM team: prepares with the data it was started with, answers, and runs to its end. */
+/** In a thread of the WASM thread pool: prepares with the data it was started with, answers, and runs to its end. */
 export function serveThread(prepare: (data: unknown) => Promise<() => void>): void {
   globalThis.addEventListener(
     'message',
@@ -150,7 +150,7 @@ export function serveThread(prepare: (data: unknown) => Promise<() => void>): vo
   );
 }
 
-/** Is this script a thread of the WASM team rather than the engine's worker? */
+/** Is this script a thread of the WASM thread pool rather than the engine's worker? */
 export function isThread(): boolean {
   return (globalThis as { name?: string }).name === THREAD;
 }

@@ -99,7 +99,7 @@ export function engineEndpoint(): Endpoint {
 }
 
 /**
- * Starts a thread of the WASM team, hands it `data`, and resolves once it is about to run.
+ * Starts a thread of the WASM thread pool, hands it `data`, and resolves once it is about to run.
  * `failed` is called if it ends later on without being asked to.
  */
 export async function spawnThread(data: unknown, failed: (cause: unknown) => void): Promise<Thread> {
@@ -126,7 +126,7 @@ export async function spawnThread(data: unknown, failed: (cause: unknown) => voi
   });
 }
 
-/** In a thread of the WASM team: prepares with the data it was started with, answers, and runs to its end. */
+/** In a thread of the WASM thread pool: prepares with the data it was started with, answers, and runs to its end. */
 export function serveThread(prepare: (data: unknown) => Promise<() => void>): void {
   parentPort?.once('message', async (data: unknown) => {
     const run = await prepare(data); // a rejection ends the thread with an 'error' event

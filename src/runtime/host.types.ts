@@ -10,7 +10,7 @@ export interface WorkerHandle {
   keepAlive(alive: boolean): void;
 }
 
-/** A running thread of the WASM team. */
+/** A running thread of the WASM thread pool. */
 export interface Thread {
   terminate(): Promise<void>;
 }

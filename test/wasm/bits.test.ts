@@ -11,23 +11,20 @@ const CUTS = [1, 2, 3, 7, 64, [5, 1, 13]] as const;
 const FEW_CUTS = [64, 3] as const;
 const SLOTS = 3;
 
-const open = (name: string, simd: Simd, threads: number, mode: Mode, narrow = true) =>
-  openFixture(variant(simd, { narrow }), name, { ...mode, threads, slots: SLOTS, chunk: 64 });
+const open = (name: string, simd: Simd, threads: number, mode: Mode, sum16 = true) =>
+  openFixture(variant(simd, { sum16 }), name, { ...mode, threads, slots: SLOTS, chunk: 64 });
 
 /** Every variant, with sums of 16 bits as well where it has them. */
-const KERNELS = [
-  ...SIMDS.map((simd) => ({ simd, narrow: false })),
-  { simd: 'relaxed', narrow: true },
-] as const;
+const KERNELS = [...SIMDS.map((simd) => ({ simd, sum16: false })), { simd: 'relaxed', sum16: true }] as const;
 
 for (const name of ['nano', 'rene-a', 'mamba2-a'])
   describe(`bits of ${name}`, () => {
     for (const mode of MODES)
       test(`${formatName(mode.format)}, ${mode.numerics}: every chunking, thread count and variant`, async () => {
         let expected: Awaited<ReturnType<typeof bitsOf>> | null = null;
-        for (const { simd, narrow } of KERNELS)
+        for (const { simd, sum16 } of KERNELS)
           for (const threads of simd === 'simd' ? [1, 2, 3] : [1, 2]) {
-            const model = await open(name, simd, threads, mode, narrow);
+            const model = await open(name, simd, threads, mode, sum16);
             try {
               expect(model.executor.info.threads).toBe(threads);
               for (const cut of simd === 'simd' && (FULL ? threads < 3 : threads === 1 && name === 'nano')
@@ -35,7 +32,7 @@ for (const name of ['nano', 'rene-a', 'mamba2-a'])
                 : FEW_CUTS) {
                 const found = await bitsOf(model, cut);
                 expected ??= found;
-                expect(found, `${simd}${narrow ? ', narrow' : ''}, ${threads} threads, rows ${cut}`).toEqual(
+                expect(found, `${simd}${sum16 ? ', sum16' : ''}, ${threads} threads, rows ${cut}`).toEqual(
                   expected,
                 );
               }

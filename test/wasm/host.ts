@@ -75,5 +75,5 @@ export const SIMDS: readonly Simd[] = ['scalar', 'simd', 'relaxed'];
 
 /** A backend with one variant of the modules. */
 export function variant(simd: Simd, overrides: WasmOverrides = {}, changes: Partial<WasmHost> = {}): Backend {
-  return wasmBackend({ ...host, ...changes }, { simd, allThreads: true, narrow: true, ...overrides });
+  return wasmBackend({ ...host, ...changes }, { simd, allThreads: true, sum16: true, ...overrides });
 }

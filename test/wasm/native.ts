@@ -13,7 +13,7 @@ export interface RecordedStep {
   before: Uint8Array;
   after: Uint8Array;
   regions: readonly Region[];
-  arguments: readonly [team: number, program: number, step: number];
+  arguments: readonly [pool: number, step: number];
 }
 
 /** Records every step of an executor. */

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import type { Layout } from '../../src/backends/wasm/layout.ts';
 import { addressOf } from '../../src/backends/wasm/memory.ts';
 import { instantiate, type Kernels } from '../../src/backends/wasm/module.ts';
-import { packedWeight, packRows } from '../../src/backends/wasm/pack.ts';
-import { Packer } from '../../src/backends/wasm/packer.ts';
-import { Team } from '../../src/backends/wasm/threads.ts';
+import { packedWeight, packRows } from '../../src/backends/wasm/pack_js.ts';
+import { Packer } from '../../src/backends/wasm/pack_wasm.ts';
+import { ThreadPool } from '../../src/backends/wasm/thread_pool.ts';
 import { moduleName } from '../../src/backends/wasm/variants.ts';
 import { wasmModule } from '../../src/runtime/node.ts';
 import type { GroupSize, QuantTensor } from '../../src/types.ts';
@@ -14,8 +14,8 @@ import { spawnThread } from './host.ts';
 const WEIGHT = 2 ** 20; // address of the packed weight
 const SPACE = 2 ** 20; // bytes of it
 const LOGITS = 2 ** 21;
-const TEAM = 2 ** 18; // address of the team_block
-const STACKS = [TEAM + 2 ** 17, TEAM + 2 ** 18]; // upper ends
+const POOL = 2 ** 18; // address of the pool_block
+const STACKS = [POOL + 2 ** 17, POOL + 2 ** 18]; // upper ends
 
 async function memoryWith(simd: 'scalar' | 'simd', logitsBytes: number) {
   const memory = new WebAssembly.Memory({ initial: 64, maximum: 64 });
@@ -23,7 +23,7 @@ async function memoryWith(simd: 'scalar' | 'simd', logitsBytes: number) {
     await WebAssembly.compile(await wasmModule(moduleName(simd, false))),
     memory,
   );
-  const layout = { team: TEAM, logits: LOGITS, maxOutputs: 1, logitsStride: logitsBytes / 4 } as Layout;
+  const layout = { pool: POOL, logits: LOGITS, maxOutputs: 1, logitsStride: logitsBytes / 4 } as Layout;
   return { buffer: memory.buffer, packer: new Packer(memory.buffer, layout, kernels) };
 }
 
@@ -166,21 +166,21 @@ describe.each(['scalar', 'simd'] as const)('packing in the %s module', (simd) =>
   });
 });
 
-describe.each(['scalar', 'simd'] as const)('packing by the team of the %s module', (simd) => {
+describe.each(['scalar', 'simd'] as const)('packing by the pool of the %s module', (simd) => {
   test.each([1, 2, 3])('%i threads write what JavaScript writes', async (threads) => {
     const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
     const module = await WebAssembly.compile(await wasmModule(moduleName(simd, true)));
     const kernels = await instantiate(module, memory);
-    const team = new Team(
+    const pool = new ThreadPool(
       spawnThread,
-      { module, memory, team: addressOf(TEAM) },
+      { module, memory, pool: addressOf(POOL) },
       STACKS.slice(0, threads - 1),
     );
-    await team.started;
+    await pool.started;
     try {
-      expect(team.size).toBe(threads);
-      const layout = { team: TEAM, logits: LOGITS, maxOutputs: 1, logitsStride: 2 ** 18 / 4 } as Layout;
-      const packer = new Packer(memory.buffer, layout, kernels, team);
+      expect(pool.size).toBe(threads);
+      const layout = { pool: POOL, logits: LOGITS, maxOutputs: 1, logitsStride: 2 ** 18 / 4 } as Layout;
+      const packer = new Packer(memory.buffer, layout, kernels, pool);
       const image = () => new Uint8Array(memory.buffer, WEIGHT, SPACE).slice();
       for (const bits of [4, 8] as const)
         for (const [rows, damagedAt] of [[421], [64], [700], [700, 3], [700, 690]] as const) {
@@ -201,14 +201,14 @@ describe.each(['scalar', 'simd'] as const)('packing by the team of the %s module
           expect(Buffer.compare(image(), expected)).toBe(0);
         }
     } finally {
-      kernels.team_stop?.(addressOf(TEAM));
-      await team.terminate();
+      kernels.pool_stop?.(addressOf(POOL));
+      await pool.terminate();
     }
   });
 });
 
 test('a thread lost while packing ends the load', () => {
-  const layout = { team: TEAM, logits: 0, maxOutputs: 1, logitsStride: 2 ** 18 / 4 } as Layout;
+  const layout = { pool: POOL, logits: 0, maxOutputs: 1, logitsStride: 2 ** 18 / 4 } as Layout;
   const kernels = { pack: () => 2 } as unknown as Kernels;
   const packer = new Packer(new ArrayBuffer(2 ** 20), layout, kernels, { size: 2 });
   const tensor = canonical(8, 64, { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false });

@@ -13,7 +13,7 @@ for (const [simd, threads, numerics] of [
   ['simd', 2, ['exact', 'i16']],
   ['relaxed', 3, ['i8']],
 ] as const)
-  runParity(variant(simd, { narrow: false }), {
+  runParity(variant(simd, { sum16: false }), {
     label: `wasm ${simd}, ${threads} threads`,
     threads,
     numerics,

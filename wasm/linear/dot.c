@@ -106,15 +106,15 @@ INLINE void block_sums(sums *s, const u8 *codes, const u8 *const *x, u32 grains,
 }
 
 // Tiles `tile`, tile + apart, … for input rows [row, row + rows), those beyond the last being the last once more.
-// `usual`: whole blocks of 32 columns, scales of 16 bits and no offsets.
+// `usual`: whole blocks of 32 columns, scales of 16 bits and no biases.
 INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 apart, u32 kind, u32 dot, u32 rows, int usual) {
   const weight_ref *w = &j->args->w;
-  const u32 wide = usual ? 0 : w->wide, has_offset = usual ? 0 : w->has_offset;
+  const u32 wide = usual ? 0 : w->wide, has_bias = usual ? 0 : w->has_bias;
   const u32 group = w->group, block = usual ? BLOCK : block_columns(w), cols = w->cols;
   const constants k = constants_of(w, kind);
   const u8 *codes[STREAMS], *x[ROWS];
   f4 acc[STREAMS][ROWS][2];
-  f8 scale[STREAMS], offset[STREAMS];
+  f8 scale[STREAMS], bias[STREAMS];
   UNROLL for (u32 r = 0; r < rows; r++)
     x[r] = j->prepared + (size_t)(row + r < j->rows ? row + r : j->rows - 1) * j->args->row_bytes;
   UNROLL for (u32 t = 0; t < tiles; t++) {
@@ -126,7 +126,7 @@ INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 apart, u32
       left = usual || cols - c > group ? group : cols - c;
       UNROLL for (u32 t = 0; t < tiles; t++) {
         scale[t] = load_f8(codes[t], wide, k.half), codes[t] += scale_bytes(wide);
-        if (has_offset) offset[t] = load_f8(codes[t], wide, k.half), codes[t] += scale_bytes(wide);
+        if (has_bias) bias[t] = load_f8(codes[t], wide, k.half), codes[t] += scale_bytes(wide);
       }
     }
     n = usual ? BLOCK : left < block ? left : block;
@@ -141,7 +141,7 @@ INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 apart, u32
         UNROLL for (u32 h = 0; h < 2; h++) {
           f4 *a = &acc[t][r][h];
           *a = f4_add(*a, f4_mul(sum_floats(s.v[r][h], dot, k.magic), f4_mul(scale[t].v[h], factor)));
-          if (has_offset) *a = f4_add(*a, f4_mul(offset[t].v[h], sum));
+          if (has_bias) *a = f4_add(*a, f4_mul(bias[t].v[h], sum));
           SETTLE(*a);
         }
       }
@@ -153,7 +153,7 @@ INLINE void dot_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 apart, u32
       finish(j, row + r, tile + t * apart, acc[t][r][0], acc[t][r][1]);
 }
 
-INLINE int is_usual(const weight_ref *w) { return !(w->group % BLOCK || w->cols % w->group || w->has_offset || w->wide); }
+INLINE int is_usual(const weight_ref *w) { return !(w->group % BLOCK || w->cols % w->group || w->has_bias || w->wide); }
 
 #define ONE(name, kind, dot) \
   static void name##_1(const job *j, u32 row, u32 begin, u32 end) { \
@@ -175,13 +175,13 @@ INLINE int is_usual(const weight_ref *w) { return !(w->group % BLOCK || w->cols 
 #define CHOICE(name) ((kernels){name##_1, name##_1, name##_1})
 #else
 #define KERNELS(name, kind, dot) ONE(name, kind, dot) TWO(name, kind, dot)
-#define CHOICE(name) ((kernels){name##_1, name##_2, dot_many(w, narrow)})
+#define CHOICE(name) ((kernels){name##_1, name##_2, dot_many(w, sum16)})
 #endif
 
 EACH_DOT(KERNELS)
 
-kernels dot_kernels(const weight_ref *w, u32 narrow) {
-  const u32 dot = dot_of(w, narrow);
+kernels dot_kernels(const weight_ref *w, u32 sum16) {
+  const u32 dot = dot_of(w, sum16);
 #define CHOOSE(name, of_kind, of_dot) \
   if (w->kind == of_kind && dot == of_dot) return CHOICE(name);
   EACH_DOT(CHOOSE)

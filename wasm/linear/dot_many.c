@@ -9,9 +9,9 @@ enum { PANEL_BYTES = PANEL_BLOCKS * BLOCK * TILE };
 typedef struct { // columns of one tile; vectors that cross no line of the cache
   _Alignas(64) u8 codes[PANEL_BYTES]; // [columns, padded, / (4 or 2)][8][4 or 2]; of q8 in bytes each block's upper nibbles first
   f32 scale[PANEL_BLOCKS][TILE];
-  f32 offset[PANEL_BLOCKS][TILE];
+  f32 bias[PANEL_BLOCKS][TILE];
   f32 last_scale[TILE];
-  f32 last_offset[TILE];
+  f32 last_bias[TILE];
   u32 blocks;
 } panel;
 
@@ -51,21 +51,21 @@ INLINE void fill_panel(panel *to, const weight_ref *w, const u8 **p, u32 *c, u32
   const u32 block = block_columns(w), wide = w->wide;
   const u32 room = kind == Q8_WEIGHTS || bytes == 2 ? PANEL_BLOCKS / 2 : PANEL_BLOCKS;
   const f4 half = f4_splat(half_factor(w));
-  f8 scale = load_f8((const u8 *)to->last_scale, 1, half), offset = load_f8((const u8 *)to->last_offset, 1, half);
+  f8 scale = load_f8((const u8 *)to->last_scale, 1, half), bias = load_f8((const u8 *)to->last_bias, 1, half);
   u8 *out = to->codes;
   for (to->blocks = 0; to->blocks < room && *c < w->cols; to->blocks++, *c += block) {
     if (*c % w->group == 0) {
       scale = load_f8(*p, wide, half), *p += scale_bytes(wide);
-      if (w->has_offset) offset = load_f8(*p, wide, half), *p += scale_bytes(wide);
+      if (w->has_bias) bias = load_f8(*p, wide, half), *p += scale_bytes(wide);
     }
     store_f8(to->scale[to->blocks], scale);
-    store_f8(to->offset[to->blocks], offset);
+    store_f8(to->bias[to->blocks], bias);
     const u32 n = w->cols - *c < block ? w->cols - *c : block, grains = (n + GRAIN - 1) / GRAIN;
     out = unpack_block(*p, grains, kind, bytes, out);
     *p += grains * grain_bytes(kind);
   }
   store_f8(to->last_scale, scale); // the group may go on in the next panel
-  store_f8(to->last_offset, offset);
+  store_f8(to->last_bias, bias);
 }
 
 INLINE i4 seed_of(const u8 *x) { return i4_load_splat(&((const block_head *)(const void *)x)->seed); }
@@ -128,7 +128,7 @@ INLINE void sum_block(sums *s, const u8 *codes, const u8 *const *x, u32 steps, u
 
 // Adds block b of a panel to what ROWS input rows have accumulated, acc[ROWS].
 INLINE void add_block(const panel *from, u32 b, const u8 *codes, const u8 *const *x, f32 (*acc)[TILE], u32 steps,
-                      u32 kind, u32 dot, u32 has_offset, const constants *k) {
+                      u32 kind, u32 dot, u32 has_bias, const constants *k) {
   sums s[ROWS];
   sum_block(s, codes, x, steps, kind, dot, k->one);
   UNROLL for (u32 r = 0; r < ROWS; r++) {
@@ -137,7 +137,7 @@ INLINE void add_block(const panel *from, u32 b, const u8 *codes, const u8 *const
     UNROLL for (u32 h = 0; h < 2; h++) {
       const f4 sum = sum_floats(s[r].v[h], dot, k->magic);
       f4 a = f4_add(f4_load(acc[r] + 4 * h), f4_mul(sum, f4_mul(f4_load(from->scale[b] + 4 * h), factor)));
-      if (has_offset) a = f4_add(a, f4_mul(f4_load(from->offset[b] + 4 * h), f4_splat(head->sum)));
+      if (has_bias) a = f4_add(a, f4_mul(f4_load(from->bias[b] + 4 * h), f4_splat(head->sum)));
       f4_store(acc[r] + 4 * h, a);
     }
   }
@@ -149,8 +149,8 @@ INLINE void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8
   const constants k = constants_of(w, kind);
   const u32 bytes = dot_bytes(dot), halves = kind == Q8_WEIGHTS && bytes == 1 ? 2 : 1;
   const u32 steps_of_block = FOURS_OF_BLOCK * bytes;
-  const u32 block = block_columns(w), has_offset = w->has_offset;
-  const u32 whole = block < BLOCK || has_offset ? 0 : cols / BLOCK < from->blocks ? cols / BLOCK : from->blocks;
+  const u32 block = block_columns(w), has_bias = w->has_bias;
+  const u32 whole = block < BLOCK || has_bias ? 0 : cols / BLOCK < from->blocks ? cols / BLOCK : from->blocks;
   const u8 *codes = from->codes;
   u32 b = 0;
   for (; b < whole; b++, cols -= BLOCK) { // the usual case, with nothing left to decide
@@ -160,7 +160,7 @@ INLINE void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8
   }
   for (; b < from->blocks; b++, cols -= block) {
     const u32 n = cols < block ? cols : block, grains = (n + GRAIN - 1) / GRAIN, steps = grains * (bytes == 1 ? 2 : 4);
-    add_block(from, b, codes, x, acc, steps, kind, dot, has_offset, &k);
+    add_block(from, b, codes, x, acc, steps, kind, dot, has_bias, &k);
     UNROLL for (u32 r = 0; r < ROWS; r++) x[r] += sizeof(block_head) + grains * GRAIN * bytes;
     codes += 32 * steps * halves;
   }
@@ -170,7 +170,7 @@ INLINE void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8
 INLINE void strip_tile(const job *j, u32 row, u32 rows, u32 tile, u32 kind, u32 dot) {
   const weight_ref *w = &j->args->w;
   panel columns;
-  for (u32 i = 0; i < TILE; i++) columns.last_scale[i] = columns.last_offset[i] = 0.0f;
+  for (u32 i = 0; i < TILE; i++) columns.last_scale[i] = columns.last_bias[i] = 0.0f;
   _Alignas(64) f32 acc[STRIP + ROWS][TILE]; // the last rows may be fewer than ROWS
   for (u32 r = 0; r < rows + ROWS; r++)
     for (u32 h = 0; h < TILE; h += 4) f4_store(acc[r] + h, f4_splat(0.0f));
@@ -195,8 +195,8 @@ INLINE void strip_tile(const job *j, u32 row, u32 rows, u32 tile, u32 kind, u32 
   }
 EACH_DOT(STRIP_KERNEL)
 
-kernel *dot_many(const weight_ref *w, u32 narrow) {
-  const u32 dot = dot_of(w, narrow);
+kernel *dot_many(const weight_ref *w, u32 sum16) {
+  const u32 dot = dot_of(w, sum16);
 #define CHOOSE(name, of_kind, of_dot) \
   if (w->kind == of_kind && dot == of_dot) return name;
   EACH_DOT(CHOOSE)

@@ -28,15 +28,15 @@ INLINE void exact_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u3
       x[r] = j->prepared + (size_t)(row + r) * j->args->row_bytes;
       acc[k][r][0] = acc[k][r][1] = f4_splat(0.0f);
     }
-  f8 scale[2], offset[2];
+  f8 scale[2], bias[2];
   for (u32 c = 0, left = 0; c < cols; c += block) {
     if (quantized && left == 0) { // a group begins
       left = w->group;
       UNROLL for (u32 k = 0; k < tiles; k++) {
         scale[k] = load_f8(p + k * w->tile_bytes, w->wide, half);
-        if (w->has_offset) offset[k] = load_f8(p + k * w->tile_bytes + scale_bytes(w->wide), w->wide, half);
+        if (w->has_bias) bias[k] = load_f8(p + k * w->tile_bytes + scale_bytes(w->wide), w->wide, half);
       }
-      p += scale_bytes(w->wide) << w->has_offset;
+      p += scale_bytes(w->wide) << w->has_bias;
     }
     left -= block;
     const u32 n = cols - c < block ? cols - c : block, grains = (n + GRAIN - 1) / GRAIN;
@@ -57,7 +57,7 @@ INLINE void exact_tiles(const job *j, u32 row, u32 tile, u32 tiles, u32 kind, u3
         UNROLL for (u32 h = 0; h < 2; h++) {
           f4 part = quantized ? f4_mul(partial[k][r][h], scale[k].v[h]) : partial[k][r][h];
           acc[k][r][h] = f4_add(acc[k][r][h], part);
-          if (quantized && w->has_offset) acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(offset[k].v[h], sum));
+          if (quantized && w->has_bias) acc[k][r][h] = f4_add(acc[k][r][h], f4_mul(bias[k].v[h], sum));
         }
       x[r] = (const u8 *)columns[r];
     }

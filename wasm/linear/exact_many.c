@@ -9,7 +9,7 @@ typedef struct { // columns of one tile
   const f32 *values;                    // [columns, padded][8]
   f32 room[PANEL_BLOCKS * BLOCK][TILE]; // for values that had to be unpacked
   f32 scale[PANEL_BLOCKS][TILE];
-  f32 offset[PANEL_BLOCKS][TILE];
+  f32 bias[PANEL_BLOCKS][TILE];
 } panel;
 
 // One grain of values or codes as floats.
@@ -30,15 +30,15 @@ static void fill_panel(panel *to, const weight_ref *w, const u8 **p, u32 *c) {
   const u32 kind = w->kind, quantized = kind >= Q4_WEIGHTS, block = block_columns(w);
   const f4 half = f4_splat(half_factor(w)), one = f4_splat(1.0f);
   f32 *out = to->room[0];
-  f8 scale = {{one, one}}, offset = scale;
+  f8 scale = {{one, one}}, bias = scale;
   to->values = kind == F32_WEIGHTS ? (const f32 *)(const void *)*p : out;
   for (to->blocks = 0; to->blocks < PANEL_BLOCKS && *c < w->cols; to->blocks++, *c += block) {
     if (quantized && *c % w->group == 0) {
       scale = load_f8(*p, w->wide, half), *p += scale_bytes(w->wide);
-      if (w->has_offset) offset = load_f8(*p, w->wide, half), *p += scale_bytes(w->wide);
+      if (w->has_bias) bias = load_f8(*p, w->wide, half), *p += scale_bytes(w->wide);
     }
     store_f8(to->scale[to->blocks], scale);
-    store_f8(to->offset[to->blocks], offset);
+    store_f8(to->bias[to->blocks], bias);
     const u32 n = w->cols - *c < block ? w->cols - *c : block;
     for (u32 i = 0; i < n; i += GRAIN, *p += grain_bytes(kind)) {
       if (kind == F32_WEIGHTS) continue;
@@ -50,7 +50,7 @@ static void fill_panel(panel *to, const weight_ref *w, const u8 **p, u32 *c) {
 
 // Adds a panel, `cols` columns without padding, to what 4 input rows have accumulated; x[r] advances.
 static void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8 **x, f32 (*acc)[TILE]) {
-  const u32 block = block_columns(w), has_offset = w->has_offset;
+  const u32 block = block_columns(w), has_bias = w->has_bias;
   const f32 *v = from->values;
   for (u32 b = 0; b < from->blocks; b++, cols -= block) {
     const u32 n = cols < block ? cols : block;
@@ -75,7 +75,7 @@ static void add_panel(const panel *from, const weight_ref *w, u32 cols, const u8
       const f4 sum = f4_splat(((const block_head *)(const void *)x[r])->sum);
       UNROLL for (u32 h = 0; h < 2; h++) {
         f4 a = f4_add(f4_load(acc[r] + 4 * h), f4_mul(partial[r][h], f4_load(from->scale[b] + 4 * h)));
-        if (has_offset) a = f4_add(a, f4_mul(f4_load(from->offset[b] + 4 * h), sum));
+        if (has_bias) a = f4_add(a, f4_mul(f4_load(from->bias[b] + 4 * h), sum));
         f4_store(acc[r] + 4 * h, a);
       }
       x[r] = (const u8 *)columns[r];

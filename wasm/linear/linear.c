@@ -1,4 +1,4 @@
-// A linear on a team of threads: input rows are prepared, then each thread computes its share of the output rows.
+// A linear on a pool of threads: input rows are prepared, then each thread computes its share of the output rows.
 #include "weights.h"
 
 enum { PARTS = 8 }; // a thread, on average
@@ -35,9 +35,9 @@ static void run_rows(const job *j, const kernels *k, u32 row, u32 last, u32 begi
 }
 
 // Tiles [begin, end) for all input rows, a strip of them at a time: their inputs stay in the second-level cache.
-static void run_tiles(const job *j, u32 narrow, u32 begin, u32 end) {
+static void run_tiles(const job *j, u32 sum16, u32 begin, u32 end) {
   const weight_ref *w = &j->args->w;
-  const kernels k = w->numerics == EXACT ? exact_kernels(w) : dot_kernels(w, narrow);
+  const kernels k = w->numerics == EXACT ? exact_kernels(w) : dot_kernels(w, sum16);
   if (j->rows == 1 && w->numerics != EXACT) { // as fast as memory
     run_rows(j, &k, 0, 1, begin, end);
     return;
@@ -64,16 +64,16 @@ void run_linear(const linear_args *a, const step *s, const thread *t) {
   if (rows <= OWN_ROWS) prepared = AT(u8, s->scratch + a->shared) + (size_t)t->index * OWN_ROWS * a->row_bytes;
   else share(t, rows, 1, &begin, &end);
   for (u32 i = begin; i < end; i++) prepare(a, s, i, prepared);
-  if (rows > OWN_ROWS) team_barrier(t);
+  if (rows > OWN_ROWS) pool_barrier(t);
   job j = {a, prepared, rows, AT(f32, a->y.base ? a->y.base : s->logits), a->y.base ? a->y.stride : s->logits_stride};
   if (rows == 0) return;
   const u32 tiles = (a->w.rows + TILE - 1) / TILE;
   if (rows <= OWN_ROWS || t->count == 1) {
     share(t, tiles, 2, &begin, &end);
-    run_tiles(&j, s->narrow, begin, end);
+    run_tiles(&j, s->sum16, begin, end);
     return;
   }
   const u32 part = (tiles / (PARTS * t->count) + 2) & ~1u; // even, as shares are
-  while ((begin = team_next(t) * part) < tiles)
-    run_tiles(&j, s->narrow, begin, tiles - begin < part ? tiles : begin + part);
+  while ((begin = pool_next(t) * part) < tiles)
+    run_tiles(&j, s->sum16, begin, tiles - begin < part ? tiles : begin + part);
 }

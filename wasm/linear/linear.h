@@ -1,6 +1,6 @@
 // Linears: y = scale · (W · x + b) + residual. Weights lie packed in blocks of 8 output rows, inputs are prepared row
 // by row. Whatever runs, one output is always the same sequence of float operations: block of columns after block,
-//   acc = acc + dot · scale of the block (+ offset of the group · sum of the block's inputs)
+//   acc = acc + dot · scale of the block (+ bias of the group · sum of the block's inputs)
 // with exact integer dots, or (numerics exact) float ones in ascending order of columns.
 #ifndef EDGE_LINEAR_H
 #define EDGE_LINEAR_H
@@ -15,12 +15,12 @@ enum { GRAIN = 8 };   // columns are padded to a multiple of this, group by grou
 enum { BLOCK = 32 };  // columns of a block, or the group if that is smaller
 enum { STRIP = 64 };  // input rows that a thread keeps at hand
 
-// A packed weight; src/backends/wasm/pack.ts writes it:
+// A packed weight; src/backends/wasm/pack_js.ts writes it:
 //   f32 half     2^112, the factor that turns shifted f16 bits into floats; NaN if a scale or value is not finite
 //   at 64: tile[ceil(rows / 8)], a tile being for f32 and f16
 //     value[columns, padded][8]
 //   and for q4 and q8 group[groups], a group being
-//     scale[8], offset[8] (if there are any), each f16 or f32
+//     scale[8], bias[8] (if there are any), each f16 or f32
 //     u32 codes[columns of the group, padded, / (8 or 4)][8]: 8 or 4 codes of a row, the first in the lowest bits
 typedef struct {
   u32 base;
@@ -29,8 +29,8 @@ typedef struct {
   u32 kind;        // F32_WEIGHTS, …
   u32 numerics;    // EXACT, I16, I8
   u32 group;       // columns; of floats BLOCK
-  u32 wide;        // scales and offsets are f32
-  u32 has_offset;  // w = scale · q + offset instead of scale · (q − zero), zero = 8 or 128
+  u32 wide;        // scales and biases are f32
+  u32 has_bias;  // w = scale · q + bias instead of scale · (q − zero), zero = 8 or 128
   u32 tile_bytes;  // of 8 rows
 } weight_ref;
 
@@ -81,9 +81,9 @@ typedef struct { // with SMALL_CODE all for one input row
 } kernels;
 
 kernel exact_many;
-kernel *dot_many(const weight_ref *w, u32 narrow);
+kernel *dot_many(const weight_ref *w, u32 sum16);
 kernels exact_kernels(const weight_ref *w);
-kernels dot_kernels(const weight_ref *w, u32 narrow);
+kernels dot_kernels(const weight_ref *w, u32 sum16);
 
 // Bytes of one prepared column.
 INLINE u32 column_bytes(u32 numerics) { return numerics == EXACT ? 4 : numerics == I8 && SIMD_DOT7 ? 1 : 2; }

@@ -51,7 +51,7 @@ INLINE void quantize_block(const weight_ref *w, const f32 *x, u32 n, u32 kind, u
   const u32 middle = kind == Q4_WEIGHTS ? 8 : 128;
   head->scale = (max > 1e-30f ? max / limit : 0.0f) + f4_sum(zero);
   head->sum = head->scale * (f32)sum;
-  head->seed = w->has_offset ? 0 : (i32)(0 - middle * (u32)sum);
+  head->seed = w->has_bias ? 0 : (i32)(0 - middle * (u32)sum);
   if (bytes == 1) head->seed = (i32)((u32)head->seed + MAGIC_BITS);
   head->seed_f32 = 0.0f;
 }
@@ -72,7 +72,7 @@ static void float_block(const weight_ref *w, const f32 *x, u32 n, block_head *he
   head->scale = 1.0f;
   head->sum = f4_sum(sums);
   head->seed = 0;
-  head->seed_f32 = quantized && !w->has_offset ? (w->kind == Q4_WEIGHTS ? -8.0f : -128.0f) * head->sum : 0.0f;
+  head->seed_f32 = quantized && !w->has_bias ? (w->kind == Q4_WEIGHTS ? -8.0f : -128.0f) * head->sum : 0.0f;
 }
 
 // A row with `inverse` and weights g of its norm, or g 0: none.

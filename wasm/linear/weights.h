@@ -6,9 +6,9 @@
 // How integers are multiplied: pairs of i16; fours of i8; the same with sums of 16 bits within a block.
 enum { PAIRS, FOURS, FOURS_16 };
 INLINE u32 dot_bytes(u32 dot) { return dot == PAIRS ? 2 : 1; } // of a prepared column
-INLINE u32 dot_of(const weight_ref *w, u32 narrow) {
+INLINE u32 dot_of(const weight_ref *w, u32 sum16) {
   if (w->numerics != I8 || !SIMD_DOT7) return PAIRS;
-  return narrow && SIMD_NARROW ? FOURS_16 : FOURS;
+  return sum16 && SIMD_SUM16 ? FOURS_16 : FOURS;
 }
 
 // The kernels that there are, X(name, kind of weights, dot).
@@ -17,13 +17,13 @@ INLINE u32 dot_of(const weight_ref *w, u32 narrow) {
 #else
 #define DOTS_OF_FOURS(X)
 #endif
-#if SIMD_NARROW
-#define NARROW_DOTS(X) X(q4_fours_16, Q4_WEIGHTS, FOURS_16) X(q8_fours_16, Q8_WEIGHTS, FOURS_16)
+#if SIMD_SUM16
+#define DOTS_OF_SUM16(X) X(q4_fours_16, Q4_WEIGHTS, FOURS_16) X(q8_fours_16, Q8_WEIGHTS, FOURS_16)
 #else
-#define NARROW_DOTS(X)
+#define DOTS_OF_SUM16(X)
 #endif
 #define EACH_DOT(X) \
-  X(q4_pairs, Q4_WEIGHTS, PAIRS) X(q8_pairs, Q8_WEIGHTS, PAIRS) DOTS_OF_FOURS(X) NARROW_DOTS(X)
+  X(q4_pairs, Q4_WEIGHTS, PAIRS) X(q8_pairs, Q8_WEIGHTS, PAIRS) DOTS_OF_FOURS(X) DOTS_OF_SUM16(X)
 
 typedef struct { f4 v[2]; } f8; // of the 8 rows of a tile
 
@@ -39,7 +39,7 @@ INLINE f4 halves(const u8 *p, f4 half) {
   return f4_mul(i4_floats(bits), half);
 }
 
-// 8 scales, offsets or values, f32 or f16.
+// 8 scales, biases or values, f32 or f16.
 INLINE f8 load_f8(const u8 *p, u32 wide, f4 half) {
   if (wide) return (f8){{f4_load((const f32 *)(const void *)p), f4_load((const f32 *)(const void *)(p + 16))}};
   return (f8){{halves(p, half), halves(p + 8, half)}};

@@ -1,6 +1,6 @@
 // Runs steps natively, for sanitizers: reads images of the linear memory, lets the ops touch only what was allocated,
-// and writes the memory that the step leaves. Jobs come as arguments in sixes:
-//   image, ranges (u32 [begin, end) pairs), output, team, program, step
+// and writes the memory that the step leaves. Jobs come as arguments in fives:
+//   image, ranges (u32 [begin, end) pairs), output, pool, step
 #include "../step.h"
 #include <sanitizer/asan_interface.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 u8 *edge_memory;
 
-u32 run_step(u32 team, u32 program, u32 step_address);
+u32 run_step(u32 pool, u32 step_address);
 
 static u8 *read_file(const char *path, size_t *bytes) {
   FILE *file = fopen(path, "rb");
@@ -35,7 +35,7 @@ static void run_job(char **job) {
   ASAN_POISON_MEMORY_REGION(edge_memory, bytes);
   for (size_t i = 0; i < range_bytes / sizeof(u32); i += 2)
     ASAN_UNPOISON_MEMORY_REGION(edge_memory + ranges[i], ranges[i + 1] - ranges[i]);
-  run_step((u32)atoi(job[3]), (u32)atoi(job[4]), (u32)atoi(job[5]));
+  run_step((u32)atoi(job[3]), (u32)atoi(job[4]));
   ASAN_UNPOISON_MEMORY_REGION(edge_memory, bytes);
   FILE *out = fopen(job[2], "wb");
   if (!out || fwrite(edge_memory, 1, bytes, out) != bytes || fclose(out)) {
@@ -47,6 +47,6 @@ static void run_job(char **job) {
 }
 
 int main(int argc, char **argv) {
-  for (int i = 1; i + 6 <= argc; i += 6) run_job(argv + i);
+  for (int i = 1; i + 5 <= argc; i += 5) run_job(argv + i);
   return 0;
 }

@@ -33,14 +33,14 @@ static void code_row(const weight_ref *w, const u8 *p, u32 lane, f32 scale, f32 
   const u32 bits = w->kind == Q4_WEIGHTS ? 4 : 8, per_word = 32 / bits, numbers = TILE * (w->wide ? 4 : 2);
   for (u32 c = 0; c < w->cols; c += w->group) {
     const u32 n = w->cols - c < w->group ? w->cols - c : w->group;
-    const f32 s = number(p, w->wide, lane), offset = w->has_offset ? number(p + numbers, w->wide, lane) : 0.0f;
-    const i32 zero = w->has_offset ? 0 : 1 << (bits - 1);
-    p += numbers << w->has_offset;
+    const f32 s = number(p, w->wide, lane), bias = w->has_bias ? number(p + numbers, w->wide, lane) : 0.0f;
+    const i32 zero = w->has_bias ? 0 : 1 << (bits - 1);
+    p += numbers << w->has_bias;
     for (u32 i = 0; i < n; i++) {
       u32 word;
       __builtin_memcpy(&word, p + 4 * (i / per_word * TILE + lane), 4);
       const i32 code = (i32)(word >> bits * (i % per_word) & ((1u << bits) - 1));
-      y[c + i] = scale * (s * (f32)(code - zero) + offset);
+      y[c + i] = scale * (s * (f32)(code - zero) + bias);
     }
     p += (n + GRAIN - 1) / GRAIN * GRAIN / per_word * TILE * 4;
   }

@@ -1,4 +1,4 @@
-// A step's request for one row of logits, and its result. Mirrored by src/backends/wasm/outputs.ts.
+// A step's request for one row of logits, and its result. src/backends/wasm/outputs.ts writes and reads it.
 #ifndef EDGE_SAMPLE_H
 #define EDGE_SAMPLE_H
 #include "../step.h"
@@ -33,7 +33,8 @@ typedef struct {
   i32 recent[MAX_RECENT];
   i32 bias_ids[MAX_BIAS];
   f32 bias_values[MAX_BIAS];
-} output; // 8688 bytes
+} output;
+CHECK_output
 
 // The arguments of op `sample`, which also serves targets: it follows op `logits` in every encoded program.
 typedef struct {

@@ -5,7 +5,7 @@
 
 enum { BUCKETS = 2048 };
 
-typedef struct { // one thread's scratch; sampleScratch of src/backends/wasm/encode.ts
+typedef struct { // one thread's scratch; sampleScratch of src/backends/wasm/encode_state.ts
   f64 *masses;   // [BUCKETS]
   u32 *counts;   // [BUCKETS]
   f32 *adjusted; // [vocab], rounded up to 16

@@ -86,5 +86,5 @@ OP(ssd_scan) {
     scan_blocks(a, s, begin, end, &d);
     return;
   }
-  for (u32 head; (head = team_next(t)) < a->nheads;) scan_blocks(a, s, head * blocks, (head + 1) * blocks, &d);
+  for (u32 head; (head = pool_next(t)) < a->nheads;) scan_blocks(a, s, head * blocks, (head + 1) * blocks, &d);
 }

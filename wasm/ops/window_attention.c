@@ -88,7 +88,7 @@ OP(window_attention) {
   for (u32 i = 0; i < s->n_segments; i++)
     for (u32 r = 0; r < segments[i].rows; r++)
       if (segments[i].first + r >= begin && segments[i].first + r < end) remember(a, segments + i, r);
-  team_barrier(t);
+  pool_barrier(t);
   share(t, s->rows * a->heads, 1, &begin, &end);
   for (u32 i = 0; i < s->n_segments; i++)
     for (u32 r = 0; r < segments[i].rows; r++)

@@ -24,7 +24,7 @@
 #define SMALL_CODE 0
 #define UNROLL _Pragma("GCC unroll 16") // a loop of few and constant rounds: vectors in arrays become registers
 #endif
-#define SIMD_NARROW (SIMD_DOT7 && !SMALL_CODE) // kernels with 16-bit sums, too
+#define SIMD_SUM16 (SIMD_DOT7 && !SMALL_CODE) // kernels with 16-bit sums, too
 // Compilers turn an accumulator's whole chain into one expression and run out of registers for what else it reads;
 // behind this, operations on a vector stay.
 #if defined(__wasm_simd128__)

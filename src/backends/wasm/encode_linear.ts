@@ -1,7 +1,7 @@
 import type { OpCall } from '../../ops/index.ts';
 import type { Addresses, EncodeContext, Encoder, Scratch } from './encoder.ts';
 import { addressOf } from './memory.ts';
-import { weightWords } from './pack.ts';
+import { weightWords } from './pack_js.ts';
 import { Words } from './words.ts';
 
 type Encoders<K extends OpCall['op']> = { [N in K]: Encoder<Extract<OpCall, { op: N }>> };

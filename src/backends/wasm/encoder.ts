@@ -1,14 +1,8 @@
 import type { View } from '../../ops/contract.ts';
 import type { Program } from '../../ops/program.ts';
 import type { Numerics } from '../../types.ts';
-import type { PackedWeight } from './pack.ts';
+import type { PackedWeight } from './pack_js.ts';
 import type { Words } from './words.ts';
-
-// Beside what this file says, the linear ops bring:
-//   pack.ts           interface PackedWeight { bytes: number; … }
-//                     packedWeight([out, in], format, numerics): PackedWeight
-//                     packRows(buffer: ArrayBufferLike, offset, packed, row, tensor): void
-//   encode_linear.ts  linearEncoders: { embed, norm_linear, linear_residual, logits: Encoder<Call> }
 
 /** Facts that are fixed before addresses are. */
 export interface EncodeContext {

@@ -2,25 +2,25 @@ import { EdgeError } from '../../errors.ts';
 import type { WeightSink } from '../../types.ts';
 import { following } from '../common/ahead.ts';
 import type { Executor, ExecutorInfo, MemoryPlan, OutputResult, Step } from '../types.ts';
-import { writeProgram } from './encode.ts';
 import type { Layout } from './layout.ts';
 import { addressOf } from './memory.ts';
 import type { Kernels } from './module.ts';
 import { Outputs } from './outputs.ts';
-import type { Pace } from './pace.ts';
 import { StepWriter } from './steps.ts';
-import type { Team } from './threads.ts';
+import type { ThreadPool } from './thread_pool.ts';
+import type { ThreadTuner } from './thread_tuner.ts';
 import { Weights } from './weights.ts';
+import { writeProgram } from './write_program.ts';
 
-/** What an executor is made of, all of it ready but the team, whose threads join while weights are uploaded. */
+/** What an executor is made of, all of it ready but the pool, whose threads join while weights are uploaded. */
 export interface Parts {
   layout: Layout;
   memory: WebAssembly.Memory;
   kernels: Kernels;
-  team: Team | null;
+  pool: ThreadPool | null;
   info: Omit<ExecutorInfo, 'threads'>;
-  pace: Pace | null; // null: always all threads
-  narrow: boolean; // integer dots have sums of 16 bits
+  tuner: ThreadTuner | null; // null: always all threads
+  sum16: boolean; // integer dots have sums of 16 bits
 }
 
 /** One model in one WebAssembly memory. A whole step is one call into the module. */
@@ -33,20 +33,20 @@ export class WasmExecutor implements Executor {
   private parts: Parts | null; // null once disposed
 
   constructor(parts: Parts) {
-    const { layout, memory, narrow } = parts;
+    const { layout, memory, sum16 } = parts;
     this.parts = parts;
     this.layout = layout;
     this.memory = layout.plan;
-    this.weights = new Weights(memory.buffer, layout, parts.kernels, parts.team);
-    this.steps = new StepWriter(memory.buffer, layout, narrow);
+    this.weights = new Weights(memory.buffer, layout, parts.kernels, parts.pool);
+    this.steps = new StepWriter(memory.buffer, layout, sum16);
     this.outputs = new Outputs(memory.buffer, layout, layout.program.vocabSize);
     writeProgram(memory.buffer, layout);
   }
 
   get info(): ExecutorInfo {
-    const { info, team } = this.alive();
-    const why = team?.fault ? `${info.why}; ${team.fault}` : info.why;
-    return { ...info, threads: team?.size ?? 1, why };
+    const { info, pool } = this.alive();
+    const why = pool?.fault ? `${info.why}; ${pool.fault}` : info.why;
+    return { ...info, threads: pool?.size ?? 1, why };
   }
 
   sink(name: string): WeightSink {
@@ -55,7 +55,7 @@ export class WasmExecutor implements Executor {
   }
 
   async ready(): Promise<string | null> {
-    await this.alive().team?.started;
+    await this.alive().pool?.started;
     return this.weights.finish();
   }
 
@@ -86,15 +86,14 @@ export class WasmExecutor implements Executor {
     return found;
   }
 
-  private run({ kernels, team, pace }: Parts, rows: number, first: number, last: number): void {
+  private run({ kernels, pool, tuner }: Parts, rows: number, first: number, last: number): void {
     const { layout } = this;
-    const available = team?.size ?? 1;
-    const threads = pace ? pace.threads(rows, available) : available;
+    const available = pool?.size ?? 1;
+    const threads = tuner ? tuner.threads(rows, available) : available;
     this.steps.writeRange(first, last, threads);
     const begin = performance.now();
-    const { team: block, calls, step } = layout;
-    const lost = kernels.step(addressOf(block), addressOf(calls), addressOf(step));
-    if (available > 1 && first === 0) pace?.record(rows, threads, performance.now() - begin);
+    const lost = kernels.step(addressOf(layout.pool), addressOf(layout.step));
+    if (available > 1 && first === 0) tuner?.record(rows, threads, performance.now() - begin);
     if (!lost) return;
     this.dispose().catch(() => {});
     throw new EdgeError(
@@ -150,9 +149,9 @@ export class WasmExecutor implements Executor {
   async dispose(): Promise<void> {
     const { parts } = this;
     this.parts = null;
-    if (!parts?.team) return;
-    parts.kernels.team_stop?.(addressOf(this.layout.team));
-    await parts.team.terminate();
+    if (!parts?.pool) return;
+    parts.kernels.pool_stop?.(addressOf(this.layout.pool));
+    await parts.pool.terminate();
   }
 
   private alive(): Parts {

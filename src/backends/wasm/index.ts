@@ -7,9 +7,9 @@ import { type Parts, WasmExecutor } from './executor.ts';
 import { type Layout, layOut } from './layout.ts';
 import { addressOf, createMemory, REACH } from './memory.ts';
 import { instantiate } from './module.ts';
-import { Pace } from './pace.ts';
-import { narrowIsFaster } from './race.ts';
-import { MAX_THREADS, type SpawnThread, Team } from './threads.ts';
+import { sum16IsFaster } from './probe_dot.ts';
+import { MAX_THREADS, type SpawnThread, ThreadPool } from './thread_pool.ts';
+import { ThreadTuner } from './thread_tuner.ts';
 import {
   detectAtomics,
   detectMemory64,
@@ -21,7 +21,7 @@ import {
 } from './variants.ts';
 
 export { prepareThread } from './thread.ts';
-export type { SpawnThread, Thread, ThreadData } from './threads.ts';
+export type { SpawnThread, Thread, ThreadData } from './thread_pool.ts';
 export type { ModuleName, Simd } from './variants.ts';
 
 /** Functions that the runtime and the embedder of the modules provide. */
@@ -45,7 +45,7 @@ export interface WasmOverrides {
   gap?: number; // bytes between the regions of the memory
   lift?: number; // bytes left out below its weights
   allThreads?: boolean; // in every step, however slow
-  narrow?: boolean; // sums of 16 bits for integer dots, whichever is faster
+  sum16?: boolean; // sums of 16 bits for integer dots, whichever is faster
   wrap?: (parts: Parts) => Parts; // sees and may replace what the executor is made of
 }
 
@@ -179,25 +179,25 @@ async function start(
   const memory = createMemory(layout.plan.totalBytes, { shared: threaded || memory64, memory64 });
   const module = await compiled(moduleName(simd, threaded, memory64));
   const kernels = await instantiate(module, memory);
-  const team =
+  const pool =
     host.spawnThread && layout.threads > 1
-      ? new Team(host.spawnThread, { module, memory, team: addressOf(layout.team) }, layout.stacks)
+      ? new ThreadPool(host.spawnThread, { module, memory, pool: addressOf(layout.pool) }, layout.stacks)
       : null;
-  const narrow = overrides.narrow ?? (numerics === 'i8' && narrowIsFaster(kernels, addressOf(layout.step)));
+  const sum16 = overrides.sum16 ?? (numerics === 'i8' && sum16IsFaster(kernels, addressOf(layout.step)));
   const info = {
     backend: 'wasm' as const,
     variant: `${simd === 'relaxed' ? 'relaxed SIMD' : simd === 'simd' ? 'SIMD' : 'scalar'}${threaded ? ', threads' : ''}${memory64 ? ', memory64' : ''}`,
     device: `${host.device}, ${host.cores} cores`,
-    why: narrow ? `${why}; integer dots with sums of 16 bits are faster here` : why,
+    why: sum16 ? `${why}; integer dots with sums of 16 bits are faster here` : why,
     numerics,
   };
   return {
     layout,
     memory,
     kernels,
-    team,
+    pool,
     info,
-    pace: overrides.allThreads ? null : new Pace(),
-    narrow,
+    tuner: overrides.allThreads ? null : new ThreadTuner(),
+    sum16,
   };
 }

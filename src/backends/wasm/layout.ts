@@ -2,19 +2,21 @@ import { EdgeError } from '../../errors.ts';
 import type { OpCall } from '../../ops/index.ts';
 import type { Program } from '../../ops/program.ts';
 import type { Numerics } from '../../types.ts';
+import { elementCount } from '../../weights/shape.ts';
 import type { MemoryPlan, WeightFormats } from '../types.ts';
-import { ARGUMENT_BYTES, CALL_BYTES, scratchOf } from './encode.ts';
+import { scratchOf } from './encode.ts';
 import { Arena, ceilTo, type Region } from './memory.ts';
-import { OUTPUT_BYTES } from './outputs.ts';
-import { type PackedWeight, packedWeight } from './pack.ts';
+import { type PackedWeight, packedWeight } from './pack_js.ts';
 import { type StateLayout, stateLayout } from './states.ts';
+import { structs } from './structs.ts';
 
 const STACK_BYTES = 64 * 1024;
 /** Rows of logits that one pass over the head makes; a step that wants more runs its tail again. */
 const MAX_OUTPUTS = 64;
-const TEAM_BYTES = 512; // team_block of wasm/team.h
-const STEP_BYTES = 60; // step of wasm/step.h
-const SEGMENT_BYTES = 16;
+const POOL_BYTES = 4 * structs.pool_block.WORDS;
+const STEP_BYTES = 4 * structs.step.WORDS;
+const SEGMENT_BYTES = 4 * structs.segment.WORDS;
+export const ARGUMENT_BYTES = 256; // room for any argument struct
 
 export interface LayoutOptions {
   slots: number;
@@ -26,7 +28,7 @@ export interface LayoutOptions {
 
 /** Where the parts of a step's description lie. Offsets are bytes. */
 export interface ControlLayout {
-  team: number; // team_block
+  pool: number; // pool_block
   step: number; // step
   segments: number; // segment[maxSegments]
   maxSegments: number;
@@ -66,7 +68,7 @@ export function layOut(program: Program, formats: WeightFormats, options: Layout
   const callList = withSample(program);
   const control = takeControl(arena, program, callList.length, options);
   const logitsStride = ceilTo(program.vocabSize, 16);
-  const logits = arena.take('logits', 4 * control.maxOutputs * logitsStride).offset; // below 4 GiB: see packer.ts
+  const logits = arena.take('logits', 4 * control.maxOutputs * logitsStride).offset; // below 4 GiB: see pack_wasm.ts
   arena.skip(options.lift ?? 0);
   const weights = takeWeights(arena, program, formats, options.numerics);
   const { states, stateBytes } = takeStates(arena, program, options.slots);
@@ -124,14 +126,14 @@ function takeControl(
   return {
     maxOutputs,
     maxSegments,
-    team: take('team', TEAM_BYTES),
+    pool: take('pool', POOL_BYTES),
     step: take('step', STEP_BYTES),
     segments: take('segments', SEGMENT_BYTES * maxSegments),
     ids: take('ids', 4 * chunk),
     logitRows: take('rows of logits', 4 * maxOutputs),
-    calls: take('calls', CALL_BYTES * nCalls),
+    calls: take('calls', 4 * structs.call.WORDS * nCalls),
     arguments: take('arguments', ARGUMENT_BYTES * nCalls),
-    outputs: take('outputs', OUTPUT_BYTES * maxOutputs),
+    outputs: take('outputs', 4 * structs.output.WORDS * maxOutputs),
     stacks: Array.from({ length: threads - 1 }, (_, i) => take(`stack ${i + 1}`, STACK_BYTES) + STACK_BYTES),
   };
 }
@@ -143,7 +145,7 @@ function takeWeights(arena: Arena, program: Program, formats: WeightFormats, num
   for (const [name, { shape, role }] of Object.entries(program.weights)) {
     const begin = arena.regions.length;
     if (role === 'vector') {
-      vectors.set(name, arena.take(name, 4 * shape.reduce((a, b) => a * b, 1)).offset);
+      vectors.set(name, arena.take(name, 4 * elementCount(shape)).offset);
     } else {
       const format = formats[name];
       if (!format) throw new EdgeError('INTERNAL', `no format for weight '${name}'`);

@@ -1,17 +1,17 @@
 import { EdgeError } from '../../errors.ts';
 import { MODULE_BYTES } from './memory.ts';
 
-/** Exports of the modules; see wasm/step.c and wasm/team.c. */
+/** Exports of the modules; see wasm/step.c and wasm/thread_pool.c. */
 export interface Kernels {
   // Addresses are those of addressOf (memory.ts), whatever the width of the module's own pointers.
-  /** Runs a step; 0, or 1 if a thread of the team was lost. */
-  step(team: number, program: number, step: number): number;
-  /** Rows of a quantized weight into their tiles; see wasm/pack.c. 1 if a scale or offset is not finite. */
+  /** Runs a step; 0, or 1 if a thread of the pool was lost. */
+  step(pool: number, step: number): number;
+  /** Rows of a quantized weight into their tiles; see wasm/pack.c. 1 if a scale or bias is not finite. */
   pack(args: number): number;
-  /** Runs integer dots in order to time them; see wasm/linear/race.c. */
-  race?(address: number, rounds: number, narrow: number): number;
-  team_run?(team: number, index: number): void;
-  team_stop?(team: number): void;
+  /** Runs integer dots in order to time them; see wasm/linear/probe_dot.c. */
+  probe_dot?(address: number, rounds: number, sum16: number): number;
+  pool_run?(pool: number, index: number): void;
+  pool_stop?(pool: number): void;
   readonly __stack_pointer: WebAssembly.Global<'i32' | 'i64'>;
   readonly __heap_base: WebAssembly.Global<'i32' | 'i64'>;
 }

@@ -1,4 +1,5 @@
 import type { Program, StateSpec } from '../../ops/program.ts';
+import { elementCount } from '../../weights/shape.ts';
 import { rotateRing } from '../common/ring.ts';
 import { ceilTo } from './memory.ts';
 
@@ -24,7 +25,7 @@ export function stateLayout(program: Program, name: string): StateLayout {
 
 /** Canonical and stored alike, but for where the oldest row of a ring is. */
 function plainLayout(spec: StateSpec): StateLayout {
-  const values = elements(spec.shape);
+  const values = elementCount(spec.shape);
   return {
     floats: values,
     values,
@@ -65,8 +66,4 @@ function ssdLayout([nheads, headdim, d_state]: [number, number, number]): StateL
       });
     },
   };
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
 }

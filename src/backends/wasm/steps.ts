@@ -4,39 +4,38 @@ import type { Output, Step } from '../types.ts';
 import type { Layout } from './layout.ts';
 import { addressOf } from './memory.ts';
 import type { Outputs } from './outputs.ts';
+import { structs, writeFields } from './structs.ts';
 
-// The C struct `step` of wasm/step.h, in words.
-const ROWS = 0;
-const N_SEGMENTS = 1;
-const N_OUTPUTS = 2;
-const SEGMENTS = 3; // and ids, outputs, scratch
-const N_LOGITS = 7;
-const LOGIT_ROWS = 8; // and logits, logits_stride
-const FIRST_CALL = 11; // and last_call, threads
-const NARROW = 14;
-const STEP_WORDS = 15;
-const SEGMENT_WORDS = 4;
+const { step: STEP, segment: SEGMENT } = structs;
 
 /** Writes a step's description to where the module reads it. Allocates nothing. */
 export class StepWriter {
-  private readonly words: Uint32Array; // [STEP_WORDS]
-  private readonly segments: Uint32Array; // [maxSegments · SEGMENT_WORDS]
+  private readonly words: Uint32Array; // [STEP.WORDS]
+  private readonly segments: Uint32Array; // [maxSegments · SEGMENT.WORDS]
   private readonly ids: Int32Array; // [chunk]
   private readonly logitRows: Uint32Array; // [maxOutputs]
 
   constructor(
     buffer: ArrayBufferLike,
     private readonly layout: Layout,
-    narrow: boolean,
+    sum16: boolean,
   ) {
     const { program, maxSegments, maxOutputs, segments, ids, outputs, scratch, logitRows, logits } = layout;
-    this.words = new Uint32Array(buffer, layout.step, STEP_WORDS);
-    this.segments = new Uint32Array(buffer, layout.segments, maxSegments * SEGMENT_WORDS);
+    this.words = new Uint32Array(buffer, layout.step, STEP.WORDS);
+    this.segments = new Uint32Array(buffer, layout.segments, maxSegments * SEGMENT.WORDS);
     this.ids = new Int32Array(buffer, layout.ids, program.chunk);
     this.logitRows = new Uint32Array(buffer, layout.logitRows, maxOutputs);
-    this.words.set([segments, ids, outputs, scratch].map(addressOf), SEGMENTS);
-    this.words.set([addressOf(logitRows), addressOf(logits), layout.logitsStride], LOGIT_ROWS);
-    this.words[NARROW] = Number(narrow);
+    writeFields(this.words, STEP, {
+      segments: addressOf(segments),
+      ids: addressOf(ids),
+      outputs: addressOf(outputs),
+      scratch: addressOf(scratch),
+      logit_rows: addressOf(logitRows),
+      logits: addressOf(logits),
+      logits_stride: layout.logitsStride,
+      calls: addressOf(layout.calls),
+      sum16: Number(sum16),
+    });
   }
 
   /** Rows and segments. Throws INTERNAL for a step that contradicts itself or the program. */
@@ -46,12 +45,16 @@ export class StepWriter {
     if (outputs.length > 0 && this.layout.tail < 0) throw fault('outputs of a program without logits');
     let rows = 0;
     for (const [i, segment] of segments.entries()) {
-      this.segments.set([segment.slot, segment.position, rows, segment.rows], i * SEGMENT_WORDS);
+      const at = i * SEGMENT.WORDS;
+      this.segments[at + SEGMENT.slot] = segment.slot;
+      this.segments[at + SEGMENT.position] = segment.position;
+      this.segments[at + SEGMENT.first] = rows;
+      this.segments[at + SEGMENT.rows] = segment.rows;
       rows += segment.rows;
     }
     this.ids.set(ids);
-    this.words[ROWS] = rows;
-    this.words[N_SEGMENTS] = segments.length;
+    this.words[STEP.rows] = rows;
+    this.words[STEP.n_segments] = segments.length;
   }
 
   /** Outputs, at most maxOutputs, and the distinct rows that they name. */
@@ -61,15 +64,15 @@ export class StepWriter {
       if (i === 0 || output.row !== part[i - 1]!.row) this.logitRows[rows++] = output.row;
       outputs.write(i, rows - 1, output);
     }
-    this.words[N_OUTPUTS] = part.length;
-    this.words[N_LOGITS] = rows;
+    this.words[STEP.n_outputs] = part.length;
+    this.words[STEP.n_logits] = rows;
   }
 
   /** The calls to run, and on how many threads. */
   writeRange(first: number, last: number, threads: number): void {
-    this.words[FIRST_CALL] = first;
-    this.words[FIRST_CALL + 1] = last;
-    this.words[FIRST_CALL + 2] = threads;
+    this.words[STEP.first_call] = first;
+    this.words[STEP.last_call] = last;
+    this.words[STEP.threads] = threads;
   }
 }
 

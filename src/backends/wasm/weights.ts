@@ -3,9 +3,9 @@ import { holdsNonFinite } from '../../weights/non_finite.ts';
 import { Uploads } from '../common/uploads.ts';
 import type { Layout } from './layout.ts';
 import type { Kernels } from './module.ts';
-import { packRows, type TilePacker } from './pack.ts';
-import { Packer } from './packer.ts';
-import type { Team } from './threads.ts';
+import { packRows, type TilePacker } from './pack_js.ts';
+import { Packer } from './pack_wasm.ts';
+import type { ThreadPool } from './thread_pool.ts';
 
 /** The weights in memory, while they are uploaded. */
 export class Weights {
@@ -16,10 +16,10 @@ export class Weights {
     private readonly buffer: ArrayBufferLike,
     private readonly layout: Layout,
     kernels: Kernels,
-    team: Team | null,
+    pool: ThreadPool | null,
   ) {
     this.uploads = new Uploads('WASM weights', layout.program.weights);
-    this.packer = new Packer(buffer, layout, kernels, team);
+    this.packer = new Packer(buffer, layout, kernels, pool);
   }
 
   /** Throws INTERNAL for a weight that the program does not read. */

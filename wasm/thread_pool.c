@@ -1,6 +1,6 @@
-// Thread team: waits spin for a bounded time and then sleep, because unbounded spinning on a busy machine stops the
+// Waits spin for a bounded time and then sleep, because unbounded spinning on a busy machine stops the
 // very thread that is waited for.
-#include "team.h"
+#include "thread_pool.h"
 
 #ifdef __wasm_atomics__
 #define LOAD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
@@ -15,9 +15,6 @@ enum { SPIN = 1 << 17 }; // loads of one cache line: about 50 µs. Waking a slee
 // time also passes for a process that was stopped as a whole.
 #define PATIENCE 4000000000LL
 enum { TRIES = 8 };
-
-void run_calls(u32 program, const step *s, const thread *t);
-void pack_share(u32 arguments, const thread *t);
 
 // Waits until *word differs from `seen`. Returns 0 if it did not in `tries` times PATIENCE (0 tries: without limit).
 static int wait_change(u32 *word, u32 seen, u32 *sleepers, int tries) {
@@ -35,9 +32,9 @@ static void change(u32 *word, u32 value, u32 *sleepers) {
   if (__atomic_load_n(sleepers, __ATOMIC_SEQ_CST)) NOTIFY(word);
 }
 
-void team_barrier(const thread *t) {
+void pool_barrier(const thread *t) {
   if (t->count == 1) return;
-  team_block *b = AT(team_block, t->team);
+  pool_block *b = AT(pool_block, t->pool);
   if (LOAD(&b->lost)) return;
   u32 phase = ACQUIRE(&b->phase);
   if (ADD(&b->arrived, 1) + 1 == t->count) {
@@ -50,45 +47,43 @@ void team_barrier(const thread *t) {
   }
 }
 
-u32 team_next(const thread *t) { return ADD(&AT(team_block, t->team)->claimed, 1); }
+u32 pool_next(const thread *t) { return ADD(&AT(pool_block, t->pool)->claimed, 1); }
 
-static void give_order(team_block *b, u32 threads) {
+static void give_order(pool_block *b, u32 threads) {
   change(&b->order, ((b->order >> 8) + 1) << 8 | threads, &b->starters);
 }
 
-void team_start(u32 team, u32 program, u32 step, u32 threads) {
-  team_block *b = AT(team_block, team);
-  b->program = program;
-  b->step = step;
+void pool_start(u32 pool, pool_work *work, u32 argument, u32 threads) {
+  pool_block *b = AT(pool_block, pool);
+  b->work = (u32)(uintptr_t)work; // an index in the module's table, the same in every thread
+  b->argument = argument;
   give_order(b, threads);
 }
 
-// Runs thread `index` ≥ 1 of the team, from its start until it is asked to stop. A thread that takes no part in
+// Runs thread `index` ≥ 1 of the pool, from its start until it is asked to stop. A thread that takes no part in
 // an order may miss it, so only the order itself tells who takes part.
-EXPORT("team_run") void team_run(u32 team, u32 index) {
-  team_block *b = AT(team_block, team);
+EXPORT("pool_run") void pool_run(u32 pool, u32 index) {
+  pool_block *b = AT(pool_block, pool);
   for (u32 seen = 0;;) {
     wait_change(&b->order, seen, &b->starters, 0);
     seen = ACQUIRE(&b->order);
     if (LOAD(&b->stop)) return;
-    thread t = {index, seen & 255, team};
-    if (index >= t.count) continue;
-    if (b->step) run_calls(b->program, AT(const step, b->step), &t);
-    else pack_share(b->program, &t);
+    thread t = {index, seen & 255, pool};
+    if (index < t.count) ((pool_work *)(uintptr_t)b->work)(b->argument, &t);
   }
 }
 
-// Called when no step runs.
-EXPORT("team_stop") void team_stop(u32 team) {
-  team_block *b = AT(team_block, team);
+// Called when no thread works.
+EXPORT("pool_stop") void pool_stop(u32 pool) {
+  pool_block *b = AT(pool_block, pool);
   STORE(&b->stop, 1);
   give_order(b, 0);
 }
 #else
-void team_barrier(const thread *t) { (void)t; }
-u32 team_next(const thread *t) {
+void pool_barrier(const thread *t) { (void)t; }
+u32 pool_next(const thread *t) {
   (void)t;
   return 0;
 }
-void team_start(u32 team, u32 program, u32 step, u32 threads) { (void)team, (void)program, (void)step, (void)threads; }
+void pool_start(u32 pool, pool_work *work, u32 argument, u32 threads) { (void)pool, (void)work, (void)argument, (void)threads; }
 #endif

@@ -1,5 +1,6 @@
 import { EdgeError } from '../../errors.ts';
 import type { FloatTensor, Numerics, QuantTensor, Tensor, WeightFormat } from '../../types.ts';
+import { fullFormatName, sameFormat } from '../../weights/format.ts';
 import { holdsNonFinite } from '../../weights/non_finite.ts';
 import { ceilTo } from './memory.ts';
 
@@ -62,7 +63,7 @@ export interface TilePacker {
   pack(target: number, packed: PackedWeight, tensor: QuantTensor): boolean | null;
 }
 
-/** Bytes of a row's scale and offset in one group. */
+/** Bytes of a row's scale and bias in one group. */
 function numbersBytes({ scaleDtype, hasBias }: QuantTensor['format']): number {
   return (scaleDtype === 'f32' ? 4 : 2) * (hasBias ? 2 : 1);
 }
@@ -95,8 +96,8 @@ export function packRows(
   tensor: Tensor,
   packer?: TilePacker,
 ): boolean {
-  const [found, expected] = [formatName(tensor.format), formatName(packed.format)];
-  if (found !== expected) throw fault(`a tensor in ${found}, expected ${expected}`);
+  if (!sameFormat(tensor.format, packed.format))
+    throw fault(`a tensor in ${fullFormatName(tensor.format)}, expected ${fullFormatName(packed.format)}`);
   if (row % TILE !== 0 || tensor.cols !== packed.cols || row + tensor.rows > packed.rows)
     throw fault(`rows ${row}+${tensor.rows} × ${tensor.cols} of a weight of ${packed.rows} × ${packed.cols}`);
   const bytes = Math.ceil(tensor.rows / TILE) * packed.tileBytes;
@@ -132,7 +133,7 @@ function packFloats(
   }
 }
 
-/** group[groups] of each tile: scales, offsets, codes. */
+/** group[groups] of each tile: scales, biases, codes. */
 function packQuant(
   buffer: ArrayBufferLike,
   at: number,
@@ -174,12 +175,6 @@ function wordRows(q: Uint8Array, rows: number, rowWords: number): Uint32Array {
   for (let row = 0; row < rows; row++)
     bytes.set(q.subarray(row * rowBytes, (row + 1) * rowBytes), row * rowWords * 4);
   return new Uint32Array(bytes.buffer);
-}
-
-function formatName(format: WeightFormat): string {
-  if (format.kind === 'float') return format.dtype;
-  const { bits, group, scaleDtype, hasBias } = format;
-  return `q${bits}, groups of ${group}, ${scaleDtype} scales${hasBias ? ' and offsets' : ''}`;
 }
 
 function fault(message: string): EdgeError {

@@ -3,13 +3,15 @@ import type { QuantTensor } from '../../types.ts';
 import type { Layout } from './layout.ts';
 import { addressOf } from './memory.ts';
 import type { Kernels } from './module.ts';
-import type { PackedWeight, TilePacker } from './pack.ts';
-import type { Team } from './threads.ts';
+import type { PackedWeight, TilePacker } from './pack_js.ts';
+import { structs, writeFields } from './structs.ts';
+import type { ThreadPool } from './thread_pool.ts';
 
 const TILE = 8; // rows
-const ARGUMENT_BYTES = 80; // pack_args of wasm/pack.c
+const ARGUMENTS = structs.pack_args;
+const ARGUMENT_BYTES = Math.ceil((4 * ARGUMENTS.WORDS) / 16) * 16;
 const LOST = 2; // what it returns once a thread did not come back
-const SHARED = 64 * 1024; // bytes of tiles that are worth waking a team for
+const SHARED = 64 * 1024; // bytes of tiles that are worth waking a pool for
 const BOUNCE = 256 * 1024; // bytes of rows copied at once: they stay in the cache
 const PLACE = 2.5 * 2 ** 20; // bytes: a block of upload.ts with its scales
 const LEAST = 64 * 1024; // less room is not worth it
@@ -22,13 +24,13 @@ interface Source {
   codesRow: number;
   codesGroup: number;
   scale: number;
-  offset: number;
+  bias: number;
   numberRow: number;
   numberGroup: number;
 }
 
 /**
- * Packs quantized rows inside the module, in one pass, shared by the threads of the team: each byte is one thread's
+ * Packs quantized rows inside the module, in one pass, shared by the threads of the pool: each byte is one thread's
  * alone, so that any number of them writes the same. While a model loads nobody needs the room for logits: it holds the
  * arguments, a piece of the rows that are copied there to be packed, and two places to read rows into.
  */
@@ -41,7 +43,7 @@ export class Packer implements TilePacker {
     private readonly buffer: ArrayBufferLike,
     private readonly layout: Layout,
     private readonly kernels: Kernels,
-    private readonly team: Pick<Team, 'size'> | null = null,
+    private readonly pool: Pick<ThreadPool, 'size'> | null = null,
   ) {
     this.base = layout.logits;
     const bytes = 4 * layout.maxOutputs * layout.logitsStride;
@@ -94,7 +96,7 @@ export class Packer implements TilePacker {
     return this.run(target, packed, rows, sourceOf(tensor, at, strides));
   }
 
-  /** Answers whether a scale or offset is NaN or infinite. */
+  /** Answers whether a scale or bias is NaN or infinite. */
   private run(target: number, packed: PackedWeight, rows: number, source: Source): boolean {
     this.writeArguments(target, packed, rows, source);
     const answer = this.kernels.pack(addressOf(this.base));
@@ -130,28 +132,27 @@ export class Packer implements TilePacker {
     source: Source,
   ): void {
     const { bits, scaleDtype, hasBias } = source.format;
-    const words = [
-      addressOf(target),
-      tileBytes,
+    writeFields(new Uint32Array(this.buffer, this.base, ARGUMENTS.WORDS), ARGUMENTS, {
+      target: addressOf(target),
+      tile_bytes: tileBytes,
       rows,
-      cols / group,
-      (group * bits) / 32,
-      scaleDtype === 'f32' ? 4 : 2,
-      Number(hasBias),
-      Number(source.ggml),
+      groups: cols / group,
+      group_words: (group * bits) / 32,
+      number_bytes: scaleDtype === 'f32' ? 4 : 2,
+      has_bias: Number(hasBias),
+      ggml: Number(source.ggml),
       bits,
-      source.codes,
-      source.codesRow,
-      source.codesGroup,
-      source.scale,
-      source.offset,
-      source.numberRow,
-      source.numberGroup,
-      addressOf(this.layout.team),
-      (rows / TILE) * tileBytes < SHARED ? 1 : (this.team?.size ?? 1),
-      0, // odd
-    ];
-    new Uint32Array(this.buffer, this.base, words.length).set(words);
+      codes: source.codes,
+      codes_row: source.codesRow,
+      codes_group: source.codesGroup,
+      scale: source.scale,
+      bias: source.bias,
+      number_row: source.numberRow,
+      number_group: source.numberGroup,
+      pool: addressOf(this.layout.pool),
+      threads: (rows / TILE) * tileBytes < SHARED ? 1 : (this.pool?.size ?? 1),
+      odd: 0,
+    });
   }
 }
 
@@ -176,11 +177,11 @@ function sourceOf(
       codesRow: strides[0]!,
       codesGroup: (group * bits) / 8,
       scale: at[1]!,
-      offset: at[2] ?? 0,
+      bias: at[2] ?? 0,
       numberRow: strides[1]!,
       numberGroup: scaleDtype === 'f32' ? 4 : 2,
     };
-  // Blocks of 32 columns: scale, offset if there is one, codes.
+  // Blocks of 32 columns: scale, bias if there is one, codes.
   const head = hasBias ? 4 : 2;
   return {
     format,
@@ -189,7 +190,7 @@ function sourceOf(
     codesRow: strides[0]!,
     codesGroup: head + 4 * bits,
     scale: at[0]!,
-    offset: at[0]! + 2,
+    bias: at[0]! + 2,
     numberRow: strides[0]!,
     numberGroup: head + 4 * bits,
   };

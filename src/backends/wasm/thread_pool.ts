@@ -1,6 +1,6 @@
 import { EdgeError } from '../../errors.ts';
 
-/** A running thread of the team, as the runtime starts it. */
+/** A running thread of the pool, as the runtime starts it. */
 export interface Thread {
   terminate(): Promise<void>;
 }
@@ -15,7 +15,7 @@ export type SpawnThread = (data: unknown, failed: (cause: unknown) => void) => P
 export interface ThreadData {
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;
-  team: number; // address of the team_block, in units of 4 bytes
+  pool: number; // address of the pool_block, in units of 4 bytes
   index: number; // ≥ 1
   stack: number; // the upper end of its stack, in bytes
 }
@@ -25,12 +25,12 @@ const START_MS = 10_000;
 
 /**
  * The threads beside the caller's own. They join one after the other, while the caller goes on alone. What cannot be
- * started is left out; what dies ends the team.
+ * started is left out; what dies ends the pool.
  */
-export class Team {
+export class ThreadPool {
   /** Resolves once all have joined that will. */
   readonly started: Promise<void>;
-  /** Why the team is smaller than asked for, or null. */
+  /** Why the pool is smaller than asked for, or null. */
   fault: string | null = null;
   private readonly threads: Thread[] = [];
   private dead = false;
