@@ -28,7 +28,7 @@ let server: { url: string; close(): void };
 beforeAll(async () => {
   await makeFiles(folder);
   server = await serveFiles(folder);
-});
+}, 120_000);
 afterAll(() => {
   server.close();
   rmSync(folder, { recursive: true, force: true });
