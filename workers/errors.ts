@@ -36,7 +36,7 @@ export function fromWire(wire: WireError): unknown {
   return error;
 }
 
-/** What escapes from the engine without being an EdgeError is a defect of this library, and says so. */
+/** Makes an INTERNAL error of anything that escapes from the engine without being an EdgeError: a defect of this library. */
 export function asEdgeError(error: unknown): EdgeError {
   if (error instanceof EdgeError) return error;
   const message = error instanceof Error ? error.message : String(error);

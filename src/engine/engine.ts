@@ -49,7 +49,7 @@ export interface EngineParts extends Reader {
   nonFinite?: string | null;
   /** A known-answer test of every op on this device. */
   testOps?: () => Promise<{ ok: boolean; detail: string }>;
-  /** Likewise of linears in the model's own formats. */
+  /** Self-test of linears in the model's own formats. */
   testFormats?: () => Promise<{ ok: boolean; detail: string }>;
   /** Frees what the engine was made of, after its executor. */
   onDispose?: () => Promise<void>;

@@ -31,19 +31,19 @@ import { readGolden } from './selftest/selftest.ts';
 import type { EngineInfo, LoadEngineOptions, Progress } from './types.ts';
 
 export interface LoadContext {
-  /** What this build and runtime have to offer; the order does not matter. */
+  /** Backends of this build and runtime, in any order. */
   backends: readonly Backend[];
   onProgress?: ((progress: Progress) => void) | null | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** What is known of a model before a device is started and a weight is read. */
+/** Facts of a model, known before a device is started and a weight is read. */
 export type ModelDescription = Omit<EngineInfo, 'variant' | 'device' | 'threads' | 'fingerprint'>;
 
 /** Rows of prefill fed at a time, where neither the user nor the backend says how many. */
 const DEFAULT_CHUNK = 64;
 
-/** What a load must last before its pace says how long it will. */
+/** Time that a load must last before its pace predicts its end. */
 const PACE_MS = 250;
 
 /** Between two words of progress, which are messages to another thread. */
@@ -307,7 +307,7 @@ function describeModel(plan: Plan, backend: BackendId, memory: MemoryPlan, why: 
   };
 }
 
-/** What the kernels of linears of a model read. */
+/** Weight formats that the kernels of a model's linears read. */
 function linearFormats({ program, weights }: Plan): WeightFormat[] {
   const linears = Object.entries(program.weights).filter(([, { role }]) => role === 'linear');
   return linears.map(([name]) => weights.formats[name]!);

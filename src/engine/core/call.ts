@@ -10,7 +10,7 @@ export class Call {
     return this.why !== null;
   }
 
-  /** What an aborted call rejects with. */
+  /** The error that an aborted call rejects with. */
   get reason(): EdgeError {
     return this.why ?? new EdgeError('INTERNAL', 'The call was not aborted');
   }

@@ -25,7 +25,7 @@ export function shadowSlots(
   return SET_ASIDE + (distant ? Math.min(MOST_UNREAD, kept) : 0);
 }
 
-/** What sequences run on: one for every engine. */
+/** State that all sequences of a device share; one for every engine. */
 export interface Device {
   executor: Executor;
   program: Program;

@@ -37,7 +37,7 @@ type Part = { job: Job; rows: number };
 const TURN_MS = 16;
 /** Nobody asked for anything for so long: there is time for what can wait. */
 const IDLE_MS = 50;
-/** Microtasks that whoever waits for a step may take to ask for the next. */
+/** Microtasks that a caller may take, after a step, to ask for the next one. */
 const HOPS = 64;
 
 /**
@@ -148,7 +148,7 @@ export class Scheduler {
     if (!more) this.later = null;
   }
 
-  /** Waits for whoever may want a part in the next step. */
+  /** Waits for callers that may want a part in the next step. */
   private async others(): Promise<void> {
     const idle = () => this.decodes.length + this.prefills.length + this.operations.length === 0;
     if (this.alone && performance.now() - this.lastTurn < TURN_MS)

@@ -1,7 +1,7 @@
 import type { EdgeError } from '../../errors.ts';
 import type { Call } from './call.ts';
 
-/** What a slot is wanted for. */
+/** A request for a slot. */
 export interface Claim {
   /** Ends the wait when it is aborted. */
   readonly call: Call;

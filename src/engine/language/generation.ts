@@ -150,7 +150,7 @@ export class Generation {
     return tokens;
   }
 
-  /** What of the prompt the session has not consumed yet; null if the call was stopped before that was reached. */
+  /** The part of the prompt that the session has not consumed yet; null if the call was stopped before that was reached. */
   private async unshared(): Promise<Int32Array | null> {
     const { session, encoding, whole } = this.parts;
     const { sequence } = this.parts.seat;
@@ -217,7 +217,7 @@ export class Generation {
       if (this.endsAt(sampled.id)) this.beyond = true;
       else tokens.push(this.send(sampled));
       if (!this.ending) continue;
-      // What the device sampled beyond the end is nobody's.
+      // Tokens sampled past the end are discarded.
       if (i + 1 < results.length && this.before) await this.replay(this.followed);
       break;
     }

@@ -6,7 +6,7 @@ import type { Checkpoint } from '../../weights/types.ts';
 import type { GenerationDefaults } from '../types.ts';
 import { readOptions } from './options.ts';
 
-/** What a model's generation_config.json says; of ids, null where it leaves them to config.json. */
+/** A model's generation_config.json; ids are null where it leaves them to config.json. */
 export interface GenerationConfig {
   defaults: GenerationDefaults;
   bosTokenId: number | null;

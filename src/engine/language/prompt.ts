@@ -15,7 +15,7 @@ export function toAnswer(prompt: Prompt): Prompt {
   return isChat(prompt) ? { addGenerationPrompt: true, ...prompt } : prompt;
 }
 
-/** What reads texts, or why there is none. */
+/** The tokenizer, or why there is none. */
 export interface Reader {
   tokenizer: Tokenizer | null;
   tokenizerLack?: string | null;
@@ -83,7 +83,7 @@ export async function encode(work: ReturnType<Encoding>, call: Call): Promise<In
   }
 }
 
-/** What a fresh sequence without a prompt starts from. @throws INVALID_ARGUMENT where there is nothing */
+/** The token that a fresh sequence without a prompt starts from. @throws INVALID_ARGUMENT where there is nothing */
 export function firstIds(tokenizer: Tokenizer | null, info: EngineInfo): Int32Array {
   const own = tokenizer?.firstIds ?? [];
   const first = info.bosTokenId ?? info.eosTokenIds[0];
@@ -95,7 +95,7 @@ export function firstIds(tokenizer: Tokenizer | null, info: EngineInfo): Int32Ar
   );
 }
 
-/** What was meant by something that looks like a message. */
+/** The advice for something that looks like a message. */
 function hint(prompt: unknown): string {
   return typeof prompt === 'object' && prompt !== null && 'role' in prompt
     ? ': give { messages: [{ role, content }, …] }'

@@ -3,7 +3,7 @@ import type { Call } from '../core/call.ts';
 import type { Guest, Residency } from '../core/slot_cache.ts';
 import type { Sequence } from './sequence.ts';
 
-/** What a generation goes on from: its session's sequence, or one of its own, from its first burst to its last. */
+/** The sequence of a generation: its session's, or one of its own, from its first burst to its last. */
 export class Seat implements Guest {
   private begun: Sequence | null = null;
   private resting = false; // its own sequence may be in host memory

@@ -7,7 +7,7 @@ import { type Encoding, encode } from './prompt.ts';
 import { Sequence } from './sequence.ts';
 import type { Checkpoint } from './undo_point.ts';
 
-/** What occupies a session. */
+/** The operation that occupies a session. */
 export interface Occupant {
   name: 'append' | 'fork' | 'generate' | 'reset' | 'restore' | 'rewind' | 'save';
   /** Ends it with an error. */
@@ -125,7 +125,7 @@ export class Session {
     return this.sequence.position;
   }
 
-  /** What a snapshot holds. */
+  /** The contents of a snapshot. */
   read(): Promise<Conversation> {
     return this.during('save', new Call(), () => this.sequence.read());
   }

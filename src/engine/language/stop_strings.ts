@@ -10,7 +10,7 @@ export class StopStrings {
     this.longest = Math.max(0, ...stops.map((stop) => stop.length));
   }
 
-  /** What of the text so far may be emitted, and the stop string that ends it, if any. */
+  /** The part of the text so far that may be emitted, and the stop string that ends it, if any. */
   push(piece: string): { text: string; stop: string | null } {
     if (this.stops.length === 0) return { text: piece, stop: null };
     const text = this.held + piece;
@@ -24,7 +24,7 @@ export class StopStrings {
     return { text: text.slice(0, text.length - keep), stop: null };
   }
 
-  /** What was held back, when nothing more comes. */
+  /** The text that was held back, at the end. */
   flush(): string {
     const text = this.held;
     this.held = '';

@@ -32,7 +32,7 @@ export class Transcript {
     return { token, stop };
   }
 
-  /** What was held back, when no more tokens come. */
+  /** The text that was held back, at the end. */
   end(): string {
     const { text, stop } = this.stops.push(this.stream?.flush() ?? '');
     return stop === null ? text + this.stops.flush() : text;
