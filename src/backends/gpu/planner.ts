@@ -2,6 +2,7 @@ import { EdgeError } from '../../errors.ts';
 import type { View } from '../../ops/contract.ts';
 import { callDims, type Program } from '../../ops/program.ts';
 import { MAX_BIAS } from '../../ops/sample.ts';
+import { elementCount } from '../../weights/shape.ts';
 import { type ExecutorOptions, MAX_AHEAD, type WeightFormats } from '../types.ts';
 import { batchBytes } from './batch.ts';
 import type { Features, Range, Slice, VectorRegion } from './launch.ts';
@@ -128,7 +129,7 @@ export class Planner {
       if (name === undefined) continue;
       offsets[constant] = (at - begin) / 4;
       this.vectors.set(name, [...(this.vectors.get(name) ?? []), at]);
-      at += 16 * Math.ceil(this.program.weights[name]!.shape.reduce((a, b) => a * b, 1) / 4);
+      at += 16 * Math.ceil(elementCount(this.program.weights[name]!.shape) / 4);
     }
     this.vectorBytes = Math.max(at, begin + 16);
     return { slice: { buffer: 'vectors', offset: begin, size: this.vectorBytes - begin }, offsets };
