@@ -2,7 +2,7 @@
 import { type Executor, MAX_AHEAD, UPLOAD_ROWS } from '../../src/backends/types.ts';
 import { webgpuBackend } from '../../src/backends/webgpu/index.ts';
 import { pseudoRandomBits } from '../../src/engine/selftest/metrics.ts';
-import { knownAnswer } from '../../src/engine/selftest/op_self_test.ts';
+import { runOpSelfTest } from '../../src/engine/selftest/op_self_test.ts';
 import type { Program } from '../../src/ops/program.ts';
 import { GREEDY } from '../../src/ops/sample.ts';
 import { findGpu, runtimeName } from '../../src/runtime/node.ts';
@@ -131,7 +131,7 @@ async function forkTime(executor: Executor): Promise<number> {
 }
 
 const backend = webgpuBackend({ gpu: timedGpu, device: runtimeName() });
-const known = await knownAnswer(backend, 'i8');
+const known = await runOpSelfTest(backend, 'i8');
 if (!known.ok) throw new Error(`The self-test of this device fails, nothing is timed: ${known.detail}`);
 
 /** A model with random weights, warm. */

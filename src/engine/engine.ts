@@ -139,12 +139,12 @@ export class Engine implements EngineService {
 
   stats(): StateStats {
     this.requireOpen();
-    const { checkpoints, cache, residency } = this.device;
+    const { checkpoints, cache, slotCache } = this.device;
     const { count, bytes, maxBytes } = checkpoints;
     return {
       sessions: this.sessions.size,
-      spilled: residency.spilled,
-      waiting: residency.waiting,
+      spilled: slotCache.spilled,
+      waiting: slotCache.waiting,
       checkpoints: { count, bytes, maxBytes },
       prefixCache: cache?.stats ?? null,
     };
@@ -164,9 +164,9 @@ export class Engine implements EngineService {
     const encoding = this.read(toAnswer(prompt), options);
     const starts = !session || session.sequence.fresh;
     if (starts && !isChat(prompt) && prompt.length === 0) firstIds(this.parts.tokenizer, this.info); // is there one?
-    const seat = new Seat(this.device.residency, !session, async (call) => {
+    const seat = new Seat(this.device.slotCache, !session, async (call) => {
       if (!session) return Sequence.open(this.device, 'text', call);
-      await session.sequence.wake(call);
+      await session.sequence.pin(call);
       return session.sequence;
     });
     const generation = new Generation({
@@ -273,7 +273,7 @@ export class Engine implements EngineService {
     this.ended = closed;
     this.calls.abortAll(closed);
     const ended = [...this.generations.values()].map((generation) => generation.end(closed));
-    this.device.residency.close(closed);
+    this.device.slotCache.close(closed);
     await this.device.scheduler.close(closed);
     await Promise.all(ended);
     await this.parts.executor.dispose();

@@ -25,8 +25,8 @@ import { hostBytes, shadowSlots } from './core/device.ts';
 import { type LoadSettings, readLoadOptions } from './core/load_options.ts';
 import { Engine } from './engine.ts';
 import { type GenerationConfig, readGenerationConfig } from './language/generation_config.ts';
-import { knownFormatsAnswer } from './selftest/format_self_test.ts';
-import { knownAnswer } from './selftest/op_self_test.ts';
+import { runFormatSelfTest } from './selftest/format_self_test.ts';
+import { runOpSelfTest } from './selftest/op_self_test.ts';
 import { readGolden } from './selftest/selftest.ts';
 import type { EngineInfo, LoadEngineOptions, Progress } from './types.ts';
 
@@ -90,8 +90,8 @@ export async function loadEngine(
         info: { ...facts, variant, device, threads, numerics, fingerprint },
         golden: readGolden(plan.checkpoint.name, plan.checkpoint.metadata.selftest, plan.program.vocabSize),
         nonFinite,
-        testOps: () => knownAnswer(backend, plan.settings.numerics),
-        testFormats: () => knownFormatsAnswer(backend, plan.settings.numerics, linearFormats(plan)),
+        testOps: () => runOpSelfTest(backend, plan.settings.numerics),
+        testFormats: () => runFormatSelfTest(backend, plan.settings.numerics, linearFormats(plan)),
       });
       throwIfAborted(signal);
       const { bytes } = plan.weights;
@@ -217,7 +217,7 @@ async function startBackend(unfitted: Plan, backends: readonly Backend[]): Promi
     const backend = backends.find((other) => other.name === name)!;
     try {
       if (settings.backend === 'auto') {
-        const { ok, detail } = await knownAnswer(backend, settings.numerics);
+        const { ok, detail } = await runOpSelfTest(backend, settings.numerics);
         if (!ok) throw new EdgeError('UNSUPPORTED_BACKEND', `its self-test failed: ${detail}`);
       }
       const plan = fitted(unfitted, backend);

@@ -57,7 +57,7 @@ describe('a device that was lost', () => {
     await engine.append(s, tokens(begun), handle());
     const call = handle();
     executor.before = () => {
-      const { past, position } = session(engine, s).memory;
+      const { past, position } = session(engine, s).history;
       const known = past!.checkpoints.nearest(position, (copy) => copy.image !== null)?.position ?? 0;
       expect(position - known).toBeLessThanOrEqual(5000);
     };

@@ -2,10 +2,10 @@ import { expect, test } from 'vitest';
 import { reference } from '../../src/backends/reference/index.ts';
 import type { Backend } from '../../src/backends/types.ts';
 import {
-  knownAnswer,
   knownFormats,
   knownLogits,
   knownProgram,
+  runOpSelfTest,
 } from '../../src/engine/selftest/op_self_test.ts';
 import { KNOWN_LOGITS } from '../../src/engine/selftest/op_self_test_logits.ts';
 import { ops } from '../../src/ops/index.ts';
@@ -27,7 +27,7 @@ test('the model is in order and has every op', () => {
 });
 
 test('the reference passes, a backend with one wrong op does not', async () => {
-  expect(await knownAnswer(reference, 'exact')).toMatchObject({ ok: true });
+  expect(await runOpSelfTest(reference, 'exact')).toMatchObject({ ok: true });
   for (const index of knownProgram.calls.keys()) {
     if (['embed', 'logits', 'sample'].includes(knownProgram.calls[index]!.op)) continue;
     const lacking: Backend = {
@@ -39,7 +39,7 @@ test('the reference passes, a backend with one wrong op does not', async () => {
           options,
         ),
     };
-    const { ok } = await knownAnswer(lacking, 'exact');
+    const { ok } = await runOpSelfTest(lacking, 'exact');
     expect(ok, knownProgram.calls[index]!.op).toBe(false);
   }
 });
@@ -58,7 +58,7 @@ test('a backend that picks another token does not pass', async () => {
       return executor;
     },
   };
-  const { ok, detail } = await knownAnswer(picking, 'exact');
+  const { ok, detail } = await runOpSelfTest(picking, 'exact');
   expect(ok).toBe(false);
   expect(detail).toMatch(/not the best/);
 });

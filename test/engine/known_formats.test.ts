@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { reference } from '../../src/backends/reference/index.ts';
 import type { Backend } from '../../src/backends/types.ts';
-import { knownFormatsAnswer } from '../../src/engine/selftest/format_self_test.ts';
+import { runFormatSelfTest } from '../../src/engine/selftest/format_self_test.ts';
 import type { Tensor, WeightFormat } from '../../src/types.ts';
 import { F16, F32, quant } from '../helpers/tensors.ts';
 import { variant } from '../wasm/host.ts';
@@ -28,17 +28,17 @@ const withoutOffsets = changing((tensor) =>
 
 describe('the formats of a loaded model', () => {
   test('the reference and WASM pass, in every numerics mode', async () => {
-    expect(await knownFormatsAnswer(reference, 'exact', FORMATS)).toMatchObject({ ok: true });
+    expect(await runFormatSelfTest(reference, 'exact', FORMATS)).toMatchObject({ ok: true });
     for (const numerics of ['exact', 'i16', 'i8'] as const)
-      expect(await knownFormatsAnswer(variant('simd'), numerics, FORMATS)).toMatchObject({ ok: true });
+      expect(await runFormatSelfTest(variant('simd'), numerics, FORMATS)).toMatchObject({ ok: true });
   });
 
   test('a backend that gets one format wrong does not', async () => {
     const wrong: WeightFormat = quant(4, 128, true);
-    const { ok, detail } = await knownFormatsAnswer(withoutOffsets, 'exact', [quant(4, 32), wrong]);
+    const { ok, detail } = await runFormatSelfTest(withoutOffsets, 'exact', [quant(4, 32), wrong]);
     expect(ok).toBe(false);
     expect(detail).toMatch(/q4 in groups of 32, f16 scales \d\S*e-\d/);
     expect(detail).toMatch(/q4 in groups of 128, f16 scales and offsets \d/);
-    expect(await knownFormatsAnswer(withoutOffsets, 'exact', [quant(4, 32)])).toMatchObject({ ok: true });
+    expect(await runFormatSelfTest(withoutOffsets, 'exact', [quant(4, 32)])).toMatchObject({ ok: true });
   });
 });

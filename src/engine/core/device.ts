@@ -2,15 +2,13 @@ import type { Executor } from '../../backends/types.ts';
 import type { Program } from '../../ops/program.ts';
 import { MAX_RECENT } from '../../ops/sample.ts';
 import { SlotArena } from '../../state/arena.ts';
-import { CheckpointBudget, Checkpoints } from '../../state/checkpoints.ts';
-import { History } from '../../state/history.ts';
+import { CheckpointBudget } from '../../state/checkpoints.ts';
 import { ImageLayout } from '../../state/image.ts';
-import type { Past } from '../language/sequence_history.ts';
 import type { StateSettings } from '../types.ts';
 import { Copies, type StateCopy } from './copies.ts';
 import { PrefixCache } from './prefix_cache.ts';
 import { Scheduler } from './scheduler.ts';
-import { Residency } from './slot_cache.ts';
+import { SlotCache } from './slot_cache.ts';
 
 /** Slots beside the sessions': one to set a session's state aside in, and on a device of its own a few for checkpoints. */
 const [SET_ASIDE, MOST_UNREAD] = [1, 3];
@@ -31,7 +29,7 @@ export interface Device {
   program: Program;
   scheduler: Scheduler;
   arena: SlotArena;
-  residency: Residency;
+  slotCache: SlotCache;
   layout: ImageLayout;
   copies: Copies;
   cache: PrefixCache | null;
@@ -59,20 +57,12 @@ export function createDevice(
     program,
     scheduler,
     arena,
-    residency: new Residency(arena, settings),
+    slotCache: new SlotCache(arena, settings),
     layout,
     copies: new Copies({ executor, scheduler, arena, layout, program, spare }),
     cache,
     checkpoints,
     settings,
-  };
-}
-
-/** Room for a conversation's past. */
-export function newPast(device: Device): Past {
-  return {
-    history: new History(device.settings.maxHistory + MAX_RECENT),
-    checkpoints: new Checkpoints(device.checkpoints),
   };
 }
 

@@ -1,16 +1,14 @@
 import type { StateImage } from '../../state/image.ts';
-import type { Memory } from '../language/sequence_history.ts';
-import { type Checkpoint, setAside } from '../language/undo_point.ts';
 import type { Call } from './call.ts';
 import type { StateCopy } from './copies.ts';
 import type { Device } from './device.ts';
 import type { Resident } from './slot_cache.ts';
 
-/** Where a sequence's state lies: in a slot of the device, or parked in host memory. */
+/** Where a sequence's state lies: in a slot of the device, or spilled to host memory. */
 export class Slot implements Resident {
-  private image: StateImage | null = null; // while it is parked
-  private position = 0; // that it rests at
-  private parking: Promise<unknown> = Promise.resolve();
+  private image: StateImage | null = null; // while it is spilled
+  private position = 0; // at which it was unpinned
+  private spilling: Promise<unknown> = Promise.resolve();
 
   private constructor(
     private readonly device: Device,
@@ -24,14 +22,14 @@ export class Slot implements Resident {
    * @throws OUT_OF_MEMORY, BUSY, ABORTED
    */
   static async acquire(device: Device, call: Call, passing: boolean, origin?: Slot): Promise<Slot> {
-    const { executor, residency, scheduler } = device;
-    const index = await residency.acquire({ call, passing, holds: origin !== undefined, returns: false });
+    const { executor, slotCache, scheduler } = device;
+    const index = await slotCache.acquire({ call, passing, holds: origin !== undefined, returns: false });
     try {
       await scheduler.exclusive(() =>
         origin ? executor.copySlot(origin.index, index) : executor.resetSlot(index),
       );
     } catch (error) {
-      residency.release(index, passing);
+      slotCache.release(index, passing);
       throw error;
     }
     return new Slot(device, index, passing);
@@ -43,7 +41,7 @@ export class Slot implements Resident {
   }
 
   /** The state in host memory, if it is there. */
-  get parked(): StateImage | null {
+  get spilled(): StateImage | null {
     return this.image;
   }
 
@@ -70,40 +68,35 @@ export class Slot implements Resident {
     return this.exclusive((slot) => executor.writeSlot(slot, position, layout.fill(image, position)));
   }
 
-  /** A way back to the state as it is, and to what `memory` says of it. */
-  checkpoint(memory: Memory): Promise<Checkpoint> {
-    return setAside(this.device, this.index, memory);
-  }
-
   /** Frees what it holds, wherever that is. */
   release(): void {
-    const { residency } = this.device;
-    residency.stirs(this);
-    if (this.index >= 0) residency.release(this.index, this.passing);
-    else residency.dropped();
+    const { slotCache } = this.device;
+    slotCache.pin(this);
+    if (this.index >= 0) slotCache.release(this.index, this.passing);
+    else slotCache.dropped();
   }
 
   /** Resolves when it is no longer on its way to host memory. */
   async settled(): Promise<void> {
-    await this.parking.catch(() => {});
+    await this.spilling.catch(() => {});
   }
 
-  /** It stays at `position` until it wakes, and may be moved to host memory. */
-  rest(position: number): void {
+  /** It stays at `position` until it is pinned, and may be moved to host memory. */
+  unpin(position: number): void {
     this.position = position;
-    if (this.index >= 0) this.device.residency.rests(this);
+    if (this.index >= 0) this.device.slotCache.unpin(this);
   }
 
-  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY, BUSY, ABORTED */
-  async wake(call: Call): Promise<void> {
-    const { residency } = this.device;
-    residency.stirs(this);
+  /** Brings it to the device, where it stays until it is unpinned. @throws OUT_OF_MEMORY, BUSY, ABORTED */
+  async pin(call: Call): Promise<void> {
+    const { slotCache } = this.device;
+    slotCache.pin(this);
     await this.settled();
-    residency.stirs(this);
+    slotCache.pin(this);
     const { image } = this;
     if (!image) return;
     const claim = { call, passing: this.passing, holds: false, returns: true };
-    await residency.bringBack(claim, async (index) => {
+    await slotCache.restore(claim, async (index) => {
       this.index = index;
       try {
         await this.write(this.position, image);
@@ -115,9 +108,9 @@ export class Slot implements Resident {
     });
   }
 
-  async park(): Promise<number> {
+  async spill(): Promise<number> {
     const reading = this.read(this.position);
-    this.parking = reading;
+    this.spilling = reading;
     this.image = await reading;
     const { index } = this;
     this.index = -1;

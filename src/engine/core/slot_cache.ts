@@ -7,7 +7,7 @@ export interface Resident {
   /** Does what it is for come to an end by itself? */
   readonly passing: boolean;
   /** Moves its state to host memory, and gives its slot away. */
-  park(): Promise<number>;
+  spill(): Promise<number>;
 }
 
 /** A generation between two bursts: somebody may ask for the next one, or nobody ever. */
@@ -15,12 +15,12 @@ export interface Guest {
   /** Has it a slot of its own? */
   readonly passing: boolean;
   /** From now on its state may be moved to host memory. */
-  rest(): void;
+  unpin(): void;
   /** Ends it, and frees its slot. */
   evict(error: EdgeError): void;
 }
 
-export interface ResidencySettings {
+export interface SlotCacheSettings {
   /** Sessions that may wait in host memory. */
   spill: number;
   /** Calls that may wait for a slot. */
@@ -35,11 +35,11 @@ const LOOK_MS = 15_000;
  * sessions may wait in host memory. Otherwise one waits in turn, if a slot comes free by itself: what runs without a
  * session comes to its end, and a session that is busy may rest. Sessions that nobody closes keep theirs.
  */
-export class Residency {
+export class SlotCache {
   private readonly idle = new Set<Resident>(); // in slots; the one idle longest first
   private readonly paused = new Map<Guest, boolean>(); // were they so at the last look?
   private readonly queue = new SlotQueue();
-  private parked = 0;
+  private spilledCount = 0;
   private returning = 0; // of them, on their way to a slot
   private passing = 0; // slots of what comes to an end by itself
   private looking: ReturnType<typeof setTimeout> | null = null;
@@ -47,12 +47,12 @@ export class Residency {
 
   constructor(
     private readonly arena: SlotArena,
-    private readonly settings: ResidencySettings,
+    private readonly settings: SlotCacheSettings,
   ) {}
 
   /** Sessions in host memory. */
   get spilled(): number {
-    return this.parked;
+    return this.spilledCount;
   }
 
   /** Calls that wait for a slot. */
@@ -61,11 +61,11 @@ export class Residency {
   }
 
   /** A slot, and the sequence is no longer in host memory once `move` has run. @throws as `acquire` */
-  async bringBack(claim: Claim, move: (slot: number) => Promise<void>): Promise<void> {
+  async restore(claim: Claim, move: (slot: number) => Promise<void>): Promise<void> {
     const slot = await this.acquire(claim);
     try {
       await move(slot);
-      this.parked -= 1;
+      this.spilledCount -= 1;
     } catch (error) {
       this.release(slot, claim.passing);
       throw error;
@@ -99,20 +99,20 @@ export class Residency {
   }
 
   /** It is in a slot, and may be moved. */
-  rests(resident: Resident): void {
+  unpin(resident: Resident): void {
     this.idle.delete(resident);
     this.idle.add(resident);
     this.serve();
   }
 
   /** It must stay where it is. */
-  stirs(resident: Resident): void {
+  pin(resident: Resident): void {
     this.idle.delete(resident);
   }
 
   /** One in host memory was closed. */
   dropped(): void {
-    this.parked -= 1;
+    this.spilledCount -= 1;
     this.serve();
   }
 
@@ -150,12 +150,12 @@ export class Residency {
 
   private async moveOut(victim: Resident): Promise<number> {
     this.idle.delete(victim);
-    this.parked += 1;
+    this.spilledCount += 1;
     if (victim.passing) this.passing -= 1;
     try {
-      return await victim.park();
+      return await victim.spill();
     } catch (error) {
-      this.parked -= 1;
+      this.spilledCount -= 1;
       if (victim.passing) this.passing += 1;
       this.idle.add(victim);
       throw error;
@@ -164,7 +164,7 @@ export class Residency {
 
   /** May one more be moved to host memory, when the claim is granted? */
   private hasRoom({ returns }: { returns: boolean }): boolean {
-    return this.parked - this.returning - (returns ? 1 : 0) < this.settings.spill;
+    return this.spilledCount - this.returning - (returns ? 1 : 0) < this.settings.spill;
   }
 
   private serve(): void {
@@ -227,7 +227,7 @@ export class Residency {
       this.paused.set(guest, true);
       if (!idle || this.queue.length === 0) continue;
       if (!guest.passing) unread += 1;
-      else if (this.hasRoom({ returns: false })) guest.rest();
+      else if (this.hasRoom({ returns: false })) guest.unpin();
       else guest.evict(idled());
     }
     const active = this.arena.taken - this.idle.size;

@@ -8,7 +8,7 @@ import { type Encoding, encode } from './prompt.ts';
 import type { Seat } from './seat.ts';
 import type { Session } from './session.ts';
 import { Transcript } from './text.ts';
-import type { Checkpoint } from './undo_point.ts';
+import type { UndoPoint } from './undo_point.ts';
 
 /** A burst is sent when it is this old, or has this many tokens. */
 const BURST_MS = 40;
@@ -45,7 +45,7 @@ export class Generation {
   private started = false;
   private cached = 0; // tokens of the prompt that needed no prefill
   private count = 0; // tokens sampled and sent, eos and stop tokens aside
-  private before: Checkpoint | null = null; // the state before the burst sent last
+  private before: UndoPoint | null = null; // the state before the burst sent last
   private followed: number[] = []; // the tokens of that burst, and the one that ended it, if one did
   private beyond = false; // is there one that did?
   private ending: { reason: FinishReason; stop: string | number | null } | null = null;
@@ -132,7 +132,7 @@ export class Generation {
     sequence.requireRoom(sequence.rowsWith(rest));
     const { fresh } = sequence;
     if (this.parts.whole) this.cached = sequence.position;
-    if (session) this.before = await sequence.checkpoint();
+    if (session) this.before = await sequence.undoPoint();
     const tokens = await this.guarded(async () => {
       try {
         if (session) await sequence.beginTurn(this.before);
@@ -174,7 +174,7 @@ export class Generation {
     if (this.call.aborted) return [];
     sequence.requireRoom(1);
     const begin = performance.now();
-    if (session) this.before = await sequence.checkpoint();
+    if (session) this.before = await sequence.undoPoint();
     const tokens: Token[] = [];
     await this.guarded(async () => {
       while (!this.ending && !this.call.aborted && tokens.length < BURST_TOKENS) {
@@ -212,7 +212,7 @@ export class Generation {
     const tokens: Token[] = [];
     for (const [i, { sampled }] of results.entries()) {
       checkSampled(sampled, vocabSize);
-      sequence.follow(sampled.id);
+      sequence.commit(sampled.id);
       this.followed.push(sampled.id);
       if (this.endsAt(sampled.id)) this.beyond = true;
       else tokens.push(this.send(sampled));
@@ -280,7 +280,7 @@ export class Generation {
     await this.before!.restore();
     for (const id of ids) {
       await sequence.predict(NO_IDS, {}, new Call());
-      sequence.follow(id);
+      sequence.commit(id);
     }
   }
 

@@ -72,7 +72,7 @@ async function eachFrom(
 ): Promise<void> {
   const { arena } = device;
   const fork = which.length > 1 && arena.taken < arena.sessions ? await sequence.fork(call) : null;
-  const before = which.length > 1 && !fork ? await sequence.checkpoint() : null;
+  const before = which.length > 1 && !fork ? await sequence.undoPoint() : null;
   try {
     for (const [k, i] of which.entries()) {
       if (k > 0) await (fork ? fork.copy(sequence) : before?.restore());

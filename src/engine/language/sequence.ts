@@ -4,12 +4,12 @@ import { recentAfter } from '../../ops/sample.ts';
 import { Checkpoints } from '../../state/checkpoints.ts';
 import type { Conversation } from '../../state/snapshot.ts';
 import { Call } from '../core/call.ts';
-import { type Device, newPast } from '../core/device.ts';
+import type { Device } from '../core/device.ts';
 import type { PrefixCache } from '../core/prefix_cache.ts';
 import { Slot } from '../core/slot.ts';
-import { Memory } from './sequence_history.ts';
+import { newPast, SequenceHistory } from './sequence_history.ts';
 import { inHostMemory, Trail } from './trail.ts';
-import type { Checkpoint } from './undo_point.ts';
+import { takeUndoPoint, type UndoPoint } from './undo_point.ts';
 
 /**
  * A slot's state and the token that it has not consumed yet (docs/adr/0003): the last token of a sequence, given or
@@ -22,10 +22,10 @@ export class Sequence {
   private constructor(
     private readonly device: Device,
     private readonly slot: Slot,
-    readonly memory: Memory,
+    readonly history: SequenceHistory,
     private readonly cache: PrefixCache | null,
   ) {
-    this.trail = new Trail(device, slot, memory);
+    this.trail = new Trail(device, slot, history);
   }
 
   /**
@@ -38,25 +38,25 @@ export class Sequence {
     of: 'session' | 'text' | 'test',
     call: Call = new Call(),
   ): Promise<Sequence> {
-    const memory = new Memory(of === 'session' ? newPast(device) : null);
+    const history = new SequenceHistory(of === 'session' ? newPast(device) : null);
     const slot = await Slot.acquire(device, call, of !== 'session');
-    return new Sequence(device, slot, memory, of === 'test' ? null : device.cache);
+    return new Sequence(device, slot, history, of === 'test' ? null : device.cache);
   }
 
   /**
-   * What `other`, of an engine whose device was lost, is by what host memory knows of it: its state as it was parked,
+   * What `other`, of an engine whose device was lost, is by what host memory knows of it: its state as it was spilled,
    * or the nearest checkpoint and the tokens since.
    * @throws POSITION_UNAVAILABLE if those are no longer known
    */
   static async revive(device: Device, other: Sequence, call: Call): Promise<Sequence> {
     const slot = await Slot.acquire(device, call, false);
-    const { past } = other.memory;
-    const memory = other.memory.copy(past && new Checkpoints(device.checkpoints), inHostMemory);
-    const sequence = new Sequence(device, slot, memory, device.cache);
-    const { parked } = other.slot;
+    const { past } = other.history;
+    const history = other.history.copy(past && new Checkpoints(device.checkpoints), inHostMemory);
+    const sequence = new Sequence(device, slot, history, device.cache);
+    const { spilled } = other.slot;
     try {
-      if (parked) await sequence.slot.write(memory.position, parked);
-      else if (memory.known > 0) await sequence.replay(memory.known, call);
+      if (spilled) await sequence.slot.write(history.position, spilled);
+      else if (history.known > 0) await sequence.replay(history.known, call);
       return sequence;
     } catch (error) {
       sequence.release();
@@ -65,7 +65,7 @@ export class Sequence {
   }
 
   get position(): number {
-    return this.memory.position;
+    return this.history.position;
   }
 
   /** Tokens that the prefix cache had, of the prompt that it was asked for last. */
@@ -74,16 +74,16 @@ export class Sequence {
   }
 
   get fresh(): boolean {
-    return this.memory.fresh;
+    return this.history.fresh;
   }
 
   /** Consumes the pending token and `ids`, but for the last one, which is pending then. */
   async append(ids: Int32Array, call: Call): Promise<void> {
     if (ids.length === 0) return;
-    const { memory, fresh } = this;
+    const { history, fresh } = this;
     const rows = this.unconsumed(ids);
-    memory.pending = rows.at(-1)!;
-    memory.remember(ids);
+    history.pending = rows.at(-1)!;
+    history.remember(ids);
     if (fresh) await this.consumeCached(rows.subarray(0, -1), call);
     else await this.consume(rows.subarray(0, -1), [], call);
   }
@@ -104,8 +104,8 @@ export class Sequence {
     let rows = this.unconsumed(ids);
     if (rows.length === 0) throw new EdgeError('INTERNAL', 'A prediction from no token');
     this.requireRoom(rows.length);
-    this.memory.pending = null;
-    this.memory.remember(ids);
+    this.history.pending = null;
+    this.history.remember(ids);
     if (fresh && this.cache) {
       await this.consumeCached(rows.subarray(0, -1), call);
       rows = rows.subarray(-1);
@@ -127,10 +127,10 @@ export class Sequence {
   ): Promise<void> {
     call.check();
     this.requireRoom(ids.length);
-    const { memory } = this;
+    const { history } = this;
     const spacing = this.trail.spacing(ids.length);
     for (let done = 0; done < ids.length; ) {
-      const { position } = memory;
+      const { position } = history;
       const due = this.trail.untilCheckpoint(spacing);
       const rows = Math.min(ids.length - done, this.trail.wholeSteps(due));
       const wanted = outputs
@@ -150,32 +150,32 @@ export class Sequence {
           take?.(result, output);
         },
       });
-      memory.position += rows + Math.max(0, taken - wanted.length);
+      history.position += rows + Math.max(0, taken - wanted.length);
       done += rows;
-      if (memory.position - position >= due) await this.trail.keep(spacing);
+      if (history.position - position >= due) await this.trail.keep(spacing);
     }
   }
 
   /** Makes `id` the pending token: what `predict` led to. */
-  follow(id: number): void {
-    this.memory.pending = id;
-    this.memory.remember([id]);
+  commit(id: number): void {
+    this.history.pending = id;
+    this.history.remember([id]);
   }
 
   /** What comes now is a turn, to which one may want to go back; `before` is a way back to the state as it is. */
-  async beginTurn(before: Checkpoint | null): Promise<void> {
-    this.memory.beginTurn();
+  async beginTurn(before: UndoPoint | null): Promise<void> {
+    this.history.beginTurn();
     await this.trail.keepTurn(before?.copy ?? null);
   }
 
   /** Ids that penalties look at, `ids` being the next to come: oldest first. */
   recentWith(ids: Int32Array): Int32Array {
-    return recentAfter(this.memory.recent, ids);
+    return recentAfter(this.history.recent, ids);
   }
 
   /** How many rows `predict(ids)` consumes. */
   rowsWith(ids: Int32Array): number {
-    return ids.length + (this.memory.pending === null ? 0 : 1);
+    return ids.length + (this.history.pending === null ? 0 : 1);
   }
 
   /** @throws CONTEXT_FULL unless `rows` more tokens fit */
@@ -191,58 +191,58 @@ export class Sequence {
 
   async reset(): Promise<void> {
     await this.slot.reset();
-    this.memory.restart(0, null, []);
+    this.history.restart(0, null, []);
   }
 
   /** Another sequence with the same state, by one copy of its slot, and the same past. */
   async fork(call: Call): Promise<Sequence> {
-    const { device, memory } = this;
+    const { device, history } = this;
     const slot = await Slot.acquire(device, call, this.slot.passing, this.slot);
-    const copy = memory.copy(memory.past && new Checkpoints(device.checkpoints));
+    const copy = history.copy(history.past && new Checkpoints(device.checkpoints));
     return new Sequence(device, slot, copy, this.cache);
   }
 
   /** Becomes what `origin` is, which nobody can go back in either. */
   async copy(origin: Sequence): Promise<void> {
     await this.slot.copy(origin.slot);
-    this.memory.return(origin.memory.mark());
+    this.history.return(origin.history.mark());
   }
 
   /** The conversation as it is. */
   async read(): Promise<Conversation> {
-    const { position, pending, recent } = this.memory;
+    const { position, pending, recent } = this.history;
     return { position, pending, recent: recent.slice(), image: await this.slot.read(this.position) };
   }
 
   /** Takes up a conversation in place of its own. */
   async take({ position, pending, recent, image }: Conversation): Promise<void> {
     await this.slot.write(position, image);
-    this.memory.restart(position, pending, recent);
+    this.history.restart(position, pending, recent);
     this.trail.keepImage(image);
   }
 
   /** Back to where `length` ids were known: from the nearest checkpoint, by replaying what followed. */
   async rewind(length: number, call: Call): Promise<void> {
-    if (length === this.memory.known) return;
+    if (length === this.history.known) return;
     if (length === 0) return this.reset();
     await this.replay(length, call);
   }
 
   private async replay(length: number, call: Call): Promise<void> {
-    const { memory } = this;
+    const { history } = this;
     const target = length - 1;
-    const { position, copy } = memory.baseOf(target);
+    const { position, copy } = history.baseOf(target);
     if (copy) await this.slot.restore(copy);
     else await this.slot.reset();
-    memory.position = position;
-    memory.pending = null;
-    await this.consume(memory.past!.history.slice(position, target), [], call);
-    memory.rewound(length);
+    history.position = position;
+    history.pending = null;
+    await this.consume(history.past!.ids.slice(position, target), [], call);
+    history.rewound(length);
   }
 
   /** Frees what it holds, wherever that is. */
   release(): void {
-    this.memory.past?.checkpoints.clear();
+    this.history.past?.checkpoints.clear();
     this.slot.release();
   }
 
@@ -253,18 +253,18 @@ export class Sequence {
   }
 
   /** It may be moved to host memory from now on. */
-  rest(): void {
-    this.slot.rest(this.position);
+  unpin(): void {
+    this.slot.unpin(this.position);
   }
 
-  /** Brings it to the device, where it stays until it rests. @throws OUT_OF_MEMORY, BUSY, ABORTED */
-  wake(call: Call): Promise<void> {
-    return this.slot.wake(call);
+  /** Brings it to the device, where it stays until it is unpinned. @throws OUT_OF_MEMORY, BUSY, ABORTED */
+  pin(call: Call): Promise<void> {
+    return this.slot.pin(call);
   }
 
   /** A way back to the state as it is. */
-  checkpoint(): Promise<Checkpoint> {
-    return this.slot.checkpoint(this.memory);
+  undoPoint(): Promise<UndoPoint> {
+    return takeUndoPoint(this.device, this.slot.number, this.history);
   }
 
   /** The same as `consume(ids)` on a fresh state, from the longest prefix that is known. */
@@ -274,7 +274,7 @@ export class Sequence {
     call.check();
     const { length, copy, wanted } = cache.look(ids);
     if (copy) await this.slot.restore(copy);
-    this.memory.position = length;
+    this.history.position = length;
     this.reusedTokens = length;
     for (const end of wanted) {
       await this.consume(ids.subarray(this.position, end), [], call);
@@ -287,7 +287,7 @@ export class Sequence {
 
   /** The pending token, and `ids` after it. */
   private unconsumed(ids: Int32Array): Int32Array {
-    const { pending } = this.memory;
+    const { pending } = this.history;
     if (pending === null) return ids;
     const rows = new Int32Array(ids.length + 1);
     rows[0] = pending;

@@ -1,14 +1,15 @@
 import { EdgeError, requireArgument, show } from '../../errors.ts';
 import { MAX_RECENT } from '../../ops/sample.ts';
-import type { Checkpoints } from '../../state/checkpoints.ts';
-import type { History } from '../../state/history.ts';
+import { Checkpoints } from '../../state/checkpoints.ts';
+import { History } from '../../state/history.ts';
 import type { StateCopy } from '../core/copies.ts';
+import type { Device } from '../core/device.ts';
 
 /** Beginnings of turns that are remembered. */
 const MAX_TURNS = 4096;
 
 /** Where a conversation was. */
-export interface Mark {
+export interface HistoryMark {
   readonly position: number;
   readonly pending: number | null;
   readonly recent: readonly number[];
@@ -18,12 +19,20 @@ export interface Mark {
 
 /** What a session remembers beside its state, to go back to. */
 export interface Past {
-  history: History;
+  ids: History;
   checkpoints: Checkpoints<StateCopy>;
 }
 
+/** Room for a conversation's past. */
+export function newPast(device: Device): Past {
+  return {
+    ids: new History(device.settings.maxHistory + MAX_RECENT),
+    checkpoints: new Checkpoints(device.checkpoints),
+  };
+}
+
 /** What a sequence knows beside its slot's state; `past` is null where nobody will go back. */
-export class Memory {
+export class SequenceHistory {
   position = 0; // consumed tokens
   pending: number | null = null;
   private recentIds: number[] = []; // the last ids, pending one included; ≤ MAX_RECENT
@@ -51,7 +60,7 @@ export class Memory {
 
   /** How many ids `ids` begins with that are known: none where the beginning is forgotten. */
   sharedWith(ids: Int32Array): number {
-    const history = this.past?.history;
+    const history = this.past?.ids;
     if (!history || history.first > 0) return 0;
     const known = history.slice(0, Math.min(history.length, ids.length));
     const parting = known.findIndex((id, i) => id !== ids[i]);
@@ -59,7 +68,7 @@ export class Memory {
   }
 
   remember(ids: ArrayLike<number>): void {
-    this.past?.history.push(ids);
+    this.past?.ids.push(ids);
     for (let i = Math.max(0, ids.length - MAX_RECENT); i < ids.length; i++) this.recentIds.push(ids[i]!);
     if (this.recentIds.length > MAX_RECENT) this.recentIds.splice(0, this.recentIds.length - MAX_RECENT);
   }
@@ -70,18 +79,18 @@ export class Memory {
     if (this.begins.length > MAX_TURNS) this.begins.shift();
   }
 
-  mark(): Mark {
+  mark(): HistoryMark {
     const { position, pending, turnCount: turns } = this;
     return { position, pending, recent: this.recentIds.slice(), length: this.known, turns };
   }
 
   /** Back to a mark of this conversation, the state being that of then. */
-  return(mark: Mark): void {
+  return(mark: HistoryMark): void {
     this.position = mark.position;
     this.pending = mark.pending;
     this.recentIds = mark.recent.slice();
     this.forgetTurns(mark.turns);
-    this.past?.history.truncate(mark.length);
+    this.past?.ids.truncate(mark.length);
     this.past?.checkpoints.truncate(mark.position);
   }
 
@@ -92,14 +101,14 @@ export class Memory {
     this.recentIds = recent.slice();
     this.begins = [];
     this.turnCount = 0;
-    this.past?.history.restart(this.known, recent);
+    this.past?.ids.restart(this.known, recent);
     this.past?.checkpoints.clear();
   }
 
   /** All that this one knows, for a copy of its state; of the checkpoints `some`. */
-  copy(checkpoints: Checkpoints<StateCopy> | null, some?: (copy: StateCopy) => boolean): Memory {
+  copy(checkpoints: Checkpoints<StateCopy> | null, some?: (copy: StateCopy) => boolean): SequenceHistory {
     const { past } = this;
-    const copy = new Memory(past && checkpoints ? { history: past.history.copy(), checkpoints } : null);
+    const copy = new SequenceHistory(past && checkpoints ? { ids: past.ids.copy(), checkpoints } : null);
     if (past && checkpoints) past.checkpoints.copyTo(checkpoints, some);
     copy.position = this.position;
     copy.pending = this.pending;
@@ -127,10 +136,10 @@ export class Memory {
 
   /** The state from which `target` consumed tokens can be reached, as its position. @throws POSITION_UNAVAILABLE */
   baseOf(target: number): { position: number; copy: StateCopy | null } {
-    const { history, checkpoints } = this.past!;
+    const { ids, checkpoints } = this.past!;
     const kept = checkpoints.nearest(target);
     if (kept && this.reaches(kept.position)) return { position: kept.position, copy: kept.value };
-    if (history.first === 0) return { position: 0, copy: null };
+    if (ids.first === 0) return { position: 0, copy: null };
     const earliest = checkpoints.positions.find((position) => this.reaches(position)) ?? this.position;
     throw new EdgeError(
       'POSITION_UNAVAILABLE',
@@ -141,19 +150,19 @@ export class Memory {
 
   /** Back to where `length` ids were known, the state being that of `length − 1` consumed tokens. */
   rewound(length: number): void {
-    const { history, checkpoints } = this.past!;
-    const [pending] = history.slice(length - 1, length);
+    const { ids, checkpoints } = this.past!;
+    const [pending] = ids.slice(length - 1, length);
     this.position = length - 1;
     this.pending = pending!;
-    this.recentIds = [...history.slice(Math.max(history.first, length - MAX_RECENT), length)];
+    this.recentIds = [...ids.slice(Math.max(ids.first, length - MAX_RECENT), length)];
     while (this.begins.length > 0 && this.begins.at(-1)! >= length) this.forgetTurns(this.turnCount - 1);
-    history.truncate(length);
+    ids.truncate(length);
     checkpoints.truncate(this.position);
   }
 
   /** Are the ids there that follow `position`, and those that penalties saw then? */
   private reaches(position: number): boolean {
-    const { first } = this.past!.history;
+    const { first } = this.past!.ids;
     return first === 0 || position + 1 >= first + MAX_RECENT;
   }
 

@@ -5,7 +5,7 @@ import type { Device } from '../core/device.ts';
 import type { RewindTarget } from '../types.ts';
 import { type Encoding, encode } from './prompt.ts';
 import { Sequence } from './sequence.ts';
-import type { Checkpoint } from './undo_point.ts';
+import type { UndoPoint } from './undo_point.ts';
 
 /** The operation that occupies a session. */
 export interface Occupant {
@@ -23,7 +23,7 @@ export class Session {
   private closed = false;
 
   constructor(readonly sequence: Sequence) {
-    sequence.rest();
+    sequence.unpin();
   }
 
   /** The session that `other` was, on another device than the one that it was lost with. */
@@ -72,7 +72,7 @@ export class Session {
   leave(occupant: Occupant): void {
     if (this.occupant !== occupant) return;
     this.occupant = null;
-    if (!this.closed) this.sequence.rest();
+    if (!this.closed) this.sequence.unpin();
   }
 
   /** Only `reset` is possible from now on. */
@@ -100,8 +100,8 @@ export class Session {
 
   /** Back to the ids that it has in common with a whole conversation; gives those that are left to consume. */
   async share(ids: Int32Array, call: Call): Promise<Int32Array> {
-    const length = this.sequence.memory.sharedWith(ids);
-    if (length < this.sequence.memory.known) await this.reversibly(() => this.sequence.rewind(length, call));
+    const length = this.sequence.history.sharedWith(ids);
+    if (length < this.sequence.history.known) await this.reversibly(() => this.sequence.rewind(length, call));
     return ids.subarray(length);
   }
 
@@ -119,7 +119,7 @@ export class Session {
   async rewind(target: RewindTarget, call: Call): Promise<number> {
     await this.during('rewind', call, async () => {
       const length = rewindLength(this.sequence, target);
-      if (length !== this.sequence.memory.known)
+      if (length !== this.sequence.history.known)
         await this.reversibly(() => this.sequence.rewind(length, call));
     });
     return this.sequence.position;
@@ -144,8 +144,8 @@ export class Session {
     await this.sequence.close();
   }
 
-  private async reversibly(run: (before: Checkpoint) => Promise<void>): Promise<void> {
-    const before = await this.sequence.checkpoint();
+  private async reversibly(run: (before: UndoPoint) => Promise<void>): Promise<void> {
+    const before = await this.sequence.undoPoint();
     try {
       await run(before);
     } catch (error) {
@@ -170,7 +170,7 @@ export class Session {
     };
     this.occupy(occupant);
     try {
-      await this.sequence.wake(call);
+      await this.sequence.pin(call);
       return await run();
     } finally {
       this.leave(occupant);
@@ -180,16 +180,16 @@ export class Session {
 }
 
 /** Ids known at the target; position 0 is a fresh session. @throws INVALID_ARGUMENT, POSITION_UNAVAILABLE */
-function rewindLength({ memory }: Sequence, target: RewindTarget): number {
+function rewindLength({ history }: Sequence, target: RewindTarget): number {
   const { position, turn } = Object(target) as { position?: number; turn?: number };
   requireArgument(
     (position === undefined) !== (turn === undefined),
     `Rewind to { position } or to { turn }, found ${show(target)}${position === undefined ? '' : ' with both'}`,
   );
-  if (position === undefined) return memory.turnBegin(turn);
+  if (position === undefined) return history.turnBegin(turn);
   requireArgument(
-    Number.isInteger(position) && position >= 0 && position <= memory.position,
-    `position must be an integer from 0 to ${memory.position}, found ${show(position)}`,
+    Number.isInteger(position) && position >= 0 && position <= history.position,
+    `position must be an integer from 0 to ${history.position}, found ${show(position)}`,
   );
-  return position === 0 ? 0 : Math.min(memory.known, position + 1);
+  return position === 0 ? 0 : Math.min(history.known, position + 1);
 }

@@ -1,9 +1,9 @@
 import type { StateCopy } from '../core/copies.ts';
 import type { Device } from '../core/device.ts';
-import type { Memory } from './sequence_history.ts';
+import type { SequenceHistory } from './sequence_history.ts';
 
 /** A way back to the state that a sequence had. */
-export interface Checkpoint {
+export interface UndoPoint {
   /** The state; null of a fresh slot. */
   readonly copy: StateCopy | null;
   restore(): Promise<void>;
@@ -12,15 +12,19 @@ export interface Checkpoint {
 }
 
 /** Sets a sequence's state aside: nothing for a fresh slot. */
-export async function setAside(device: Device, slot: number, memory: Memory): Promise<Checkpoint> {
+export async function takeUndoPoint(
+  device: Device,
+  slot: number,
+  history: SequenceHistory,
+): Promise<UndoPoint> {
   const { executor, scheduler, copies } = device;
-  const { position } = memory;
-  const mark = memory.mark();
+  const { position } = history;
+  const mark = history.mark();
   const copy = position === 0 ? null : await copies.setAside(slot, position);
   return {
     copy,
     restore: async () => {
-      memory.return(mark); // which holds even if the device, and the state on it, are gone
+      history.return(mark); // which holds even if the device, and the state on it, are gone
       if (copy) await copies.restore(copy, () => slot);
       else await scheduler.exclusive(() => executor.resetSlot(slot));
     },

@@ -13,9 +13,9 @@ const EPS = 1e-5;
 
 /**
  * Multiplies rows by weights of each format on a backend and compares with the same in doubles, computed here: what
- * `knownAnswer`, whose formats are fixed, says nothing of.
+ * `runOpSelfTest`, whose formats are fixed, says nothing of.
  */
-export async function knownFormatsAnswer(
+export async function runFormatSelfTest(
   backend: Backend,
   numerics: Numerics,
   formats: Iterable<WeightFormat>,

@@ -175,7 +175,7 @@ export async function knownLogits(executor: Executor): Promise<{ logits: Float32
 }
 
 /** Runs the tiny model on a backend, and compares with what the reference said. */
-export async function knownAnswer(
+export async function runOpSelfTest(
   backend: Backend,
   numerics: Numerics,
 ): Promise<{ ok: boolean; detail: string }> {

@@ -133,7 +133,7 @@ async function continued(
     { logits: true, sample: { ...GREEDY, position } },
     new Call(),
   );
-  sequence.follow(sampled!.id);
+  sequence.commit(sampled!.id);
   return {
     logits: logits!,
     tokens: [sampled!.id, ...(await greedy(sequence, new Int32Array(0), CONTINUED - 1))],
@@ -145,7 +145,7 @@ async function greedy(sequence: Sequence, ids: Int32Array, count: number): Promi
   for (let next = ids; tokens.length < count; next = next.subarray(0, 0)) {
     const position = sequence.position + sequence.rowsWith(next);
     const { sampled } = await sequence.predict(next, { sample: { ...GREEDY, position } }, new Call());
-    sequence.follow(sampled!.id);
+    sequence.commit(sampled!.id);
     tokens.push(sampled!.id);
   }
   return tokens;
