@@ -47,3 +47,11 @@ if [ ! -d "$bundlers/node_modules/typescript" ]; then
   npm install --prefix "$bundlers" --ignore-scripts --no-audit --no-fund next@16 react@19 react-dom@19 webpack@5 \
     rollup@4 @rollup/plugin-node-resolve@16 parcel@2 typescript@5.4
 fi
+
+typedoc=node_modules/.cache/edge-ssm/typedoc
+if [ ! -d "$typedoc/node_modules/typedoc" ]; then
+  mkdir -p "$typedoc"
+  echo '{ "private": true }' >"$typedoc/package.json"
+  npm install --prefix "$typedoc" --ignore-scripts --no-audit --no-fund --save-exact typedoc@0.28.20 \
+    typedoc-plugin-markdown@4.14.1 typescript@6.0.3 # TypeDoc does not know the compiler of TypeScript 7
+fi

@@ -108,25 +108,26 @@ test('README explains every code of an error', () => {
   expect(explained!.sort()).toEqual(codes.sort());
 });
 
+/** What GitHub calls the headings of a document (those of one name are numbered), and the names that it gives itself. */
+function anchorsOf(text: string): string[] {
+  const seen = new Map<string, number>();
+  const headings = text.match(/^#+ .+$/gm)!.map((line) => {
+    const words = line.replace(/^#+ /, '').toLowerCase().replaceAll(' ', '-');
+    const name = words.replace(/[^\w-]/g, '');
+    const count = seen.get(name) ?? 0;
+    seen.set(name, count + 1);
+    return count === 0 ? name : `${name}-${count}`;
+  });
+  return [...headings, ...[...text.matchAll(/<a id="([^"]+)"/g)].map(([, id]) => id!)];
+}
+
 test('links between documents lead somewhere', () => {
   for (const file of [...DOCUMENTS, 'ARCHITECTURE.md', 'CONTRIBUTING.md'])
     for (const [, to] of source(file).matchAll(/\]\(((?!https?:)[^)]*)\)/g)) {
       const [path, anchor] = to!.split('#');
       const target = join(ROOT, path ? join(file, '..', path) : file);
       expect(existsSync(target), `${file}: ${to}`).toBe(true);
-      const heading = (line: string) =>
-        line
-          .replace(/^#+ /, '')
-          .toLowerCase()
-          .replaceAll(' ', '-')
-          .replace(/[^\w-]/g, '');
-      if (anchor)
-        expect(
-          readFileSync(target, 'utf8')
-            .match(/^#+ .+$/gm)!
-            .map(heading),
-          `${file}: ${to}`,
-        ).toContain(anchor);
+      if (anchor) expect(anchorsOf(readFileSync(target, 'utf8')), `${file}: ${to}`).toContain(anchor);
     }
 });
 

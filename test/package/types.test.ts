@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { INSTALLED } from './context.ts';
+import { INSTALLED, runCommand } from './context.ts';
 
 const TYPES = join(INSTALLED, 'dist/types');
 const read = (file: string) => readFileSync(join(TYPES, file), 'utf8');
@@ -60,5 +61,10 @@ describe('the types that are shipped', () => {
     ]);
     const faults = files.flatMap((file) => undocumented(read(file)).map((line) => `${file}: ${line.trim()}`));
     expect(faults).toEqual([]);
+  });
+
+  test('are those of docs/api.md', async () => {
+    const script = fileURLToPath(new URL('../../scripts/api-reference.mjs', import.meta.url));
+    await runCommand([process.execPath, script, '--check', TYPES]); // else: npm run docs
   });
 });
