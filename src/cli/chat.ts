@@ -3,7 +3,7 @@ import { EdgeError } from '../errors.ts';
 import { exit, LineReader, print, printError } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, modelOption, promptWords, withModel } from './command.ts';
 import { type Options, SAMPLING_OPTIONS, UsageError } from './options.ts';
-import { MessageTalk, Talk } from './talk.ts';
+import { MessageTalk, type Talk, TextTalk } from './talk.ts';
 
 const HINT =
   'Each line continues the conversation. /undo takes the last turn back, /retry runs it again, /fork goes on in a copy\n' +
@@ -37,7 +37,7 @@ async function begin(model: Model, options: Options): Promise<Talk> {
   if (system !== undefined && !model.info.hasChatTemplate)
     throw new UsageError(`--system needs a model with a chat template; ${model.info.name} has none`);
   const session = await model.session();
-  if (options.flag('raw') || !model.info.hasChatTemplate) return new Talk(model, session);
+  if (options.flag('raw') || !model.info.hasChatTemplate) return new TextTalk(model, session);
   return new MessageTalk(model, session, system);
 }
 

@@ -6,11 +6,14 @@ import { EdgeError, requireArgument } from '../errors.ts';
 import { writeFileAtomic } from '../runtime/node.ts';
 import { readText } from './text.ts';
 
-/** A conversation at the terminal: lines that follow each other as text, in a session. */
-export class Talk {
+/** A conversation at the terminal. */
+export type Talk = TextTalk | MessageTalk;
+
+/** Lines that follow each other as text, in a session. */
+export class TextTalk {
   constructor(
-    protected readonly model: Model,
-    protected session: Session,
+    private readonly model: Model,
+    private session: Session,
   ) {}
 
   get position(): number {
@@ -40,8 +43,8 @@ export class Talk {
     await this.session.reset();
   }
 
-  async fork(): Promise<Talk> {
-    return new Talk(this.model, await this.session.fork());
+  async fork(): Promise<TextTalk> {
+    return new TextTalk(this.model, await this.session.fork());
   }
 
   async save(file: string): Promise<void> {
@@ -59,26 +62,28 @@ export class Talk {
   }
 }
 
-/** One in messages, by the model's chat template. They are all there is to it: the session follows them. */
-export class MessageTalk extends Talk {
+/** Messages, by the model's chat template. They are all there is to it: the session follows them. */
+export class MessageTalk {
   constructor(
-    model: Model,
-    session: Session,
+    private readonly model: Model,
+    private readonly session: Session,
     private readonly system: string | undefined,
     private messages: readonly ChatMessage[] = begin(system),
-  ) {
-    super(model, session);
+  ) {}
+
+  get position(): number {
+    return this.session.position;
   }
 
-  override reply(line: string, options: GenerationOptions): Generation {
+  reply(line: string, options: GenerationOptions): Generation {
     return this.session.generate({ messages: [...this.messages, { role: 'user', content: line }] }, options);
   }
 
-  override get size(): string {
+  get size(): string {
     return `${this.messages.length} messages`;
   }
 
-  override keep(line: string, reply: string): void {
+  keep(line: string, reply: string): void {
     const turn = [
       { role: 'user', content: line },
       { role: 'assistant', content: reply },
@@ -86,7 +91,7 @@ export class MessageTalk extends Talk {
     this.messages = [...this.messages, ...turn];
   }
 
-  override async undo(): Promise<string> {
+  async undo(): Promise<string> {
     const last = this.messages.findLastIndex(({ role }) => role === 'user');
     requireArgument(last >= 0, 'There is no turn to take back');
     const line = this.messages[last]!.content;
@@ -94,20 +99,20 @@ export class MessageTalk extends Talk {
     return `'${line}' and its reply; ${this.size} are left`;
   }
 
-  override async reset(): Promise<void> {
-    await super.reset();
+  async reset(): Promise<void> {
+    await this.session.reset();
     this.messages = begin(this.system);
   }
 
-  override async fork(): Promise<Talk> {
+  async fork(): Promise<MessageTalk> {
     return new MessageTalk(this.model, await this.session.fork(), this.system, this.messages);
   }
 
-  override async save(file: string): Promise<void> {
+  async save(file: string): Promise<void> {
     await writeFileAtomic(file, [new TextEncoder().encode(`${JSON.stringify(this.messages, null, 1)}\n`)]);
   }
 
-  override async load(file: string): Promise<void> {
+  async load(file: string): Promise<void> {
     const text = await readText(file);
     try {
       const messages = JSON.parse(text) as ChatMessage[];
@@ -122,6 +127,10 @@ export class MessageTalk extends Talk {
         },
       );
     }
+  }
+
+  close(): Promise<void> {
+    return this.session.close();
   }
 }
 
