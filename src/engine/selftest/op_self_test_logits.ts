@@ -1,4 +1,4 @@
-/** Made by scripts/known-answer.mjs: the reference backend's logits of `knownProgram`, [9, 32]. */
+/** Made by scripts/op-self-test-logits.mjs: the reference backend's logits of `knownProgram`, [9, 32]. */
 // biome-ignore format: a table
 export const KNOWN_LOGITS: readonly number[] = [
   -0.8421269, -0.6952811, -2.78239, -0.4007329, -2.04018, -0.1649338, -0.3627998, -2.227316,

@@ -14,7 +14,7 @@ import { checkProgram } from '../../src/ops/program.ts';
 const create = () =>
   reference.create(knownProgram, knownFormats, { slots: 2, numerics: 'exact', threads: 1 });
 
-test('the stored logits are what the reference says (else: node scripts/known-answer.mjs)', async () => {
+test('the stored logits are what the reference says (else: node scripts/op-self-test-logits.mjs)', async () => {
   const { logits } = await knownLogits(await create());
   expect(KNOWN_LOGITS).toHaveLength(logits.length);
   for (const [i, known] of KNOWN_LOGITS.entries())

@@ -1,4 +1,4 @@
-// Writes src/engine/selftest/op_self_test_logits.ts: the reference backend's logits of the known-answer model.
+// Writes src/engine/selftest/op_self_test_logits.ts: the reference backend's logits of the op self-test's model.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const target = join(root, 'src/engine/selftest/op_self_test_logits.ts');
-const folder = await mkdtemp(join(tmpdir(), 'known-answer-'));
+const folder = await mkdtemp(join(tmpdir(), 'op-self-test-'));
 const outfile = join(folder, 'run.mjs');
 await build({
   stdin: {
@@ -41,7 +41,7 @@ for (let i = 0; i < logits.length; i += 8)
   rows.push(`  ${[...logits.subarray(i, i + 8)].map((x) => Number(x.toPrecision(7))).join(', ')},`);
 await writeFile(
   target,
-  `/** Made by scripts/known-answer.mjs: the reference backend's logits of \`knownProgram\`, [9, 32]. */
+  `/** Made by scripts/op-self-test-logits.mjs: the reference backend's logits of \`knownProgram\`, [9, 32]. */
 // biome-ignore format: a table
 export const KNOWN_LOGITS: readonly number[] = [
 ${rows.join('\n')}
