@@ -7,8 +7,8 @@ export interface Dispatch {
 }
 
 /**
- * A GPU that has the buffers of a plan and its kernels compiled: all that the executor wants of one. What is written,
- * cleared, copied and run happens in the order of the calls. All but `lost`, `settle` and `dispose` suppose `check`.
+ * A GPU with the buffers of a plan and its compiled kernels: all that the executor needs of a GPU API. Writes, clears,
+ * copies and runs happen in the order of the calls. Callers `check` first.
  */
 export interface GpuDevice {
   /** True once the device went away, with all that was on it. */
@@ -20,7 +20,7 @@ export interface GpuDevice {
   clear(ranges: readonly Range[]): void;
   /** Each range of `from` to the one of the same index of `to`, which is of the same size and lies elsewhere. */
   copy(from: readonly Range[], to: readonly Range[]): void;
-  /** Each sees what those before it wrote; all of them again `times` times. */
+  /** Runs the dispatches one after the other, all of them `times` times. Each sees the writes of those before it. */
   run(dispatches: readonly Dispatch[], times: number): void;
   read(ranges: readonly Range[]): Promise<ArrayBuffer[]>;
   /** Resolves when all before has happened. */

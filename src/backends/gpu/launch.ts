@@ -1,6 +1,6 @@
 import type { KernelName } from './kernels.ts';
 
-/** What of a device decides the kernels. */
+/** The facts of a device that decide its kernels. */
 export interface Features {
   subgroups: number; // the most threads of one; 0 where they are not used
   packedDots: boolean; // dot products of 8-bit integers

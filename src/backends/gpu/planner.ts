@@ -39,7 +39,7 @@ export type PlanOptions = Pick<ExecutorOptions, 'slots' | 'numerics'>;
 const MAX_OUTPUTS = 64;
 const ALIGNMENT = 256; // bytes, of a binding's offset
 
-/** Takes the buffers of a program, and what its ops ask for besides: they add to it while they describe their launches. */
+/** Sizes the buffers of a program. Ops add shared buffers and regions of vectors while they describe their launches. */
 export class Planner {
   readonly buffers = new Map<string, PlannedBuffer>();
   readonly linears = new Map<string, PlannedLinear>();

@@ -9,8 +9,7 @@ export interface MatrixTiling {
 }
 
 /**
- * How the work of kernels is cut. Whatever it says, the results are right; they are quick where these numbers were
- * found. A workgroup is one of the kernel that the part is named after.
+ * Sizes that kernels are cut into, a group a kernel. Results are right with any of them; speed is what they decide.
  */
 export interface Tuning {
   readonly matvec: {
@@ -48,7 +47,7 @@ export interface Tuning {
   };
 }
 
-/** Measured on an H100. */
+/** Chooses for a device. The numbers were measured on an H100. */
 export function tuningOf({ maxWorkgroupMemory }: Features): Tuning {
   const roomy = maxWorkgroupMemory >= 32_768;
   return {
