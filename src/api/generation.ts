@@ -30,6 +30,7 @@ const dropped = new FinalizationRegistry<GenerationRun>((run) => run.drop());
 export class Generation implements AsyncIterable<Token>, PromiseLike<GenerateResult> {
   readonly #run: GenerationRun;
   #taken = false; // by an iterator, or by result()
+  #result: Promise<GenerateResult> | null = null; // that takes the tokens itself
 
   /** @internal */
   constructor(client: EngineClient, session: Continued | null, prompt: Prompt, options?: GenerationOptions) {
@@ -42,19 +43,29 @@ export class Generation implements AsyncIterable<Token>, PromiseLike<GenerateRes
    *   make no sense
    */
   [Symbol.asyncIterator](): AsyncGenerator<Token, void, undefined> {
-    if (this.#taken)
-      throw new EdgeError('INVALID_ARGUMENT', 'A generation can be iterated once; call generate() again');
+    if (!this.#taken) this.#run.listen();
+    else this.#takeOver();
     this.#taken = true;
-    this.#run.listen();
     const tokens = new TokenIterator(this.#run);
     dropped.register(tokens, this.#run, this.#run);
     this.#run.onEnd(() => dropped.unregister(this.#run));
     return tokens;
   }
 
+  #takeOver(): void {
+    const result = this.#result;
+    this.#result = null; // once
+    if (!result || !this.#run.takeOver())
+      throw new EdgeError(
+        'INVALID_ARGUMENT',
+        'A generation can be iterated once, and not after result() took its first token; call generate() again',
+      );
+    result.catch(() => {}); // the loop tells what failed
+  }
+
   /**
    * The whole text once it is there. Generates it if nothing iterates over this generation; beside a loop it waits
-   * for the loop to end, and rejects with ABORTED if that was left early.
+   * for the loop to end, and rejects with ABORTED if that was left early. The loop may begin right after it, too.
    * Tokens that a loop takes are kept from its first one on if `result()` was asked for by then, or with
    * `collect: true`. Else nothing is kept, however long the text: the result then has `finishReason`, `stop`, `seed`
    * and `usage`, and reading its `text` or `tokens` throws INVALID_ARGUMENT.
@@ -68,6 +79,7 @@ export class Generation implements AsyncIterable<Token>, PromiseLike<GenerateRes
     }
     this.#taken = true;
     const result = this.#run.result();
+    this.#result = result;
     void this.#run.drain();
     return result;
   }

@@ -31,6 +31,8 @@ export class GenerationRun {
   #kept: { tokens: Token[]; text: string } | null; // null: nobody asked
   #turn: Promise<unknown> | null = null; // the next() that waits, and those behind it
   #asking: object | null = null; // who waits for it, and is not dropped as long
+  #first: Promise<IteratorResult<Token, void>> | null = null; // what result() asked for, until somebody took it
+  #overtaken = false; // by a loop that began after result() had
   #interrupt: (() => void) | null = null; // ends what it waits for
   #outcome: Outcome | null = null;
   #told = false; // an error is thrown once
@@ -64,6 +66,11 @@ export class GenerationRun {
   }
 
   next(asking: object): Promise<IteratorResult<Token, void>> {
+    if (this.#overtaken && this.#first) {
+      const first = this.#first;
+      this.#first = null;
+      return first;
+    }
     if (!this.#turn && !this.#outcome && this.#at < this.#burst.length)
       return Promise.resolve({ done: false, value: this.#take() });
     const step = () => this.#step();
@@ -77,12 +84,20 @@ export class GenerationRun {
     return turn;
   }
 
-  /** Takes all tokens, for the result. */
+  /** Takes all tokens, for the result, unless a loop takes over. */
   async drain(): Promise<void> {
     this.listen();
     try {
-      while (!(await this.next(this)).done);
+      this.#first = this.next(this);
+      let { done } = await this.#first;
+      while (!done && !this.#overtaken) ({ done } = await this.next(this));
     } catch {} // result() tells
+  }
+
+  /** A loop takes the tokens that result() began with; false if that has taken one. */
+  takeOver(): boolean {
+    this.#overtaken ||= this.#first !== null && this.#delivered === 0;
+    return this.#overtaken;
   }
 
   async leave(): Promise<void> {

@@ -42,6 +42,39 @@ describe('a generation', () => {
     expect((await generation.result()).tokens.length).toBe(20);
   });
 
+  test('result() may be asked for before the loop: the loop gets every token', async () => {
+    const model = await loadNano();
+    const generation = model.generate(PROMPT, { ...OPTIONS, maxTokens: 20 });
+    const result = generation.result();
+    const ids: number[] = [];
+    for await (const { id } of generation) ids.push(id);
+    expect(ids).toEqual(expected.slice(0, 20));
+    expect((await result).tokens.map(({ id }) => id)).toEqual(ids);
+    expect(() => generation[Symbol.asyncIterator]()).toThrow(/iterated once/);
+
+    const whole = model.generate(PROMPT, { ...OPTIONS, maxTokens: 2 });
+    await whole;
+    expect(() => whole[Symbol.asyncIterator]()).toThrow(/after result\(\)/);
+  });
+
+  test('the loop after result() ends it when it is left, and tells what fails', async () => {
+    const model = await loadNano({ maxSessions: 1 });
+    const session = await model.session();
+    const generation = session.generate(PROMPT, { ...OPTIONS, maxTokens: 20 });
+    const result = generation.result();
+    let count = 0;
+    for await (const _ of generation) if (++count === 3) break;
+    await expect(result).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(session.position).toBe((await model.tokenizer.encode(PROMPT)).length + 2);
+
+    const wrong = session.generate('', { topK: -1 });
+    void wrong.result(); // nobody awaits it
+    const loop = async () => {
+      for await (const _ of wrong);
+    };
+    await expect(loop()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   test('can be iterated once', async () => {
     const model = await loadNano();
     const generation = model.generate(PROMPT, { ...OPTIONS, maxTokens: 2 });
