@@ -47,7 +47,7 @@ export class EdgeError extends Error {
   /** Always `'EdgeError'`. */
   override readonly name = 'EdgeError';
   /** Of `session.append(stream)`: what the stream gave and the session did not consume, in order. */
-  unconsumed?: readonly (string | Int32Array)[];
+  declare unconsumed?: readonly (string | Int32Array)[];
 
   /** Made by edge-ssm; a `cause` is what led to it. */
   constructor(

@@ -182,7 +182,7 @@ class Reader {
   at = 0;
   private elements = 0;
   private readonly view: DataView;
-  private readonly text = new TextDecoder(); // tokens may be torn characters: read as U+FFFD
+  private readonly text = new TextDecoder('utf-8', { ignoreBOM: true }); // torn characters of tokens read as U+FFFD
 
   constructor(
     private readonly name: string,

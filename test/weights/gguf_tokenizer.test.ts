@@ -114,6 +114,19 @@ describe('the tokenizer of a GGUF file', () => {
     }
   });
 
+  test('a piece that begins with a byte order mark keeps it', async () => {
+    const scores: [string, GgufValue] = ['tokenizer.ggml.scores', { array: [6, [0, 0, 0, -1, -2]] }];
+    const pieces = strings('<unk>', '<s>', '▁', '\ufeff', 'a');
+    const checkpoint = await tokenizerOf([
+      ['tokenizer.ggml.model', { string: 'llama' }],
+      ['tokenizer.ggml.tokens', pieces],
+      ['tokenizer.ggml.token_type', { array: [5, [2, 3, 1, 1, 1]] }],
+      scores,
+    ]);
+    const tokenizer = parseTokenizer({ name: 'x', tokenizer: checkpoint.tokenizer!, config: null }, 5);
+    expect([...tokenizer.encode('\ufeffa', { continues: true })]).toEqual([3, 4]);
+  });
+
   test('a tokenizer.json beside the file comes first', async () => {
     const text = json({ model: { type: 'BPE', vocab: { x: 0 }, merges: [] } });
     const checkpoint = await tokenizerOf(SMALL, { 'tokenizer.json': text });

@@ -19,9 +19,10 @@ describe('errors across the boundary', () => {
     expect(cause.cause).not.toBeInstanceOf(EdgeError);
   });
 
-  test('no cause stays no cause', () => {
+  test('no cause stays no cause, and nothing unconsumed nothing', () => {
     const found = crossed(new EdgeError('BUSY', 'busy')) as EdgeError;
     expect('cause' in found).toBe(false);
+    expect('unconsumed' in found).toBe(false);
   });
 
   test.each([
