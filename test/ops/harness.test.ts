@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { reference } from '../../src/backends/reference/index.ts';
 import type { Backend, Executor } from '../../src/backends/types.ts';
-import type { OpName } from '../../src/ops/index.ts';
+import type { OpCall, OpName } from '../../src/ops/index.ts';
 import { quant } from '../helpers/tensors.ts';
+import type { OpCase } from './build.ts';
 import { cases } from './cases.ts';
+import { cover, richest, traits } from './cover.ts';
 import { runCase } from './run_case.ts';
 
 /** The reference backend with a fault. */
@@ -100,5 +102,34 @@ describe('the parity harness', () => {
       readBuffer: async (name) => (await executor.readBuffer(name)).fill(Number.NaN),
     }));
     expect(await faultsOf(broken, 'embed', '1 of 1')).toEqual(['step 0: y[0, 1)']);
+  });
+});
+
+describe('cases chosen by what they are', () => {
+  const renamed = (list: readonly OpCase[]) =>
+    list.map((testCase, i) => ({ ...testCase, name: `case ${i}` }));
+  const indices = (chosen: readonly OpCase[], list: readonly OpCase[]) =>
+    chosen.map((one) => list.indexOf(one));
+
+  test.each(Object.keys(cases) as OpName[])('%s: every trait, whatever the names', (op) => {
+    const list = cases[op];
+    const chosen = cover(list);
+    expect(new Set(chosen.flatMap(traits))).toEqual(new Set(list.flatMap(traits)));
+    expect(new Set(chosen).size).toBe(chosen.length);
+    expect(chosen).toEqual(expect.arrayContaining(list.filter(({ expected }) => expected)));
+    const others = renamed(list);
+    expect(indices(cover(others), others)).toEqual(indices(chosen, list));
+    expect(indices(richest(others), others)).toEqual(indices(richest(list), list));
+  });
+
+  test('a case with a trait of its own is one of them', () => {
+    const [first] = cases.conv1d;
+    const [call] = first!.program.calls;
+    const odd = {
+      ...first!,
+      program: { ...first!.program, calls: [{ ...call!, dilation: 2 } as unknown as OpCall] },
+    };
+    expect(cover([...cases.conv1d, odd])).toContain(odd);
+    expect(cover(cases.conv1d).length).toBeLessThan(cases.conv1d.length);
   });
 });

@@ -13,7 +13,8 @@ runGolden(
   { label: 'webgpu, subgroups', required: REQUIRED },
   FULL ? undefined : [ON_LAVAPIPE ? 'falcon-h1' : 'rene-a'],
 );
-// The residual of one row goes from block to block in shares (mamba2_project).
+// The residual of one row goes from block to block in shares (mamba2_project). Activations of 16 bits are each wrong by
+// up to 2^-16 of their group's largest, and that adds up from block to block: the bound of the same numerics on WASM.
 for (const numerics of ['exact', 'i16'] as const)
   runGolden(
     dawn(),
@@ -23,6 +24,7 @@ for (const numerics of ['exact', 'i16'] as const)
       chunk: 1,
       format: quant(8, 32),
       against: 'reference',
+      tolerance: numerics === 'i16' ? 1e-3 : 1e-4,
       required: REQUIRED,
     },
     FULL ? undefined : ON_LAVAPIPE && numerics === 'exact' ? ['mamba2-a', 'rene-a'] : ['mamba2-a'],
