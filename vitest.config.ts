@@ -28,6 +28,7 @@ export default defineConfig({
       '**/node_modules/**',
     ],
     globalSetup: ['scripts/vitest-setup.mjs'],
+    setupFiles: ['test/helpers/fast_equality.ts'],
     testTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,
