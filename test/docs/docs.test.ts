@@ -1,5 +1,13 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -129,6 +137,16 @@ test('links between documents lead somewhere', () => {
       expect(existsSync(target), `${file}: ${to}`).toBe(true);
       if (anchor) expect(anchorsOf(readFileSync(target, 'utf8')), `${file}: ${to}`).toContain(anchor);
     }
+});
+
+test('documents for maintainers name files that exist', () => {
+  const decisions = readdirSync(join(ROOT, 'docs/adr')).map((name) => `docs/adr/${name}`);
+  const absent = ['ARCHITECTURE.md', 'CONTRIBUTING.md', ...decisions].flatMap((file) =>
+    [...source(file).matchAll(/\b(?:src|wasm|shaders|models|bench|test|workers|scripts)\/[\w./-]*\w/g)]
+      .filter(([path]) => !existsSync(join(ROOT, path)))
+      .map(([path]) => `${file}: ${path}`),
+  );
+  expect(absent).toEqual([]);
 });
 
 describe.each(DOCUMENTS.filter((file) => blocksOf(file).length > 0))('%s', (file) => {
