@@ -1,5 +1,6 @@
 import type { OutputResult } from '../../src/backends/types.ts';
 import type { Numerics, WeightFormat } from '../../src/types.ts';
+import { FULL } from '../helpers/full.ts';
 import { F16, F32, quant } from '../helpers/tensors.ts';
 import { type FixtureModel, logitsOf } from '../models/golden.ts';
 import { GREEDY } from '../ops/sample_cases.ts';
@@ -18,6 +19,12 @@ export const MODES: Mode[] = [
     { format: quant(8, 64, true), numerics },
   ]),
 ];
+
+/** Those for a model: `nano`, which has the ops of the others, takes all; they take floats and i8, and all in test:full. */
+export function modesOf(name: string): Mode[] {
+  if (FULL || name === 'nano') return MODES;
+  return MODES.filter(({ format, numerics }) => format === F32 || numerics === 'i8');
+}
 
 /** Ids that visit the vocabulary. */
 export const idsOf = ({ program }: FixtureModel, length = LENGTH, seed = 1) =>
