@@ -8,7 +8,7 @@ import { inPage } from '../browser.mjs';
 const options = JSON.parse(process.argv[2]);
 const folder = statSync(options.file).isDirectory();
 const places = {
-  '/edge-ssm/': fileURLToPath(new URL('../../dist/browser/', import.meta.url)),
+  '/edge-ssm/': fileURLToPath(new URL('../../dist/', import.meta.url)),
   '/bench/': fileURLToPath(new URL('../page/', import.meta.url)),
   '/model/': folder ? options.file : dirname(options.file),
 };

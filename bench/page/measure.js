@@ -1,6 +1,6 @@
 /** One model in this browser, end to end, through the library as users have it; verified before it is timed. */
 export async function measure({ source, threads, numerics, prompt, tokens }) {
-  const { load } = await import('/edge-ssm/index.js');
+  const { load } = await import('/edge-ssm/browser/index.js');
   const begin = performance.now();
   const model = await load(source, { threads: Number(threads), numerics, maxSessions: 1 });
   const loadMs = performance.now() - begin;
