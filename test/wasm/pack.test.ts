@@ -67,6 +67,35 @@ async function both(simd: 'scalar' | 'simd', tensor: QuantTensor, space = 2 ** 1
 
 const ROWS = [1, 8, 13, 64];
 
+test("ggml's blocks are packed as they are: no arrays are made of them", async () => {
+  const { packer } = await memoryWith('simd', 2 ** 18);
+  const format = { kind: 'quant', bits: 4, group: 32, scaleDtype: 'f16', hasBias: false } as const;
+  const { q, scale } = canonical(8, 64, format);
+  let made = 0;
+  const counted = <T>(value: T) => {
+    made++;
+    return value;
+  };
+  const tensor: QuantTensor = {
+    format,
+    rows: 8,
+    cols: 64,
+    get q() {
+      return counted(q);
+    },
+    get scale() {
+      return counted(scale);
+    },
+    get bias() {
+      return counted(null);
+    },
+    blocks: new Uint8Array((8 * 64 * 18) / 32),
+  };
+  const packed = packedWeight([8, 64], format, 'i8');
+  expect(packer.pack(WEIGHT, packed, tensor)).toBe(false);
+  expect(made).toBe(0);
+});
+
 describe.each(['scalar', 'simd'] as const)('packing in the %s module', (simd) => {
   const formats = ([16, 32, 64, 128] as GroupSize[]).flatMap((group) =>
     ([4, 8] as const).flatMap((bits) =>

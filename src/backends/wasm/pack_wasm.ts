@@ -157,8 +157,9 @@ export class Packer implements TilePacker {
 }
 
 /** The arrays of rows, each [rows, …]. */
-function partsOf({ blocks, q, scale, bias }: QuantTensor): (Uint8Array | Uint16Array | Float32Array)[] {
-  if (blocks) return [blocks];
+function partsOf(tensor: QuantTensor): (Uint8Array | Uint16Array | Float32Array)[] {
+  if (tensor.blocks) return [tensor.blocks]; // the arrays are made when they are asked for
+  const { q, scale, bias } = tensor;
   return bias ? [q, scale, bias] : [q, scale];
 }
 
