@@ -13,7 +13,7 @@ import { isMlx, mlxTensors } from './mlx.ts';
 import { mlxConfig } from './mlx_config.ts';
 import { withPacked } from './packed.ts';
 import { readQuantized } from './quantization.ts';
-import { readSafetensorsHeader } from './safetensors.ts';
+import { readSafetensorsHeader, type SafetensorsHeader } from './safetensors.ts';
 import { isTorch, torchTensors } from './torch.ts';
 import type { Checkpoint, StoredTensor } from './types.ts';
 
@@ -49,9 +49,14 @@ export async function openCheckpoint(
     const first = await findWeights(files, signal);
     opened.push(first.source);
     await refuseImpostorFile(first.source, signal);
-    const sidecars = await readSidecars(await withPacked(files, first.source, signal), signal);
-    if (await isGguf(first.source, signal)) return await openGguf(first.source, sidecars, signal);
-    return await openShards(files, first, sidecars, opened, signal);
+    if (await isGguf(first.source, signal))
+      return await openGguf(first.source, await readSidecars(files, signal), signal);
+    const header = await headerOf(first, signal);
+    const sidecars = await readSidecars(
+      header ? withPacked(files, first.source.name, header) : files,
+      signal,
+    );
+    return await openShards(files, { ...first, header }, sidecars, opened, signal);
   } catch (error) {
     await Promise.all(opened.map((source) => source.close().catch(() => {})));
     throw error;
@@ -98,6 +103,16 @@ async function findWeights(files: FileSet, signal: AbortSignal | undefined): Pro
       (files.note ??
         "expected the folder of a model, or one of its files; models of the hub are 'hf:organization/name'"),
   );
+}
+
+/** The header of a safetensors file; null of an index, and of what PyTorch saved. */
+async function headerOf(
+  { file, source }: Found,
+  signal: AbortSignal | undefined,
+): Promise<SafetensorsHeader | null> {
+  if (file.endsWith('.index.json') || PYTORCH.test(source.name) || (await isTorch(source, signal)))
+    return null;
+  return readSafetensorsHeader(source, signal);
 }
 
 async function readSidecars(files: FileSet, signal: AbortSignal | undefined): Promise<Sidecars> {
@@ -156,7 +171,7 @@ async function readSmall(
 /** One file of tensors, or the files that an index names: safetensors or PyTorch's. */
 async function openShards(
   files: FileSet,
-  first: Found,
+  first: Found & { header: SafetensorsHeader | null },
   sidecars: Sidecars,
   opened: ByteSource[],
   signal: AbortSignal | undefined,
@@ -166,14 +181,14 @@ async function openShards(
   let config = sidecars.config;
   let container: Checkpoint['container'] = 'safetensors';
   let own = false; // a file says itself how its weights are quantized
-  const add = async (source: ByteSource) => {
+  const add = async (source: ByteSource, known: SafetensorsHeader | null) => {
     let found: ReadonlyMap<string, StoredTensor>;
-    if (await isTorch(source, signal)) {
+    if (!known && (await isTorch(source, signal))) {
       container = 'pytorch';
       found = await torchTensors(source, signal);
     } else {
       if (PYTORCH.test(source.name)) throw notZip(source.name);
-      const header = await readSafetensorsHeader(source, signal);
+      const header = known ?? (await readSafetensorsHeader(source, signal));
       metadata = { ...header.metadata, ...metadata };
       if (isMlx(header)) {
         const mlx = mlxConfig(source.name, header); // a config.json beside such a file is of another library
@@ -202,7 +217,7 @@ async function openShards(
         throw new EdgeError('NOT_FOUND', `${files.name}: '${first.file}' names '${file}', which is missing`);
       opened.push(shard);
       await refuseImpostorFile(shard, signal);
-      await add(shard);
+      await add(shard, null);
     }
     for (const [tensor, file] of index)
       if (!tensors.has(tensor) && !/\.(scales|biases)$/.test(tensor))
@@ -210,7 +225,7 @@ async function openShards(
           'INVALID_FILE',
           `${files.name}: '${first.file}' says that '${file}' holds '${tensor}'; it does not`,
         );
-  } else await add(first.source);
+  } else await add(first.source, first.header);
   config ??= await readParams(files, signal);
   if (!config)
     throw new EdgeError(

@@ -44,6 +44,18 @@ describe('GGUF tensors', () => {
     expect([...toF32(await checkpoint.tensors.get('f32')!.read(1, 1))]).toEqual([...values.subarray(3)]);
   });
 
+  test('a file of 123 tensors, whose ninth byte is that of a brace, is GGUF all the same', async () => {
+    const tensors = Array.from({ length: 123 }, (_, i) => ({
+      name: `t${i}`,
+      ne: [1],
+      type: 0,
+      data: f32Bytes(Float32Array.of(i)),
+    }));
+    const bytes = gguf([ARCH], tensors);
+    expect(bytes[8]).toBe('{'.charCodeAt(0));
+    expect((await open(bytes)).tensors.size).toBe(123);
+  });
+
   test('Q4_0: element i in the low nibble of byte i, i + 16 in the high one, minus 8', async () => {
     const codes = Array.from({ length: 64 }, () => random.below(16)); // two blocks
     const bytes = (b: number) =>
