@@ -39,6 +39,11 @@ function requireSignal(call: string, signal: unknown): void {
   );
 }
 
+/** An Int32Array would make another id of anything else. */
+export function isInt32(id: unknown): boolean {
+  return typeof id === 'number' && (id | 0) === id;
+}
+
 /** Ids as they are handed to the engine, which knows the vocabulary. @throws INVALID_ARGUMENT */
 export function readIds(ids: unknown): Int32Array {
   requireArgument(
@@ -46,9 +51,6 @@ export function readIds(ids: unknown): Int32Array {
     `Token ids are a list of integers or an Int32Array, found ${show(ids)}`,
   );
   for (const id of ids)
-    requireArgument(
-      typeof id === 'number' && (id | 0) === id,
-      `Token ids are integers below 2^31, found ${show(id)} among them`,
-    );
+    requireArgument(isInt32(id), `Token ids are integers below 2^31, found ${show(id)} among them`);
   return Int32Array.from(ids);
 }

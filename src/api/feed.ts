@@ -1,5 +1,6 @@
 import { requireArgument, show } from '../errors.ts';
 import { isWordCut } from '../tokenizer/cut.ts';
+import { isInt32 } from './call_options.ts';
 import type { PromptStream } from './types/index.ts';
 
 /** @throws INVALID_ARGUMENT for one that somebody reads already */
@@ -78,11 +79,6 @@ function findCut(text: string, from: number): number {
   if (text.length < 16 * PIECE) return 0;
   const end = text.length - PIECE / 2;
   return isTrail(text.charCodeAt(end)) ? end - 1 : end; // no half of a pair
-}
-
-/** An Int32Array would make another id of anything else. */
-function isInt32(id: unknown): boolean {
-  return typeof id === 'number' && (id | 0) === id;
 }
 
 function isTrail(code: number): boolean {

@@ -1,21 +1,7 @@
-import type { Handle } from '../engine/types.ts';
 import { EdgeError } from '../errors.ts';
 import type { EngineClient } from './client.ts';
-import { GenerationRun } from './generation_run.ts';
-import type { Lifetime } from './lifetime.ts';
+import { type Continued, GenerationRun } from './generation_run.ts';
 import type { GenerateResult, GenerationOptions, Prompt, Token } from './types/index.ts';
-
-/**
- * The session that a generation continues.
- * @internal
- */
-export interface Continued {
-  handle: Handle;
-  /** Ends with `close`. */
-  life: Lifetime;
-  /** Learns the position anew. */
-  refresh(): Promise<void>;
-}
 
 /** Ends the generations whose iterators were dropped on the way. */
 const dropped = new FinalizationRegistry<GenerationRun>((run) => run.drop());

@@ -2,12 +2,23 @@ import type { Burst, Handle } from '../engine/types.ts';
 import { EdgeError, requireArgument, show } from '../errors.ts';
 import { readCallOptions } from './call_options.ts';
 import type { EngineClient } from './client.ts';
-import type { Continued } from './generation.ts';
-import { type Ends, onFirstEnd } from './lifetime.ts';
+import { type Ends, type Lifetime, onFirstEnd } from './lifetime.ts';
 import type { GenerateOptions, GenerateResult, GenerationOptions, Prompt, Token } from './types/index.ts';
 
 /** The id of a last piece of text that has no token of its own: what a possible stop string had held back. */
 const NO_TOKEN = -1;
+
+/**
+ * The session that a generation continues.
+ * @internal
+ */
+export interface Continued {
+  handle: Handle;
+  /** Ends with `close`. */
+  life: Lifetime;
+  /** Learns the position anew. */
+  refresh(): Promise<void>;
+}
 
 type Facts = Omit<GenerateResult, 'text' | 'tokens'>;
 

@@ -56,15 +56,6 @@ export function onFirstEnd({ signal, lives }: Ends, listener: (end: EdgeError) =
 export function unlessEnded<T>(promise: Promise<T>, ends: Ends): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const stop = onFirstEnd(ends, reject);
-    promise.then(
-      (value) => {
-        stop();
-        resolve(value);
-      },
-      (error: unknown) => {
-        stop();
-        reject(error);
-      },
-    );
+    promise.then(resolve, reject).finally(stop);
   });
 }

@@ -7,7 +7,8 @@ import { exit, onInterrupt, print, printError } from '../runtime/terminal.node.t
 import type { GroupSize, JsonObject, WeightFormat } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { convertCheckpoint } from '../weights/convert.ts';
-import { type ExportedModel, exportGguf } from '../weights/gguf_export.ts';
+import { exportGguf } from '../weights/gguf_export.ts';
+import type { ExportedModel } from '../weights/gguf_layouts.ts';
 import { formatJson } from '../weights/json.ts';
 import { weightFormats } from '../weights/plan.ts';
 import { Q4, Q8 } from '../weights/quantize.ts';

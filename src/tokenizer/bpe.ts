@@ -1,4 +1,5 @@
-import type { JsonObject } from '../types.ts';
+import type { JsonObject, JsonValue } from '../types.ts';
+import { readMerge } from './merge.ts';
 import { PairTable } from './pair_table.ts';
 
 /** Words kept with their ids: most of a text are few. */
@@ -178,11 +179,10 @@ class Merging {
 }
 
 function readPairs(model: JsonObject, vocab: ReadonlyMap<string, number>, prefix: string): PairTable {
-  const merges = (model.merges ?? []) as (string | [string, string])[];
+  const merges = (model.merges ?? []) as JsonValue[];
   const pairs = new PairTable(merges.length);
   merges.forEach((merge, rank) => {
-    const [left, right] = (typeof merge === 'string' ? merge.split(' ') : merge) as [string, string];
-    const merged = left + (right.startsWith(prefix) ? right.slice(prefix.length) : right);
+    const [left, right, merged] = readMerge(merge, prefix)!;
     pairs.set(vocab.get(left)!, vocab.get(right)!, rank, vocab.get(merged)!);
   });
   return pairs;

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from '../types.ts';
+import { readMerge } from './merge.ts';
 
 const isObject = (value: JsonValue | undefined): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -42,12 +43,9 @@ function checkMerges(model: JsonObject): string | null {
   const vocab = model.vocab as JsonObject;
   const prefix = typeof model.continuing_subword_prefix === 'string' ? model.continuing_subword_prefix : '';
   for (const [index, merge] of model.merges.entries()) {
-    const parts = typeof merge === 'string' ? merge.split(' ') : merge;
-    if (!Array.isArray(parts) || parts.length !== 2 || parts.some((part) => typeof part !== 'string'))
-      return `has a merge that is no pair: entry ${index}`;
-    const [left, right] = parts as [string, string];
-    const merged = left + (right.startsWith(prefix) ? right.slice(prefix.length) : right);
-    const missing = [left, right, merged].find((token) => !Object.hasOwn(vocab, token));
+    const tokens = readMerge(merge, prefix);
+    if (!tokens) return `has a merge that is no pair: entry ${index}`;
+    const missing = tokens.find((token) => !Object.hasOwn(vocab, token));
     if (missing !== undefined) return `merges into or from ${JSON.stringify(missing)}, which has no id`;
   }
   return null;

@@ -1,29 +1,14 @@
 import { EdgeError } from '../errors.ts';
-import type { Program } from '../ops/program.ts';
 import type { QuantTensor, Tensor, WeightFormat, WeightSink } from '../types.ts';
 import { bytesOf } from './bytes.ts';
 import { toF32 } from './dequantize.ts';
-import { type GgufPlace, ggufLayout } from './gguf_layouts.ts';
+import { type ExportedModel, type GgufPlace, ggufLayout } from './gguf_layouts.ts';
 import { ggufSampling } from './gguf_sampling.ts';
 import { ggufTemplates, ggufVocabulary } from './gguf_vocabulary.ts';
 import { type GgufPiece, type GgufValue, ggufChunks } from './gguf_write.ts';
 import { f32ToF16 } from './half.ts';
-import type { Checkpoint, WeightSource } from './types.ts';
+import type { WeightSource } from './types.ts';
 import { uploadWeights } from './upload.ts';
-
-/** A model, understood: what models/ says of it. */
-export interface ExportedModel {
-  checkpoint: Checkpoint;
-  architecture: string;
-  dModel: number;
-  nLayer: number;
-  bosTokenId: number | null;
-  eosTokenIds: readonly number[];
-  sources: Readonly<Record<string, WeightSource>>;
-  program: Program;
-  formats: Readonly<Record<string, WeightFormat>>;
-  onWarning?: (message: string) => void;
-}
 
 /**
  * A Mamba-2, Granite 4.0 H or Falcon-H1 model as llama.cpp reads it: the bytes of a GGUF file, piece by piece. Codes that

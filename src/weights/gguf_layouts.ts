@@ -1,7 +1,22 @@
 import { EdgeError } from '../errors.ts';
 import type { Program } from '../ops/program.ts';
-import type { ExportedModel } from './gguf_export.ts';
+import type { WeightFormat } from '../types.ts';
 import type { GgufValue } from './gguf_write.ts';
+import type { Checkpoint, WeightSource } from './types.ts';
+
+/** A model, understood: what models/ says of it. */
+export interface ExportedModel {
+  checkpoint: Checkpoint;
+  architecture: string;
+  dModel: number;
+  nLayer: number;
+  bosTokenId: number | null;
+  eosTokenIds: readonly number[];
+  sources: Readonly<Record<string, WeightSource>>;
+  program: Program;
+  formats: Readonly<Record<string, WeightFormat>>;
+  onWarning?: (message: string) => void;
+}
 
 /** Where a weight goes in llama.cpp's files. */
 export interface GgufPlace {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { findArchitecture } from '../../models/index.ts';
 import type { JsonObject } from '../../src/types.ts';
-import type { ExportedModel } from '../../src/weights/gguf_export.ts';
+import type { ExportedModel } from '../../src/weights/gguf_layouts.ts';
 import { ggufLayout } from '../../src/weights/gguf_layouts.ts';
 import type { Checkpoint, TensorShape } from '../../src/weights/types.ts';
 import { expectError } from './files.ts';

@@ -204,9 +204,11 @@ export class Evaluator {
         return new Map(
           [...node.value].map(([key, item]) => [keyOf(this.value(key, scope)), this.value(item, scope)]),
         );
-      case 'Identifier':
+      case 'Identifier': {
         if (Object.hasOwn(CONSTANTS, node.value)) return CONSTANTS[node.value]!;
-        return scope.get(node.value) === undefined ? new Undefined(node.value) : scope.get(node.value)!;
+        const found = scope.get(node.value);
+        return found === undefined ? new Undefined(node.value) : found;
+      }
       case 'MemberExpression':
         return this.member(node, scope);
       case 'CallExpression':
@@ -216,9 +218,9 @@ export class Evaluator {
       case 'BinaryExpression':
         return this.operation(node, scope);
       case 'FilterExpression':
-        return this.filterOf(node.filter, this.maybe(node, scope), scope);
+        return this.filterOf(node.filter, this.value(node.operand, scope), scope);
       case 'TestExpression':
-        return this.tested(node.test.value, this.maybe(node, scope), []) !== node.negate;
+        return this.tested(node.test.value, this.value(node.operand, scope), []) !== node.negate;
       case 'SelectExpression':
         return truth(this.value(node.test, scope)) ? this.value(node.lhs, scope) : new Undefined('');
       case 'Ternary':
@@ -226,10 +228,6 @@ export class Evaluator {
       default:
         throw new Error(`${node.type} is no expression`);
     }
-  }
-
-  private maybe(node: { operand: Node }, scope: Scope): Value {
-    return this.value(node.operand, scope);
   }
 
   private unary(operator: string, value: Value): Value {

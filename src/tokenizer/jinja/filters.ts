@@ -1,5 +1,5 @@
 import { json } from './json.ts';
-import { bind, capitalize, integerOf, replaceText, splitLines, strip, text } from './methods.ts';
+import { bind, capitalize, center, integerOf, replaceText, splitLines, strip, text } from './methods.ts';
 import { percent } from './percent.ts';
 import { type Filter, SEQUENCE_FILTERS } from './sequence_filters.ts';
 import { repr, str } from './text.ts';
@@ -100,11 +100,7 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
   capitalize: ({ meter }, value) => capitalize(str(value, meter)),
   center: (run, value, args, named) => {
     const [width = 80] = bind('center', ['width'], args, named);
-    const self = str(value, run.meter);
-    const missing = Math.max(0, integerOf(width, 80) - lengthOf(self));
-    run.meter.make(missing);
-    const before = Math.floor(missing / 2) + (missing & integerOf(width, 80) & 1);
-    return ' '.repeat(before) + self + ' '.repeat(missing - before);
+    return center(str(value, run.meter), [width], new Map(), run.meter);
   },
   count: length,
   d: absent,

@@ -1,12 +1,12 @@
 import type { Meter } from './limits.ts';
 import { methodOf } from './methods.ts';
-import { characters, itemsOf, keyOf, Namespace, numberOf, Tuple, Undefined, type Value } from './values.ts';
+import { itemsOf, keyOf, Namespace, numberOf, Tuple, Undefined, type Value } from './values.ts';
 
 /** `object.name`: an attribute, else an item. */
 export function memberOf(object: Value, name: string, meter: Meter): Value {
   if (object instanceof Undefined) throw undefinedError(object);
   if (object instanceof Namespace)
-    return object.fields.get(name) ?? (object.fields.has(name) ? null : new Undefined(name));
+    return object.fields.has(name) ? object.fields.get(name)! : new Undefined(name);
   const method = methodOf(object, name, meter);
   if (method) return method;
   return object instanceof Map && object.has(name) ? object.get(name)! : new Undefined(name);
@@ -22,8 +22,8 @@ export function itemOf(object: Value, key: Value, meter: Meter): Value {
   const index = numberOf(key);
   const sequence = typeof object === 'string' || Array.isArray(object) || object instanceof Tuple;
   if (sequence && index !== null) {
-    const items = typeof object === 'string' ? characters(object) : itemsOf(object);
-    return items.at(index) === undefined ? new Undefined(String(index)) : items.at(index)!;
+    const item = itemsOf(object).at(index);
+    return item === undefined ? new Undefined(String(index)) : item;
   }
   return typeof key === 'string' ? memberOf(object, key, meter) : new Undefined(String(index));
 }

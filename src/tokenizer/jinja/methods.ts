@@ -154,16 +154,14 @@ function padded(side: 'left' | 'right' | 'both'): Method<string> {
     const missing = Math.max(0, integerOf(width, 0) - lengthOf(self));
     meter.make(missing);
     const filler = fill === undefined ? ' ' : text(fill, 'fillchar');
-    // Python's centre leans to the left where the width is even
-    const before =
-      side === 'left'
-        ? 0
-        : side === 'right'
-          ? missing
-          : Math.floor(missing / 2) + (missing & integerOf(width, 0) & 1);
+    const centre = Math.floor(missing / 2) + (missing & integerOf(width, 0) & 1); // as Python rounds it
+    const before = { left: 0, right: missing, both: centre }[side];
     return filler.repeat(before) + self + filler.repeat(missing - before);
   };
 }
+
+/** Python's `text.center(width, fillchar)`. */
+export const center = padded('both');
 
 function position(find: 'indexOf' | 'lastIndexOf', absent: 'error' | -1): Method<string> {
   return (self, args) => {
@@ -229,7 +227,7 @@ const TEXT_METHODS: Readonly<Record<string, Method<string>>> = {
   islower: (self) => cased(self, lower, upper),
   ljust: padded('left'),
   rjust: padded('right'),
-  center: padded('both'),
+  center,
   zfill: (self, [width], _, meter) => {
     meter.make(integerOf(width, 0));
     const [sign, digits] = /^[-+]/.test(self) ? [self[0]!, self.slice(1)] : ['', self];

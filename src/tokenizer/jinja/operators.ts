@@ -2,7 +2,6 @@ import type { Meter } from './limits.ts';
 import { percent } from './percent.ts';
 import { str } from './text.ts';
 import {
-  characters,
   compare,
   equal,
   Float,
@@ -47,7 +46,7 @@ export function contains(container: Value, value: Value, meter: Meter): boolean 
 
 /** Python's `value[start:stop:step]`. */
 export function slice(value: Value, start: Value, stop: Value, step: Value): Value {
-  const items = typeof value === 'string' ? characters(value) : itemsOf(value);
+  const items = itemsOf(value);
   const { length } = items;
   const by = step === null ? 1 : numberOf(step);
   if (by === null || by === 0) throw new Error('slice step cannot be zero');

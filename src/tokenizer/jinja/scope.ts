@@ -7,7 +7,7 @@ export class Scope {
   constructor(private readonly outer: Scope | null) {}
 
   get(name: string): Value | undefined {
-    return this.names.get(name) ?? (this.names.has(name) ? null : this.outer?.get(name));
+    return this.names.has(name) ? this.names.get(name) : this.outer?.get(name);
   }
 
   set(name: string, value: Value): void {

@@ -40,11 +40,20 @@ function attributeOf(value: Value, path: Value, meter: Meter): Value {
   return found;
 }
 
+/** Reads an attribute of each item, or the item itself where none is named; `otherwise` stands for one that it lacks. */
+function reader({ meter }: Run, attribute: Value | undefined, otherwise?: Value): (item: Value) => Value {
+  if (attribute === undefined || attribute === null) return (item) => item;
+  return (item) => {
+    const found = attributeOf(item, attribute, meter);
+    return found instanceof Undefined && otherwise !== undefined ? otherwise : found;
+  };
+}
+
 /** The key of an item: an attribute of it, in small letters unless case matters. */
 function keyMaker(run: Run, attribute: Value | undefined, caseSensitive: boolean): (item: Value) => Value {
+  const read = reader(run, attribute);
   return (item) => {
-    const found =
-      attribute === undefined || attribute === null ? item : attributeOf(item, attribute, run.meter);
+    const found = read(item);
     return typeof found === 'string' && !caseSensitive ? found.toLowerCase() : found;
   };
 }
@@ -83,25 +92,15 @@ function selection(wanted: boolean, ofAttribute: boolean): Filter {
 const map: Filter = (run, value, args, named) => {
   const items = itemsOf(value);
   run.meter.spend(items.length);
-  if (args.length === 0 && named.has('attribute')) {
-    const otherwise = named.get('default');
-    return new Lazy(
-      items.map((item) => {
-        const found = attributeOf(item, named.get('attribute')!, run.meter);
-        return found instanceof Undefined && otherwise !== undefined ? otherwise : found;
-      }),
-    );
-  }
+  if (args.length === 0 && named.has('attribute'))
+    return new Lazy(items.map(reader(run, named.get('attribute'), named.get('default'))));
   const [name, ...rest] = args;
   return new Lazy(items.map((item) => run.filter(text(name, 'filter'), item, rest, named)));
 };
 
 const groupBy: Filter = (run, value, args, named) => {
   const [attribute, otherwise] = bind('groupby', ['attribute', 'default'], args, named);
-  const key = (item: Value) => {
-    const found = attributeOf(item, attribute ?? null, run.meter);
-    return found instanceof Undefined && otherwise !== undefined ? otherwise : found;
-  };
+  const key = reader(run, attribute, otherwise);
   const folded = (item: Value) => keyMaker(run, undefined, false)(key(item));
   const groups: [Value, Value[]][] = [];
   for (const item of sorted(run, itemsOf(value), folded, false)) {
@@ -155,9 +154,7 @@ const unique: Filter = (run, value, args, named) => {
 const sum: Filter = (run, value, args, named) => {
   const [attribute, start = 0] = bind('sum', ['attribute', 'start'], args, named);
   let [total, isFloat] = [numberOf(start) ?? 0, start instanceof Float];
-  for (const item of itemsOf(value)) {
-    const found =
-      attribute === undefined || attribute === null ? item : attributeOf(item, attribute, run.meter);
+  for (const found of itemsOf(value).map(reader(run, attribute))) {
     const number = numberOf(found);
     if (number === null) throw new Error(`sum: '${typeOf(found)}' is no number`);
     isFloat ||= found instanceof Float;
@@ -179,11 +176,12 @@ export const SEQUENCE_FILTERS: Readonly<Record<string, Filter>> = {
     if (!(value instanceof Map)) throw new Error('Can only get item pairs from a mapping.');
     return new Lazy([...value].map((pair) => new Tuple(pair)));
   },
-  join: ({ meter }, value, args, named) => {
+  join: (run, value, args, named) => {
+    const { meter } = run;
     const [separator = '', attribute] = bind('join', ['d', 'attribute'], args, named);
-    const items = itemsOf(value).map((item) =>
-      str(attribute === undefined ? item : attributeOf(item, attribute, meter), meter),
-    );
+    const items = itemsOf(value)
+      .map(reader(run, attribute))
+      .map((item) => str(item, meter));
     const between = str(separator, meter);
     meter.make(items.reduce((size, item) => size + item.length + between.length, 0));
     return items.join(between);
