@@ -77,6 +77,14 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /**
+ * The words of whatever was thrown.
+ * @internal
+ */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/**
  * A value as a message shows it.
  * @internal
  */

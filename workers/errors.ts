@@ -1,5 +1,5 @@
 import { type TransferHandler, transferHandlers } from 'comlink';
-import { EdgeError, type EdgeErrorCode } from '../src/errors.ts';
+import { EdgeError, type EdgeErrorCode, messageOf } from '../src/errors.ts';
 
 /** An error as plain data. */
 type WireError =
@@ -39,7 +39,7 @@ export function fromWire(wire: WireError): unknown {
 /** Makes an INTERNAL error of anything that escapes from the engine without being an EdgeError: a defect of this library. */
 export function asEdgeError(error: unknown): EdgeError {
   if (error instanceof EdgeError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new EdgeError('INTERNAL', `A defect of edge-ssm, please report it: ${message}`, { cause: error });
 }
 

@@ -3,7 +3,7 @@ import type { WorkerHandle } from '#runtime';
 import { asEdgeError, installErrorTransfer } from '../../workers/errors.ts';
 import type { EngineProtocol, Loader, RemoteEngine } from '../../workers/protocol.ts';
 import type { Handle } from '../engine/types.ts';
-import { EdgeError, throwIfAborted } from '../errors.ts';
+import { EdgeError, messageOf, throwIfAborted } from '../errors.ts';
 import { Lifetime } from './lifetime.ts';
 
 /** A started worker says its first word within so many looks, each after so many ms: a page that slept misses one. */
@@ -35,7 +35,7 @@ export class EngineClient {
     this.#worker = worker;
     worker?.keepAlive(false);
     worker?.onDeath((cause) => {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       this.#finish({
         code: 'WORKER_DIED',
         message: `The engine's worker ended unexpectedly (${reason}). Load the model again`,

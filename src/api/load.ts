@@ -2,7 +2,7 @@ import { transfer } from 'comlink';
 import { hasWorkers, part, spawnEngine, type WorkerHandle, wasmModule } from '#runtime';
 import type { Loader } from '../../workers/protocol.ts';
 import type { ModelDescription } from '../engine/load.ts';
-import { EdgeError, requireArgument, show, throwIfAborted } from '../errors.ts';
+import { EdgeError, messageOf, requireArgument, show, throwIfAborted } from '../errors.ts';
 import { readCallOptions } from './call_options.ts';
 import { EngineClient } from './client.ts';
 import { unlessEnded } from './lifetime.ts';
@@ -68,7 +68,7 @@ async function startWorker(
   } catch (cause) {
     if (signal?.aborted) starting.then((worker) => worker.terminate()).catch(() => {}); // once it is there
     if (cause instanceof EdgeError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new EdgeError(
       'WORKER_DIED',
       `The engine's worker could not be started (${reason}). Allow workers here (Node's permissions: --allow-worker), ` +

@@ -1,5 +1,5 @@
 import type { Model } from '../api/model.ts';
-import { EdgeError } from '../errors.ts';
+import { EdgeError, messageOf } from '../errors.ts';
 import { exit, LineReader, print, printError } from '../runtime/terminal.node.ts';
 import { type Command, MODEL_OPTIONS, modelOption, promptWords, withModel } from './command.ts';
 import { type Options, SAMPLING_OPTIONS, UsageError } from './options.ts';
@@ -126,7 +126,7 @@ async function obey(talk: Talk, origins: Talk[], command: string, file = ''): Pr
     }
   } catch (error) {
     if (error instanceof EdgeError && error.code === 'WORKER_DIED') throw error;
-    printError(`edge-ssm: ${error instanceof Error ? error.message : String(error)}\n`);
+    printError(`edge-ssm: ${messageOf(error)}\n`);
   }
   return talk;
 }

@@ -1,6 +1,7 @@
 /** Multiple-choice tasks as the LM Evaluation Harness defines them: what is asked, and which text is scored after it. */
 import { EdgeError } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
+import { isObject } from '../weights/json.ts';
 
 /** One question: each choice's log-likelihood is that of its continuation after its context. */
 export interface Example {
@@ -56,9 +57,6 @@ export class Row {
     throw this.fault(name, 'a text that is not empty', value);
   }
 }
-
-const isObject = (value: JsonValue | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** One context, and a choice after a space. */
 const afterSpace = (context: string, choices: readonly string[], gold: number): Example => ({

@@ -2,7 +2,7 @@
 import { version } from '../../package.json';
 import { readLoadOptions } from '../engine/core/load_options.ts';
 import { readOptions } from '../engine/language/options.ts';
-import { EdgeError } from '../errors.ts';
+import { EdgeError, messageOf } from '../errors.ts';
 import { commandLine, endWithOutput, print, printError, setExitCode } from '../runtime/terminal.node.ts';
 import { bench } from './bench.ts';
 import { cache } from './cache.ts';
@@ -75,7 +75,7 @@ try {
   await main(commandLine());
 } catch (error) {
   const usage = error instanceof UsageError;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const code = error instanceof EdgeError ? error.code : null;
   printError(`edge-ssm: ${message.replaceAll('\n', ' ')}${code === null ? '' : ` [${code}]`}\n`);
   if (usage) printError('Try: edge-ssm --help\n');

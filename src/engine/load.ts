@@ -8,7 +8,7 @@ import {
   type MemoryPlan,
   UPLOAD_ROWS,
 } from '../backends/types.ts';
-import { EdgeError, throwIfAborted } from '../errors.ts';
+import { EdgeError, messageOf, throwIfAborted } from '../errors.ts';
 import { type FileSetSource, openFileSet } from '../io/fileset.ts';
 import type { FileSet } from '../io/types.ts';
 import type { Program } from '../ops/program.ts';
@@ -225,7 +225,7 @@ async function startBackend(unfitted: Plan, backends: readonly Backend[]): Promi
       return { plan, backend, executor, why: (reason) => `${reason}${explain(settings, failures, '; ')}` };
     } catch (error) {
       if (settings.backend !== 'auto') throw error;
-      failures.push({ name, reason: error instanceof Error ? error.message : String(error) });
+      failures.push({ name, reason: messageOf(error) });
       cause = error;
     }
   }

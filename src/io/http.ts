@@ -1,4 +1,4 @@
-import { EdgeError, throwIfAborted } from '../errors.ts';
+import { EdgeError, messageOf, throwIfAborted } from '../errors.ts';
 
 /** How files are fetched. */
 export interface HttpOptions {
@@ -167,5 +167,5 @@ function retryAfter(response: Response): number | null {
 
 function reason(cause: unknown): string {
   const inner = cause instanceof Error && cause.cause instanceof Error ? `: ${cause.cause.message}` : '';
-  return `${cause instanceof Error ? cause.message : String(cause)}${inner}`;
+  return `${messageOf(cause)}${inner}`;
 }

@@ -44,6 +44,17 @@ export function readAddedTokens(json: JsonObject): AddedToken[] {
   }));
 }
 
+/** Characters of the longest text. */
+export function longestOf(texts: readonly string[]): number {
+  return texts.reduce((most, { length }) => Math.max(most, length), 0);
+}
+
+/** A pattern that matches the longest of some texts that is there. */
+export function anyOf(texts: readonly string[]): string {
+  const longestFirst = [...texts].sort((a, b) => b.length - a.length);
+  return longestFirst.map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|');
+}
+
 /** Finds added tokens by their contents: the leftmost, and of those the longest. */
 export class AddedTokens {
   readonly longest: number; // characters
@@ -52,10 +63,9 @@ export class AddedTokens {
 
   constructor(byContent: Iterable<readonly [content: string, token: AddedToken]>) {
     this.byContent = new Map([...byContent].filter(([content]) => content !== ''));
-    const contents = [...this.byContent.keys()].sort((a, b) => b.length - a.length);
-    this.longest = contents[0]?.length ?? 0;
-    const alternatives = contents.map((content) => content.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
-    this.pattern = contents.length === 0 ? null : new RegExp(alternatives.join('|'), 'g');
+    const contents = [...this.byContent.keys()];
+    this.longest = longestOf(contents);
+    this.pattern = contents.length === 0 ? null : new RegExp(anyOf(contents), 'g');
   }
 
   get tokens(): Iterable<readonly [content: string, token: AddedToken]> {

@@ -1,5 +1,5 @@
 import type { Chat } from '../api/types/index.ts';
-import { EdgeError, requireArgument } from '../errors.ts';
+import { EdgeError, messageOf, requireArgument } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { TemplateLimit } from './jinja/limits.ts';
 import { type ParsedTemplate, parseTemplate, runTemplate, TemplateRefusal } from './template_runner.ts';
@@ -109,7 +109,7 @@ function explain(which: string, cause: unknown): EdgeError {
     return new EdgeError('INVALID_ARGUMENT', `The chat template ${which} refuses: ${cause.message}`, {
       cause,
     });
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   const fault = cause instanceof TemplateLimit ? 'goes too far' : 'fails';
   return new EdgeError('INVALID_FILE', `The chat template ${which} ${fault}: ${message}`, { cause });
 }

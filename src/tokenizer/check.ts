@@ -1,8 +1,9 @@
 import type { JsonObject, JsonValue } from '../types.ts';
 import { readMerge } from './merge.ts';
 
-const isObject = (value: JsonValue | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+export function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 const isId = (value: JsonValue | undefined): boolean =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;

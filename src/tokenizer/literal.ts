@@ -1,5 +1,6 @@
 import type { Chat } from '../api/types/index.ts';
 import { EdgeError } from '../errors.ts';
+import { anyOf, longestOf } from './added_tokens.ts';
 
 /** A conversation as its template writes it, and where in it no special token begins: in what was said. */
 export interface Rendered {
@@ -37,10 +38,8 @@ export class LiteralRenderer {
     private readonly specials: readonly string[],
     private readonly ends: ReadonlySet<string>,
   ) {
-    const longestFirst = [...specials].sort((a, b) => b.length - a.length);
-    const alternatives = longestFirst.map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
-    this.pattern = new RegExp(`(?=(${alternatives.join('|')}))`, 'g');
-    this.longest = longestFirst[0]?.length ?? 0;
+    this.pattern = new RegExp(`(?=(${anyOf(specials)}))`, 'g');
+    this.longest = longestOf(specials);
     this.beginnings = new Set(
       specials.flatMap((text) => Array.from({ length: text.length - 1 }, (_, i) => text.slice(0, i + 1))),
     );

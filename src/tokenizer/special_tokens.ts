@@ -1,7 +1,5 @@
 import type { JsonObject, JsonValue } from '../types.ts';
-
-const isObject = (value: JsonValue | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+import { isObject } from './check.ts';
 
 /**
  * Tokenizers of transformers that put bos before a text if `add_bos_token` of tokenizer_config.json says so, whatever the

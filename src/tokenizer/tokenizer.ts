@@ -1,6 +1,6 @@
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import type { Chat, EncodeOptions } from '../api/types/index.ts';
-import { EdgeError, requireArgument } from '../errors.ts';
+import { EdgeError, messageOf, requireArgument } from '../errors.ts';
 import type { JsonObject, JsonValue } from '../types.ts';
 import { tokenBytes } from './bytes.ts';
 import { ChatTemplates } from './chat_template.ts';
@@ -176,7 +176,7 @@ function construct(name: string, json: JsonObject, config: JsonObject): Library 
     correctDecoder(json.decoder, library.decoder);
     return library;
   } catch (cause) {
-    throw invalid(name, `can't be used: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+    throw invalid(name, `can't be used: ${messageOf(cause)}`, cause);
   }
 }
 
@@ -185,7 +185,7 @@ function parseObject(text: string, name: string): JsonObject {
   try {
     json = JSON.parse(text) as JsonValue;
   } catch (cause) {
-    throw invalid(name, `is no JSON: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+    throw invalid(name, `is no JSON: ${messageOf(cause)}`, cause);
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw invalid(name, 'is JSON, but not an object');

@@ -1,4 +1,4 @@
-import { EdgeError } from '../errors.ts';
+import { EdgeError, messageOf } from '../errors.ts';
 import type { ByteSource } from '../io/types.ts';
 import { u64At, viewOf } from './bytes.ts';
 
@@ -236,7 +236,7 @@ export class ZipSource implements ByteSource {
       }
     } catch (cause) {
       if (cause instanceof EdgeError) throw cause;
-      throw refuse(`cannot be inflated: ${cause instanceof Error ? cause.message : String(cause)}`);
+      throw refuse(`cannot be inflated: ${messageOf(cause)}`);
     }
     if (filled !== out.length)
       throw refuse(`inflates to ${filled} bytes, not the ${out.length} that it is said to have`);

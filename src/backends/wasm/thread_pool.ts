@@ -1,4 +1,4 @@
-import { EdgeError } from '../../errors.ts';
+import { EdgeError, messageOf } from '../../errors.ts';
 
 /** A running thread of the pool, as the runtime starts it. */
 export interface Thread {
@@ -50,7 +50,7 @@ export class ThreadPool {
         this.threads.push(thread);
         if (this.dead) return; // terminate() waits for what has just started
       } catch (cause) {
-        this.fault = `thread ${i + 1} did not start: ${message(cause)}`;
+        this.fault = `thread ${i + 1} did not start: ${messageOf(cause)}`;
         return; // indices must be consecutive
       }
     }
@@ -82,7 +82,7 @@ export class ThreadPool {
   private die(index: number, cause: unknown): void {
     if (this.dead || index > this.threads.length) return; // never joined
     this.dead = true;
-    this.fault = `thread ${index} ended: ${message(cause)}`;
+    this.fault = `thread ${index} ended: ${messageOf(cause)}`;
   }
 
   async terminate(): Promise<void> {
@@ -91,8 +91,4 @@ export class ThreadPool {
     await Promise.all(this.threads.map((thread) => thread.terminate()));
     this.threads.length = 0;
   }
-}
-
-function message(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -1,4 +1,4 @@
-import { EdgeError } from '../../errors.ts';
+import { EdgeError, messageOf } from '../../errors.ts';
 import type { Features, MatrixShape } from '../gpu/launch.ts';
 
 /** What the backend needs of the runtime. */
@@ -45,7 +45,7 @@ export async function requestAdapter(host: WebgpuHost): Promise<{ gpu: GPU; adap
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
     return adapter ? { gpu, adapter } : 'it has no GPU adapter';
   } catch (error) {
-    return `no adapter: ${error instanceof Error ? error.message : String(error)}`;
+    return `no adapter: ${messageOf(error)}`;
   }
 }
 
@@ -118,7 +118,7 @@ export async function requestDevice(adapter: GPUAdapter, features: Features): Pr
   } catch (cause) {
     throw new EdgeError(
       'UNSUPPORTED_BACKEND',
-      `The GPU adapter gave no device (${cause instanceof Error ? cause.message : String(cause)}): update the driver, or use the backend 'wasm'`,
+      `The GPU adapter gave no device (${messageOf(cause)}): update the driver, or use the backend 'wasm'`,
       { cause },
     );
   }

@@ -1,4 +1,4 @@
-import { EdgeError } from '../../errors.ts';
+import { EdgeError, messageOf } from '../../errors.ts';
 import type { Dispatch, GpuDevice } from '../gpu/device.ts';
 import type { Range } from '../gpu/launch.ts';
 import type { GpuPlan } from '../gpu/plan.ts';
@@ -145,7 +145,7 @@ export class WebgpuDevice implements GpuDevice {
       await waiting;
     } catch (cause) {
       this.check();
-      const message = cause instanceof Error ? cause.message : String(cause);
+      const message = messageOf(cause);
       this.loss = { reason: 'unknown', message } as GPUDeviceLostInfo;
       throw deviceLost(message, cause);
     }

@@ -1,4 +1,4 @@
-import { EdgeError } from '../../errors.ts';
+import { EdgeError, messageOf } from '../../errors.ts';
 import { GREEDY } from '../../ops/sample.ts';
 import type { JsonValue } from '../../types.ts';
 import { Call } from '../core/call.ts';
@@ -74,7 +74,7 @@ function failure(error: unknown): Outcome {
     ['CLOSED', 'OUT_OF_MEMORY', 'DEVICE_LOST', 'WORKER_DIED'].includes(error.code)
   )
     throw error;
-  return { ok: false, detail: error instanceof Error ? error.message : String(error) };
+  return { ok: false, detail: messageOf(error) };
 }
 
 /** Logits without NaN or infinity, and weights too. */
