@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import type { Executor } from '../../src/backends/types.ts';
 import { type SpawnThread, type WasmHost, wasmBackend } from '../../src/backends/wasm/index.ts';
 import { addressOf } from '../../src/backends/wasm/memory.ts';
+import { structs, writeFields } from '../../src/backends/wasm/structs.ts';
 import { loadEngine } from '../../src/engine/load.ts';
 import type { Numerics } from '../../src/types.ts';
 import { memoryToRead, readAll } from './read.ts';
@@ -76,26 +77,33 @@ const { parts, executor } = made.find((one) => one.executor?.memory.totalBytes =
 
 const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
-/** Every call of a step, alone: ms, medians, summed by op. */
+/** Every call of a step, alone: ms, medians. Throws unless the calls one by one give what the step gives. */
 async function timeCalls() {
-  const { layout, kernels, memory } = parts!;
-  const words = new Uint32Array(memory.buffer, layout.step, 14);
+  const { layout, kernels, memory } = parts;
+  const words = new Uint32Array(memory.buffer, layout.step, structs.step.WORDS);
+  const target = new Float32Array(memory.buffer, layout.outputs + 4 * structs.output.target_logprob, 1);
   const ids = Int32Array.from({ length: rows }, (_, i) => (i * 7919 + 1) % 1000);
-  await executor!.step({
+  await executor!.resetSlot(0);
+  const [whole] = await executor!.step({
     ids,
     segments: [{ slot: 0, position: 0, rows }],
     outputs: [{ row: rows - 1, target: 1 }],
   });
+  await executor!.resetSlot(0);
+  target[0] = Number.NaN;
   const calls = layout.callList;
   const times = calls.map(() => [] as number[]);
   const rounds = rows === 1 ? 30 : 6;
-  for (let round = 0; round < rounds; round++)
+  for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < calls.length; i++) {
-      words.set([i, i + 1, threads], 11); // first_call, last_call, threads
+      writeFields(words, structs.step, { first_call: i, last_call: i + 1, threads });
       const begin = performance.now();
       kernels.step(addressOf(layout.pool), addressOf(layout.step));
       times[i]!.push(performance.now() - begin);
     }
+    if (round === 0 && target[0] !== whole!.target)
+      throw new Error(`The calls one by one give ${target[0]}, the step ${whole!.target}: nothing is timed`);
+  }
   return calls.map((call, i) => ({ call, ms: median(times[i]!) }));
 }
 
